@@ -1,0 +1,3 @@
+//! The `coderclaw` binary.
+
+fn main() {}

@@ -1,0 +1,184 @@
+//! The one table of codes: what JSON output, error messages and the book call a state or a failure.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Whether a code names the state of a credential or only a failed command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeKind {
+    /// A state of a credential, or the reason why it was or was not chosen.
+    Reason,
+    /// A command could not do what it was asked to.
+    Error,
+}
+
+macro_rules! codes {
+    ($($variant:ident $kind:ident $code:literal $meaning:literal => $next:literal;)*) => {
+        /// A stable code. The text of a code never changes its meaning; new ones may come.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl Code {
+            /// All codes, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The code as it stands in JSON: snake_case.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// What it means, as one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// The one command to type next; `{provider}`, `{profile}` and `{agent}` stand for what it is about.
+            /// Empty where nothing needs doing.
+            pub fn next_command(self) -> &'static str {
+                match self { $(Self::$variant => $next,)* }
+            }
+
+            /// Whether it names a state or a failed command.
+            pub fn kind(self) -> CodeKind {
+                match self { $(Self::$variant => CodeKind::$kind,)* }
+            }
+
+            /// The code with this text.
+            pub fn from_text(text: &str) -> Option<Self> {
+                match text { $($code => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    Ok Reason "ok" "The credential can be used now." => "";
+    Expiring Reason "expiring" "The credential works, cannot renew itself, and ends within a day."
+        => "coderclaw models auth login --provider {provider}";
+    RefreshDue Reason "refresh_due" "The access token is due; it is refreshed when it is next asked for."
+        => "coderclaw models auth refresh --provider {provider} --profile {profile}";
+    Cooldown Reason "cooldown" "The profile is set aside for a while after failures of its account."
+        => "coderclaw models auth explain --provider {provider}";
+    Disabled Reason "disabled" "The profile is set aside because of billing."
+        => "coderclaw models auth explain --provider {provider}";
+    NeedsLogin Reason "needs_login" "The provider no longer accepts this login."
+        => "coderclaw models auth login --provider {provider}";
+    Interrupted Reason "interrupted" "A refresh was cut off, and the provider then refused the token: its answer was lost."
+        => "coderclaw models auth login --provider {provider}";
+    Revoked Reason "revoked" "The login was revoked."
+        => "coderclaw models auth login --provider {provider}";
+    Rejected Reason "rejected" "The provider rejected an access token that should be valid, also after a refresh."
+        => "coderclaw models auth login --provider {provider}";
+    ExcludedByOrder Reason "excluded_by_order" "The order in force does not name this profile."
+        => "coderclaw models auth order get --provider {provider}";
+    ProviderMismatch Reason "provider_mismatch" "The profile belongs to another provider."
+        => "coderclaw models auth list";
+    ModeMismatch Reason "mode_mismatch" "The config declares this profile with another kind of credential."
+        => "coderclaw models auth list";
+    MissingCredential Reason "missing_credential" "No credential is stored under this name, or the entry is incomplete."
+        => "coderclaw models auth login --provider {provider}";
+    InvalidExpires Reason "invalid_expires" "The entry has no usable expiry time."
+        => "coderclaw models auth login --provider {provider}";
+    Expired Reason "expired" "The credential has expired and cannot be renewed."
+        => "coderclaw models auth login --provider {provider}";
+    UnresolvedRef Reason "unresolved_ref" "The entry refers to a secret that is kept elsewhere and cannot be read."
+        => "coderclaw models auth list";
+    MeteredNotAllowed Reason "metered_not_allowed"
+        "A key that is billed per use never follows a subscription unless an order names it."
+        => "coderclaw models auth order set --provider {provider} {profile}";
+    NotLinked Reason "not_linked" "This agent has no login of its own; another agent has one."
+        => "coderclaw models auth login --provider {provider} --agent {agent}";
+    PinnedElsewhere Reason "pinned_elsewhere" "The session is pinned to another profile."
+        => "coderclaw models auth explain --provider {provider}";
+    UsageLimit Reason "usage_limit" "The subscription's usage limit is reached."
+        => "coderclaw models auth explain --provider {provider}";
+    NotReady Reason "not_ready" "The provider does not allow a refresh yet."
+        => "coderclaw models auth explain --provider {provider}";
+    RefreshInProgress Reason "refresh_in_progress" "Another process is refreshing this login and has not finished in time."
+        => "coderclaw models auth token --provider {provider}";
+    CannotGuarantee Reason "cannot_guarantee" "No token with the wanted time left can be had."
+        => "coderclaw models auth token --provider {provider}";
+    Offline Reason "offline" "The provider's token endpoint cannot be reached or is not answering properly."
+        => "coderclaw models auth refresh --provider {provider}";
+    Locked Reason "locked" "Another program holds the lock."
+        => "coderclaw models auth paths";
+    Unreadable Reason "unreadable" "A file exists and cannot be read."
+        => "coderclaw models auth paths";
+    Corrupt Reason "corrupt" "A file is not what it should be."
+        => "coderclaw models auth paths";
+    UnsupportedVersion Reason "unsupported_version" "The file was written by a newer version: it is read, never written."
+        => "coderclaw --version";
+    ForeignStore Reason "foreign_store" "The store belongs to another state dir, which alone refreshes it."
+        => "coderclaw models auth paths";
+    NotOwner Reason "not_owner" "The state dir belongs to another user, so nothing is written."
+        => "coderclaw models auth paths";
+    WorkerFailed Reason "worker_failed" "The refresh worker ended without an answer."
+        => "coderclaw models auth refresh --provider {provider}";
+    IdTaken Reason "id_taken" "A profile with this id holds another login."
+        => "coderclaw models auth list";
+    InputRequired Reason "input_required" "Something has to be typed, and there is no terminal."
+        => "coderclaw --help";
+    Usage Error "usage" "The command was called in a way that it does not know."
+        => "coderclaw --help";
+    UnknownProvider Error "unknown_provider" "No provider has this id."
+        => "coderclaw models auth list";
+    UnknownProfile Error "unknown_profile" "No profile has this id."
+        => "coderclaw models auth list --agent {agent}";
+    UnknownAgent Error "unknown_agent" "No agent has this id."
+        => "coderclaw models auth paths";
+    ConfigInvalid Error "config_invalid" "The config file cannot be understood."
+        => "coderclaw models auth paths";
+    ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
+        => "coderclaw models auth paths";
+    NotWritable Error "not_writable" "A file cannot be written: nothing was changed."
+        => "coderclaw models auth paths";
+    LoginDenied Error "login_denied" "The provider ended the login."
+        => "coderclaw models auth login --provider {provider}";
+    LoginFailed Error "login_failed" "The login did not complete; what was stored before is untouched."
+        => "coderclaw models auth login --provider {provider}";
+    ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
+        => "coderclaw demo --keep";
+    Internal Error "internal" "Something that should not happen did."
+        => "coderclaw --version";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_snake_case_and_explained() {
+        for (i, code) in Code::ALL.iter().enumerate() {
+            let text = code.as_str();
+            assert!(text.chars().all(|c| c == '_' || c.is_ascii_lowercase()), "{text}");
+            assert_eq!(Code::from_text(text), Some(*code));
+            assert!(
+                code.meaning().ends_with('.') && code.meaning().len() < 110,
+                "{text}"
+            );
+            assert!(
+                *code == Code::Ok || code.next_command().starts_with("coderclaw "),
+                "{text}"
+            );
+            assert!(
+                Code::ALL[i + 1..].iter().all(|other| other.as_str() != text),
+                "{text} twice"
+            );
+        }
+    }
+}
