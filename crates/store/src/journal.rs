@@ -1,0 +1,669 @@
+//! The redo log of one grant: what the refresh under way has done so far, and how the last one ended.
+//!
+//! The file is filled with zeros before anything is sent, so that the answer of the server has a place on the disk.
+//! Records are appended and synced; each carries a checksum that covers the one before it, so that a torn tail, or
+//! what an older, longer tail left behind, ends the log and harms nothing. Once a refresh is done, its tokens are
+//! wiped by replacing the file with one that holds only what is to be remembered.
+//!
+//! Reading needs no lock. Writing needs the grant's [`WorkerLock`].
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use coderclaw_types::{Code, Millis, TokenHash, sha256_parts};
+use serde::{Deserialize, Serialize};
+
+use crate::commit::{WriteError, create_private, sync_folder};
+use crate::faults;
+use crate::locks::WorkerLock;
+use crate::paths::StateDir;
+use crate::profiles::TokenUpdate;
+use crate::read::ReadError;
+
+/// The file's length. A token answer is at most 128 KiB.
+const LENGTH: u64 = 256 * 1024;
+/// What must be free before a request: one answer and the records around it.
+const ROOM: u64 = 136 * 1024;
+const MAGIC: &[u8; 4] = b"CCJ1";
+const HEAD: usize = 4 + 4 + 8;
+
+/// How a refresh ended, for everybody who asks about the same token afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// Counts the outcomes of this grant, so that a waiter sees a new one without looking at a clock.
+    pub seq: u64,
+    /// What happened.
+    pub kind: OutcomeKind,
+    /// The refresh token it speaks of. It says nothing about any other.
+    pub token: TokenHash,
+    /// When.
+    pub at: Millis,
+    /// No request before this time; `None`: not at all while the entry holds this token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Millis>,
+    /// How many times in a row this token was tried without success.
+    #[serde(default)]
+    pub failures: u32,
+    /// How many of these may have spent it: the answer was lost.
+    #[serde(default)]
+    pub ambiguous: u32,
+    /// The server asked for a pause; nobody may go ahead of it.
+    #[serde(default)]
+    pub rate_limited: bool,
+    /// The access token that the provider rejected and that this refresh was forced by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<TokenHash>,
+    /// The proxy and CA settings under which the server could not be reached; other settings may try at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The code to show.
+    #[serde(with = "code_text")]
+    pub code: Code,
+    /// The cause, for people. Never holds a secret.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// The ways in which a refresh ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// New tokens came and are in the stores.
+    Refreshed,
+    /// Somebody else had refreshed; the entry now holds their tokens.
+    Adopted,
+    /// The server says that the token is of no use any more.
+    Refused,
+    /// The answer was lost: the token may be spent.
+    Ambiguous,
+    /// The server did not take the request, or could not be reached. The token is not spent.
+    NotSpent,
+    /// Something on this machine stood in the way; nothing was sent.
+    Blocked,
+}
+
+mod code_text {
+    use coderclaw_types::Code;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(code.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Code, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Code::from_text(&text).unwrap_or(Code::Internal))
+    }
+}
+
+/// One line of the log. The names are those of the steps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Record {
+    /// All that can be checked beforehand was; nothing is sent yet.
+    Prepared {
+        /// When.
+        at: Millis,
+    },
+    /// The request is about to leave.
+    Sending {
+        /// The refresh token that goes with it.
+        token: TokenHash,
+        /// When.
+        at: Millis,
+        /// How many times it may have been spent before this, and how many times it was tried.
+        ambiguous: u32,
+        /// Tries in a row before this one.
+        failures: u32,
+    },
+    /// The server's answer. From here the new tokens may be lent.
+    Answer {
+        /// The refresh token that was spent.
+        spent: TokenHash,
+        /// What came for it.
+        tokens: Box<TokenUpdate>,
+    },
+    /// The stores have the new tokens.
+    Applied,
+    /// The refresh is over.
+    Done(Box<Outcome>),
+    /// An answer that no entry may take: the entry vanished, or the tokens are another person's. Kept for rescue.
+    Orphan {
+        /// The tokens.
+        tokens: Box<TokenUpdate>,
+    },
+    /// The user logged this grant out; a worker that finds this revokes what it holds.
+    Logout {
+        /// When.
+        at: Millis,
+    },
+}
+
+/// Where the refresh under way stands, if one does.
+#[derive(Debug, Clone)]
+pub enum Pending {
+    /// Nothing was sent.
+    Prepared,
+    /// Sent, and no answer is known.
+    Sending {
+        /// The token that went.
+        token: TokenHash,
+        /// When.
+        at: Millis,
+        /// As in [`Record::Sending`].
+        ambiguous: u32,
+        /// As in [`Record::Sending`].
+        failures: u32,
+    },
+    /// Answered, not yet in all stores.
+    Answer {
+        /// The token that was spent.
+        spent: TokenHash,
+        /// What came for it.
+        tokens: Box<TokenUpdate>,
+    },
+    /// In all stores; only the end is missing.
+    Applied {
+        /// The token that was spent.
+        spent: TokenHash,
+        /// What came for it.
+        tokens: Box<TokenUpdate>,
+    },
+}
+
+/// What a journal says.
+#[derive(Debug, Clone, Default)]
+pub struct JournalView {
+    /// The refresh under way or broken off.
+    pub pending: Option<Pending>,
+    /// How the last finished one ended.
+    pub outcome: Option<Outcome>,
+    /// Tokens that belong to no entry.
+    pub orphan: Option<Box<TokenUpdate>>,
+    /// The user logged this grant out.
+    pub logged_out: bool,
+    end: u64,
+    chain: [u8; 8],
+}
+
+impl JournalView {
+    /// Reads the journal at `path`. A missing one says nothing.
+    ///
+    /// # Errors
+    /// Where it exists and cannot be read. A damaged tail is no error: the log ends before it.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        match File::open(path) {
+            Ok(file) => Self::scan(file).map_err(|e| ReadError::unreadable(path, e)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(e) => Err(ReadError::unreadable(path, e)),
+        }
+    }
+
+    /// Most journals hold one short record, so little is read unless there is more.
+    fn scan(file: File) -> io::Result<Self> {
+        let mut view = Self::default();
+        let mut bytes = Vec::new();
+        let mut file = file.take(LENGTH * 2);
+        let mut at = 0;
+        let mut more = |bytes: &mut Vec<u8>, upto: usize| -> io::Result<bool> {
+            while bytes.len() < upto {
+                let before = bytes.len();
+                bytes.resize(upto.max(before + 2048), 0);
+                let read = file.read(&mut bytes[before..])?;
+                bytes.truncate(before + read);
+                if read == 0 {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        while more(&mut bytes, at + HEAD)? && &bytes[at..at + 4] == MAGIC {
+            let length = u32::from_le_bytes([bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]]);
+            let Ok(length) = usize::try_from(length) else {
+                break;
+            };
+            if length as u64 > LENGTH || !more(&mut bytes, at + HEAD + length)? {
+                break;
+            }
+            let payload = &bytes[at + HEAD..at + HEAD + length];
+            let sum = checksum(&view.chain, payload);
+            if bytes[at + 8..at + HEAD] != sum {
+                break;
+            }
+            let Ok(record) = serde_json::from_slice::<Record>(payload) else {
+                break;
+            };
+            view.take(record);
+            view.chain = sum;
+            at += HEAD + length;
+        }
+        view.end = at as u64;
+        Ok(view)
+    }
+
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Prepared { .. } => self.pending = Some(Pending::Prepared),
+            Record::Sending {
+                token,
+                at,
+                ambiguous,
+                failures,
+            } => {
+                self.pending = Some(Pending::Sending {
+                    token,
+                    at,
+                    ambiguous,
+                    failures,
+                });
+            }
+            Record::Answer { spent, tokens } => self.pending = Some(Pending::Answer { spent, tokens }),
+            Record::Applied => {
+                if let Some(Pending::Answer { spent, tokens }) = self.pending.take() {
+                    self.pending = Some(Pending::Applied { spent, tokens });
+                }
+            }
+            Record::Done(outcome) => {
+                self.pending = None;
+                self.outcome = Some(*outcome);
+            }
+            Record::Orphan { tokens } => self.orphan = Some(tokens),
+            Record::Logout { .. } => self.logged_out = true,
+        }
+    }
+
+    /// The tokens that an entry which still holds `refresh` may be lent from, since they are durable here.
+    pub fn answered(&self, refresh: &TokenHash) -> Option<&TokenUpdate> {
+        match &self.pending {
+            Some(Pending::Answer { spent, tokens } | Pending::Applied { spent, tokens })
+                if spent == refresh =>
+            {
+                Some(tokens)
+            }
+            _ => None,
+        }
+    }
+
+    /// The last outcome, if it speaks of `refresh`.
+    pub fn outcome_of(&self, refresh: &TokenHash) -> Option<&Outcome> {
+        self.outcome.as_ref().filter(|outcome| outcome.token == *refresh)
+    }
+
+    /// The number that the next outcome bears.
+    pub fn next_seq(&self) -> u64 {
+        self.outcome.as_ref().map_or(1, |outcome| outcome.seq + 1)
+    }
+}
+
+fn checksum(chain: &[u8; 8], payload: &[u8]) -> [u8; 8] {
+    let sum = sha256_parts("journal record v1", &[chain, payload]);
+    let mut short = [0; 8];
+    short.copy_from_slice(&sum[..8]);
+    short
+}
+
+/// A journal that may be written, since the grant's lock is held.
+#[derive(Debug)]
+pub struct Journal<'lock> {
+    path: PathBuf,
+    view: JournalView,
+    file: Option<File>,
+    _lock: &'lock WorkerLock,
+}
+
+impl<'lock> Journal<'lock> {
+    /// Reads the journal of the grant that `lock` holds. Creates nothing yet.
+    ///
+    /// # Errors
+    /// Where it exists and cannot be read.
+    pub fn open(state: &StateDir, lock: &'lock WorkerLock) -> Result<Self, ReadError> {
+        let path = state.journal(&lock.grant());
+        let view = JournalView::read(&path)?;
+        Ok(Self {
+            path,
+            view,
+            file: None,
+            _lock: lock,
+        })
+    }
+
+    /// What it says.
+    pub fn view(&self) -> &JournalView {
+        &self.view
+    }
+
+    /// Makes sure that an answer will find room, creating the file at its full length where it is missing.
+    ///
+    /// # Errors
+    /// Where the disk does not take it: then nothing may be sent.
+    pub fn reserve(&mut self, state: &StateDir) -> Result<(), WriteError> {
+        state.ensure_dir(&state.journals())?;
+        let long_enough = fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= LENGTH);
+        if long_enough && self.view.end + ROOM <= LENGTH {
+            return Ok(());
+        }
+        // Too short or nearly full: carried over into a new one, whatever state it is in.
+        self.rewrite(&self.carried())
+    }
+
+    /// Appends one record and syncs it.
+    ///
+    /// # Errors
+    /// Where the disk does not take it. The log then ends where it ended before.
+    pub fn append(&mut self, record: Record) -> Result<(), WriteError> {
+        faults::hit("journal.append").map_err(WriteError::io(&self.path))?;
+        let (bytes, sum) = encode(&self.view.chain, &record, &self.path)?;
+        let end = self.view.end;
+        let file = self.file()?;
+        let written = file
+            .seek(SeekFrom::Start(end))
+            .and_then(|_| file.write_all(&bytes))
+            .and_then(|()| file.sync_data());
+        written.map_err(WriteError::io(&self.path))?;
+        self.view.take(record);
+        self.view.chain = sum;
+        self.view.end = end + bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Ends the refresh: `outcome` is recorded, and all tokens but an orphan's are wiped.
+    ///
+    /// # Errors
+    /// Where the disk does not take the record. A wipe that fails is made up for by the next one.
+    pub fn finish(&mut self, state: &StateDir, outcome: Outcome) -> Result<(), WriteError> {
+        state.ensure_dir(&state.journals())?;
+        let held_tokens = self.view.pending.is_some();
+        if held_tokens {
+            self.append(Record::Done(Box::new(outcome)))?;
+            // The outcome is durable; an unfinished wipe loses nothing.
+            drop(self.rewrite(&self.carried()));
+            return Ok(());
+        }
+        // Nothing was under way: one record in a small file is enough.
+        let long_enough = fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= LENGTH);
+        if long_enough && self.view.end + ROOM <= LENGTH {
+            return self.append(Record::Done(Box::new(outcome)));
+        }
+        let mut records = self.carried();
+        records.retain(|record| !matches!(record, Record::Done(_)));
+        records.push(Record::Done(Box::new(outcome)));
+        self.rewrite(&records)
+    }
+
+    /// What a new file has to hold so that nothing is forgotten.
+    fn carried(&self) -> Vec<Record> {
+        let mut records = Vec::new();
+        if self.view.logged_out {
+            records.push(Record::Logout {
+                at: Millis::default(),
+            });
+        }
+        if let Some(tokens) = &self.view.orphan {
+            records.push(Record::Orphan {
+                tokens: tokens.clone(),
+            });
+        }
+        if let Some(outcome) = &self.view.outcome {
+            records.push(Record::Done(Box::new(outcome.clone())));
+        }
+        match self.view.pending.clone() {
+            Some(Pending::Sending {
+                token,
+                at,
+                ambiguous,
+                failures,
+            }) => {
+                records.push(Record::Sending {
+                    token,
+                    at,
+                    ambiguous,
+                    failures,
+                });
+            }
+            Some(Pending::Answer { spent, tokens }) => records.push(Record::Answer { spent, tokens }),
+            Some(Pending::Applied { spent, tokens }) => {
+                records.push(Record::Answer { spent, tokens });
+                records.push(Record::Applied);
+            }
+            Some(Pending::Prepared) | None => {}
+        }
+        records
+    }
+
+    /// Replaces the file by one of full length that holds `records`.
+    fn rewrite(&mut self, records: &[Record]) -> Result<(), WriteError> {
+        faults::hit("journal.create").map_err(WriteError::io(&self.path))?;
+        let mut view = JournalView::default();
+        let mut bytes = Vec::new();
+        for record in records {
+            let (encoded, sum) = encode(&view.chain, record, &self.path)?;
+            bytes.extend_from_slice(&encoded);
+            view.chain = sum;
+            view.take(record.clone());
+        }
+        view.end = bytes.len() as u64;
+        bytes.resize(usize::try_from(LENGTH.max(view.end)).unwrap_or(bytes.len()), 0);
+        let next = self.path.with_extension("next");
+        let written = create_private(&next).and_then(|mut file| {
+            file.write_all(&bytes)
+                .and_then(|()| file.sync_all())
+                .map_err(WriteError::io(&next))?;
+            fs::rename(&next, &self.path).map_err(WriteError::io(&self.path))
+        });
+        if written.is_err() {
+            drop(fs::remove_file(&next));
+            return written;
+        }
+        self.file = None;
+        self.view = view;
+        sync_folder(&self.path)
+    }
+
+    fn file(&mut self) -> Result<&mut File, WriteError> {
+        let path = &self.path;
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => {
+                let opened = OpenOptions::new()
+                    .write(true)
+                    .open(path)
+                    .map_err(WriteError::io(path))?;
+                Ok(none.insert(opened))
+            }
+        }
+    }
+}
+
+fn encode(chain: &[u8; 8], record: &Record, path: &Path) -> Result<(Vec<u8>, [u8; 8]), WriteError> {
+    let payload = serde_json::to_vec(record).map_err(|e| WriteError::io(path)(e.into()))?;
+    let length = u32::try_from(payload.len()).map_err(|e| WriteError::io(path)(io::Error::other(e)))?;
+    let sum = checksum(chain, &payload);
+    let mut bytes = Vec::with_capacity(HEAD + payload.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&sum);
+    bytes.extend_from_slice(&payload);
+    Ok((bytes, sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use coderclaw_types::{Env, GrantId, Secret};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::GrantGuard;
+
+    fn world() -> (tempfile::TempDir, StateDir, GrantId) {
+        let tmp = tempfile::tempdir().unwrap();
+        let env = Env::new(
+            [("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())],
+            None,
+            "/".into(),
+        );
+        (
+            tmp,
+            StateDir::from_env(&env),
+            GrantId::mint("https://x", "c", &Secret::from("rt")),
+        )
+    }
+
+    fn lock(state: &StateDir, grant: &GrantId) -> WorkerLock {
+        GrantGuard::try_acquire(state, grant)
+            .unwrap()
+            .unwrap()
+            .into_worker()
+            .unwrap()
+    }
+
+    fn token(n: u32) -> TokenHash {
+        TokenHash::of(&Secret::from(format!("rt-{n}")))
+    }
+
+    fn tokens(n: u32) -> Box<TokenUpdate> {
+        Box::new(TokenUpdate::new(
+            Secret::from(format!("canary-at-{n}")),
+            Secret::from(format!("canary-rt-{n}")),
+            Millis(9_000),
+            Millis(1_000),
+        ))
+    }
+
+    fn outcome(seq: u64, n: u32) -> Outcome {
+        Outcome {
+            seq,
+            kind: OutcomeKind::Refreshed,
+            token: token(n),
+            at: Millis(5),
+            next_attempt_at: None,
+            failures: 0,
+            ambiguous: 0,
+            rate_limited: false,
+            rejected: None,
+            network: None,
+            code: Code::Ok,
+            detail: String::new(),
+        }
+    }
+
+    fn sending(n: u32) -> Record {
+        Record::Sending {
+            token: token(n),
+            at: Millis(2),
+            ambiguous: 0,
+            failures: 0,
+        }
+    }
+
+    /// A8: what was answered is there for whoever comes next, and gone once it is done.
+    #[test]
+    fn a8_an_answer_survives_and_is_wiped_after_done() {
+        let (_tmp, state, grant) = world();
+        let path = state.journal(&grant);
+        let held = lock(&state, &grant);
+        let mut journal = Journal::open(&state, &held).unwrap();
+        assert!(!path.exists());
+        journal.reserve(&state).unwrap();
+        let meta = fs::metadata(&path).unwrap();
+        assert_eq!((meta.len(), meta.mode() & 0o777), (LENGTH, 0o600));
+        journal.append(Record::Prepared { at: Millis(1) }).unwrap();
+        assert!(matches!(
+            JournalView::read(&path).unwrap().pending,
+            Some(Pending::Prepared)
+        ));
+        journal.append(sending(1)).unwrap();
+        assert!(matches!(
+            JournalView::read(&path).unwrap().pending,
+            Some(Pending::Sending { .. })
+        ));
+        journal
+            .append(Record::Answer {
+                spent: token(1),
+                tokens: tokens(2),
+            })
+            .unwrap();
+        let view = JournalView::read(&path).unwrap();
+        assert_eq!(view.answered(&token(1)).unwrap().access.expose(), "canary-at-2");
+        assert!(view.answered(&token(2)).is_none());
+        journal.append(Record::Applied).unwrap();
+        journal.finish(&state, outcome(1, 1)).unwrap();
+        let view = JournalView::read(&path).unwrap();
+        assert!(view.pending.is_none());
+        assert_eq!(view.outcome_of(&token(1)).unwrap().seq, 1);
+        assert!(view.outcome_of(&token(2)).is_none());
+        let bytes = fs::read(&path).unwrap();
+        assert!(!bytes.windows(6).any(|w| w == b"canary"), "tokens are wiped");
+        assert_eq!(bytes.len() as u64, LENGTH);
+    }
+
+    #[test]
+    fn many_outcomes_and_broken_off_refreshes_never_fill_it() {
+        let (_tmp, state, grant) = world();
+        let held = lock(&state, &grant);
+        for n in 0..2_000 {
+            let mut journal = Journal::open(&state, &held).unwrap();
+            journal.reserve(&state).unwrap();
+            journal.append(Record::Prepared { at: Millis(1) }).unwrap();
+            journal.append(sending(n)).unwrap();
+            if n % 5 == 0 {
+                journal
+                    .finish(&state, outcome(journal.view().next_seq(), n))
+                    .unwrap();
+            }
+        }
+        let view = JournalView::read(&state.journal(&grant)).unwrap();
+        assert_eq!(view.outcome.unwrap().seq, 400);
+        assert!(matches!(view.pending, Some(Pending::Sending { token: t, .. }) if t == token(1999)));
+    }
+
+    #[test]
+    fn an_orphan_and_a_logout_outlive_the_next_outcome() {
+        let (_tmp, state, grant) = world();
+        let held = lock(&state, &grant);
+        let mut journal = Journal::open(&state, &held).unwrap();
+        journal.reserve(&state).unwrap();
+        journal.append(sending(1)).unwrap();
+        journal.append(Record::Orphan { tokens: tokens(2) }).unwrap();
+        journal.append(Record::Logout { at: Millis(3) }).unwrap();
+        journal.finish(&state, outcome(1, 1)).unwrap();
+        let view = JournalView::read(&state.journal(&grant)).unwrap();
+        assert!(view.logged_out && view.orphan.is_some() && view.pending.is_none());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// A8: a log cut or damaged anywhere ends before the damage; what came before it is still there, and the
+        /// next record is readable.
+        #[test]
+        fn a8_a_bad_tail_is_ignored(cut in 0usize..1200, flip in any::<u8>()) {
+            let (_tmp, state, grant) = world();
+            let path = state.journal(&grant);
+            let held = lock(&state, &grant);
+            let mut journal = Journal::open(&state, &held).unwrap();
+            journal.reserve(&state).unwrap();
+            journal.append(sending(1)).unwrap();
+            let first = journal.view().end as usize;
+            journal.append(Record::Answer { spent: token(1), tokens: tokens(2) }).unwrap();
+            let second = journal.view().end as usize;
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[cut] ^= flip;
+            fs::write(&path, &bytes).unwrap();
+            let view = JournalView::read(&path).unwrap();
+            match view.pending {
+                _ if flip == 0 || cut >= second => prop_assert!(view.answered(&token(1)).is_some()),
+                Some(Pending::Sending { .. }) => prop_assert!(cut >= first),
+                None => prop_assert!(cut < first),
+                other => prop_assert!(false, "{other:?}"),
+            }
+            let mut journal = Journal::open(&state, &held).unwrap();
+            journal.append(sending(7)).unwrap();
+            let pending = JournalView::read(&path).unwrap().pending;
+            let is_last = matches!(pending, Some(Pending::Sending { token: t, .. }) if t == token(7));
+            prop_assert!(is_last);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Files that cannot be lost.
+//!
+//! Everything CoderClaw keeps on disk goes through this crate: where files are ([`StateDir`]), how they are read
+//! while others write ([`read_auth_store`]), how they are replaced so that a kill leaves the old version or the new
+//! one ([`StoreGuard::commit`]), the kernel locks, and the redo log that keeps a rotated token from getting lost
+//! ([`Journal`]). It knows no provider and no network.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the crate that reads, writes and renames files"
+)]
+
+pub mod faults;
+
+mod commit;
+mod config;
+mod foreign;
+mod journal;
+mod key;
+mod ledger;
+mod locks;
+mod paths;
+mod profiles;
+mod read;
+mod state;
+
+pub use commit::WriteError;
+pub use config::{Config, ConfigError, ConfigProfile, CooldownSettings};
+pub use foreign::{StoreOwner, store_owner};
+pub use journal::{Journal, JournalView, Outcome, OutcomeKind, Pending, Record};
+pub use key::{fingerprint_key, read_fingerprint_key};
+pub use ledger::Ledger;
+pub use locks::{GrantGuard, Holder, LockError, StateGuard, StoreGuard, WorkerLock};
+pub use paths::{AgentPaths, StateDir};
+pub use profiles::{
+    ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
+};
+pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
+pub use state::{AuthState, UsageStats, read_auth_state};

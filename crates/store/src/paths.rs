@@ -1,0 +1,330 @@
+//! Where everything is.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use coderclaw_types::{AgentId, Env, GrantId};
+
+use crate::commit::WriteError;
+use crate::config::Config;
+use crate::read::{ReadError, read_text};
+
+/// The folder that holds everything: `CODERCLAW_STATE_DIR`, else `~/.coderclaw-<CODERCLAW_PROFILE>`, else
+/// `~/.coderclaw`.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+    config: PathBuf,
+    main_agent_dir: Option<PathBuf>,
+}
+
+/// One agent's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentPaths {
+    /// Whose they are.
+    pub agent: AgentId,
+    /// The agent dir.
+    pub dir: PathBuf,
+}
+
+impl StateDir {
+    /// Finds the state dir from the environment; touches nothing.
+    pub fn from_env(env: &Env) -> Self {
+        let root = match (env.get("CODERCLAW_STATE_DIR"), env.get("CODERCLAW_PROFILE")) {
+            (Some(dir), _) => env.resolve(dir),
+            (None, Some(profile)) if !profile.eq_ignore_ascii_case("default") => {
+                env.home().join(format!(".coderclaw-{profile}"))
+            }
+            _ => env.home().join(".coderclaw"),
+        };
+        let config = env
+            .get("CODERCLAW_CONFIG_PATH")
+            .map_or_else(|| root.join("coderclaw.json"), |path| env.resolve(path));
+        let main_agent_dir = env
+            .get("CODERCLAW_AGENT_DIR")
+            .or_else(|| env.get("PI_CODING_AGENT_DIR"))
+            .map(|path| env.resolve(path));
+        Self {
+            root,
+            config,
+            main_agent_dir,
+        }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `coderclaw.json`, or what `CODERCLAW_CONFIG_PATH` names.
+    pub fn config_path(&self) -> &Path {
+        &self.config
+    }
+
+    /// The folder of lock files. They are never renamed and never deleted.
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    /// The folder of redo logs.
+    pub fn journals(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    /// The grant's redo log.
+    pub fn journal(&self, grant: &GrantId) -> PathBuf {
+        self.journals().join(grant.to_string())
+    }
+
+    /// The folder of a person's own provider manifests.
+    pub fn providers(&self) -> PathBuf {
+        self.root.join("providers")
+    }
+
+    /// The file with the key of this state dir's fingerprints.
+    pub fn fingerprint_key_path(&self) -> PathBuf {
+        self.root.join("fingerprint.key")
+    }
+
+    /// The files of `agent`: `agentDir` of its config entry, for `main` what `CODERCLAW_AGENT_DIR` or
+    /// `PI_CODING_AGENT_DIR` says, else `agents/<id>/agent`.
+    pub fn agent(&self, config: &Config, agent: &AgentId) -> AgentPaths {
+        let named = match &self.main_agent_dir {
+            Some(dir) if *agent == AgentId::main() => Some(dir.clone()),
+            _ => config.agent_dir(agent),
+        };
+        let dir = named.unwrap_or_else(|| self.root.join("agents").join(agent.as_str()).join("agent"));
+        AgentPaths {
+            agent: agent.clone(),
+            dir,
+        }
+    }
+
+    /// All agents of this state dir: those of the config, in its order, then those that have a folder, by name, then
+    /// `main` if nothing else is there.
+    ///
+    /// # Errors
+    /// Where the folder of agents exists and cannot be listed.
+    pub fn agents(&self, config: &Config) -> Result<Vec<AgentPaths>, ReadError> {
+        let mut ids: Vec<AgentId> = config.agents().to_vec();
+        let mut found = Vec::new();
+        let dir = self.root.join("agents");
+        match fs::read_dir(&dir) {
+            Ok(entries) => {
+                for entry in entries {
+                    let entry = entry.map_err(|e| ReadError::unreadable(&dir, e))?;
+                    let name = entry.file_name();
+                    let Some(name) = name.to_str() else { continue };
+                    let id = AgentId::new(name);
+                    if id.as_str() == name && entry.path().is_dir() {
+                        found.push(id);
+                    }
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(ReadError::unreadable(&dir, e)),
+        }
+        found.sort();
+        if self.main_agent_dir.is_some() {
+            found.push(AgentId::main());
+        }
+        for id in found {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        if ids.is_empty() {
+            ids.push(AgentId::main());
+        }
+        Ok(ids.iter().map(|id| self.agent(config, id)).collect())
+    }
+
+    /// The texts of `providers/*.toml`, by name.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or where others than its owner may write it: a provider file decides where
+    /// tokens are sent.
+    pub fn provider_files(&self) -> Result<Vec<(PathBuf, String)>, ReadError> {
+        let dir = self.providers();
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
+            Err(e) => return Err(ReadError::unreadable(&dir, e)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|e| ReadError::unreadable(&dir, e))?.path();
+            if path.extension().is_some_and(|ext| ext == "toml") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let mut files = Vec::new();
+        for path in paths {
+            let mode = fs::metadata(&path)
+                .map_err(|e| ReadError::unreadable(&path, e))?
+                .mode();
+            if mode & 0o022 != 0 {
+                let detail = format!("others may write it (mode {:03o}); chmod go-w it", mode & 0o777);
+                return Err(ReadError::Corrupt { path, detail });
+            }
+            if let Some(text) = read_text(&path)? {
+                files.push((path, text));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Creates `dir` and what is missing above it, each 0700 from birth.
+    ///
+    /// # Errors
+    /// [`WriteError::NotOwner`] where the state dir belongs to another user; else what the system says.
+    pub fn ensure_dir(&self, dir: &Path) -> Result<(), WriteError> {
+        self.check_owner()?;
+        if dir.is_dir() {
+            return Ok(());
+        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|source| WriteError::Io {
+                path: dir.to_path_buf(),
+                source,
+            })
+    }
+
+    /// Refuses where the state dir belongs to another user: files that root leaves in a person's home lock that
+    /// person out.
+    ///
+    /// # Errors
+    /// [`WriteError::NotOwner`].
+    pub fn check_owner(&self) -> Result<(), WriteError> {
+        let me = rustix::process::geteuid().as_raw();
+        let mut probe: &Path = &self.root;
+        loop {
+            if let Ok(meta) = fs::metadata(probe) {
+                let exists = probe == self.root;
+                if meta.uid() != me && (exists || me == 0) {
+                    return Err(WriteError::NotOwner {
+                        path: probe.to_path_buf(),
+                        owner: meta.uid(),
+                        me,
+                    });
+                }
+                return Ok(());
+            }
+            match probe.parent() {
+                Some(parent) => probe = parent,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+impl AgentPaths {
+    /// The token sink.
+    pub fn store(&self) -> PathBuf {
+        self.dir.join("auth-profiles.json")
+    }
+
+    /// Usage statistics and cooldowns.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("auth-state.json")
+    }
+
+    /// The index of the agent's sessions.
+    pub fn sessions(&self) -> PathBuf {
+        let base = self.dir.parent().unwrap_or(&self.dir);
+        base.join("sessions").join("sessions.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(vars: &[(&str, &str)]) -> Env {
+        Env::new(
+            vars.iter().map(|(k, v)| ((*k).into(), (*v).into())),
+            None,
+            "/cwd".into(),
+        )
+    }
+
+    #[test]
+    fn state_dir_precedence() {
+        type Vars<'a> = &'a [(&'a str, &'a str)];
+        let table: [(Vars<'_>, &str, &str); 5] = [
+            (
+                &[
+                    ("HOME", "/h"),
+                    ("CODERCLAW_STATE_DIR", "~/s"),
+                    ("CODERCLAW_PROFILE", "x"),
+                ],
+                "/h/s",
+                "/h/s/coderclaw.json",
+            ),
+            (
+                &[("HOME", "/h"), ("CODERCLAW_PROFILE", "Dev")],
+                "/h/.coderclaw-Dev",
+                "/h/.coderclaw-Dev/coderclaw.json",
+            ),
+            (
+                &[("HOME", "/h"), ("CODERCLAW_PROFILE", "default")],
+                "/h/.coderclaw",
+                "/h/.coderclaw/coderclaw.json",
+            ),
+            (
+                &[("HOME", "/h"), ("CODERCLAW_CONFIG_PATH", "c.json")],
+                "/h/.coderclaw",
+                "/cwd/c.json",
+            ),
+            (&[("HOME", "/h")], "/h/.coderclaw", "/h/.coderclaw/coderclaw.json"),
+        ];
+        for (vars, root, config) in table {
+            let dir = StateDir::from_env(&env(vars));
+            assert_eq!(
+                (dir.root(), dir.config_path()),
+                (Path::new(root), Path::new(config)),
+                "{vars:?}"
+            );
+        }
+    }
+
+    /// F7: folders are private from birth, whatever the umask.
+    #[test]
+    fn f7_folders_are_private_from_birth() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = tmp.path().join("a/b");
+        let dir = StateDir::from_env(&env(&[("CODERCLAW_STATE_DIR", root.to_str().unwrap())]));
+        dir.ensure_dir(&dir.locks()).unwrap();
+        for path in [tmp.path().join("a"), root.clone(), dir.locks()] {
+            assert_eq!(
+                fs::metadata(&path).unwrap().mode() & 0o777,
+                0o700,
+                "{}",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn provider_files_that_others_may_write_are_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = StateDir::from_env(&env(&[("CODERCLAW_STATE_DIR", tmp.path().to_str().unwrap())]));
+        assert!(dir.provider_files().unwrap().is_empty());
+        fs::create_dir(dir.providers()).unwrap();
+        let path = dir.providers().join("x.toml");
+        fs::write(&path, "id = 'x'").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(dir.provider_files().unwrap().len(), 1);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        assert!(matches!(dir.provider_files(), Err(ReadError::Corrupt { .. })));
+    }
+}

@@ -1,0 +1,786 @@
+//! `auth-profiles.json`, version 1, as a document that keeps what it does not know.
+//!
+//! Entries are held as the text they had in the file. Only an entry that is changed is written anew; all others,
+//! whatever their type, keys or damage, come out byte for byte as they went in.
+
+use std::fmt;
+
+use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// Why a text is no auth store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// It is not JSON.
+    #[error("not JSON: {0}")]
+    Syntax(String),
+    /// It is JSON of another shape.
+    #[error("`{key}` should be {wanted}")]
+    Shape {
+        /// The key in question.
+        key: String,
+        /// What should stand there.
+        wanted: &'static str,
+    },
+}
+
+type Raw = Box<RawValue>;
+
+/// One agent's auth store.
+#[derive(Clone)]
+pub struct AuthProfiles {
+    /// All top-level keys in their order; `profiles` stands here as a mere place-holder.
+    top: IndexMap<String, Raw>,
+    profiles: IndexMap<String, Raw>,
+    version: i64,
+}
+
+/// Ids and states only: entries hold secrets.
+impl fmt::Debug for AuthProfiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthProfiles")
+            .field("version", &self.version)
+            .field("ids", &self.profiles.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One entry of a store.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// A key that is billed per use.
+    ApiKey(ApiKeyEntry),
+    /// A static bearer token.
+    Token(TokenEntry),
+    /// A login that renews itself.
+    OAuth(Box<OAuthEntry>),
+    /// A type that this version does not know. Kept.
+    Unknown {
+        /// What it calls itself.
+        kind: String,
+        /// Its provider, where it names one.
+        provider: Option<ProviderId>,
+    },
+    /// Not an entry. Kept, named, and never used.
+    Damaged {
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// `type: "api_key"`.
+#[derive(Debug, Clone)]
+pub struct ApiKeyEntry {
+    /// Whose key it is.
+    pub provider: ProviderId,
+    /// The key; absent where the entry only refers to one.
+    pub key: Option<Secret>,
+    /// The account's e-mail, where known.
+    pub email: Option<String>,
+    /// The entry refers to a secret elsewhere (`keyRef`).
+    pub is_ref: bool,
+}
+
+/// `type: "token"`.
+#[derive(Debug, Clone)]
+pub struct TokenEntry {
+    /// Whose token it is.
+    pub provider: ProviderId,
+    /// The token; absent where the entry only refers to one.
+    pub token: Option<Secret>,
+    /// When it ends; `None` (absent or 0 in the file) means that no end is known.
+    pub expires: Option<Millis>,
+    /// `expires` is there and is no time.
+    pub invalid_expires: bool,
+    /// The account's e-mail, where known.
+    pub email: Option<String>,
+    /// The entry refers to a secret elsewhere (`tokenRef`).
+    pub is_ref: bool,
+}
+
+/// `type: "oauth"`.
+#[derive(Debug, Clone)]
+pub struct OAuthEntry {
+    /// Whose login it is.
+    pub provider: ProviderId,
+    /// The access token.
+    pub access: Option<Secret>,
+    /// The refresh token.
+    pub refresh: Option<Secret>,
+    /// When the access token ends.
+    pub expires: Option<Millis>,
+    /// When it was received; with `expires` this gives its lifetime.
+    pub issued_at: Option<Millis>,
+    /// No refresh is allowed before this.
+    pub earliest_refresh_at: Option<Millis>,
+    /// The person's e-mail.
+    pub email: Option<String>,
+    /// The workspace.
+    pub account_id: Option<String>,
+    /// The person's id at the issuer.
+    pub subject: Option<String>,
+    /// Who issued it.
+    pub issuer: Option<String>,
+    /// For which client.
+    pub client_id: Option<String>,
+    /// The origin of the token endpoint that this login came from.
+    pub token_origin: Option<String>,
+    /// The grant's id, once a refresh has minted it.
+    pub grant: Option<GrantId>,
+}
+
+impl Entry {
+    /// The provider as the entry spells it, normalised.
+    pub fn provider(&self) -> Option<&ProviderId> {
+        match self {
+            Self::ApiKey(entry) => Some(&entry.provider),
+            Self::Token(entry) => Some(&entry.provider),
+            Self::OAuth(entry) => Some(&entry.provider),
+            Self::Unknown { provider, .. } => provider.as_ref(),
+            Self::Damaged { .. } => None,
+        }
+    }
+
+    /// The `type` of the entry, as the file has it.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::ApiKey(_) => "api_key",
+            Self::Token(_) => "token",
+            Self::OAuth(_) => "oauth",
+            Self::Unknown { kind, .. } => kind,
+            Self::Damaged { .. } => "damaged",
+        }
+    }
+
+    /// The e-mail of the account, where known.
+    pub fn email(&self) -> Option<&str> {
+        match self {
+            Self::ApiKey(entry) => entry.email.as_deref(),
+            Self::Token(entry) => entry.email.as_deref(),
+            Self::OAuth(entry) => entry.email.as_deref(),
+            Self::Unknown { .. } | Self::Damaged { .. } => None,
+        }
+    }
+
+    fn read(raw: &RawValue) -> Self {
+        let map = match serde_json::from_str::<Value>(raw.get()) {
+            Ok(Value::Object(map)) => map,
+            Ok(_) => {
+                return Self::Damaged {
+                    why: "it is not an object".into(),
+                };
+            }
+            Err(e) => return Self::Damaged { why: e.to_string() },
+        };
+        let text = |key: &str| {
+            map.get(key)
+                .and_then(Value::as_str)
+                .map(str::trim)
+                .filter(|s| !s.is_empty())
+        };
+        let secret = |key: &str| text(key).map(Secret::from);
+        let owned = |key: &str| text(key).map(str::to_owned);
+        let time = |key: &str| map.get(key).and_then(millis).filter(|t| t.0 > 0);
+        let Some(kind) = text("type") else {
+            return Self::Damaged {
+                why: "it has no `type`".into(),
+            };
+        };
+        let provider = text("provider").map(ProviderId::new);
+        if !matches!(kind, "api_key" | "token" | "oauth") {
+            return Self::Unknown {
+                kind: kind.into(),
+                provider,
+            };
+        }
+        let Some(provider) = provider else {
+            return Self::Damaged {
+                why: "it has no `provider`".into(),
+            };
+        };
+        match kind {
+            "api_key" => Self::ApiKey(ApiKeyEntry {
+                provider,
+                key: secret("key"),
+                email: owned("email"),
+                is_ref: map.contains_key("keyRef"),
+            }),
+            "token" => Self::Token(TokenEntry {
+                provider,
+                token: secret("token"),
+                expires: time("expires"),
+                invalid_expires: map
+                    .get("expires")
+                    .is_some_and(|v| !v.is_null() && millis(v).is_none()),
+                email: owned("email"),
+                is_ref: map.contains_key("tokenRef"),
+            }),
+            _ => Self::OAuth(Box::new(OAuthEntry {
+                provider,
+                access: secret("access"),
+                refresh: secret("refresh"),
+                expires: time("expires"),
+                issued_at: time("issuedAt"),
+                earliest_refresh_at: time("earliestRefreshAt"),
+                email: owned("email"),
+                account_id: owned("accountId"),
+                subject: owned("sub"),
+                issuer: owned("issuer"),
+                client_id: owned("clientId"),
+                token_origin: owned("tokenOrigin"),
+                grant: text("grant").and_then(|g| g.parse().ok()),
+            })),
+        }
+    }
+}
+
+fn millis(value: &Value) -> Option<Millis> {
+    let number = value.as_i64().or_else(|| {
+        let float = value.as_f64()?;
+        // A float that is no whole number of milliseconds is cut, one out of range is refused.
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
+        (float.is_finite() && float.abs() < 9e15).then_some(float as i64)
+    })?;
+    (number >= 0).then_some(Millis(number))
+}
+
+/// The tokens that a login or a refresh brings, and what is known about them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenUpdate {
+    /// The access token.
+    #[serde(serialize_with = "exposed")]
+    pub access: Secret,
+    /// The refresh token: the new one, or the old one where none came.
+    #[serde(serialize_with = "exposed")]
+    pub refresh: Secret,
+    /// When the access token ends.
+    pub expires: Millis,
+    /// When it was received.
+    pub issued_at: Millis,
+    /// No refresh before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest_refresh_at: Option<Millis>,
+    /// The workspace, where the tokens name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// The person's e-mail, where the tokens name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The person's id, where the tokens name one.
+    #[serde(rename = "sub", default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The issuer, where the tokens name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The client they were issued to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The origin of the token endpoint that issued them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_origin: Option<String>,
+    /// The grant; a login has none until its first refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+}
+
+fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+impl TokenUpdate {
+    /// Tokens about which nothing more is known.
+    pub fn new(access: Secret, refresh: Secret, expires: Millis, issued_at: Millis) -> Self {
+        Self {
+            access,
+            refresh,
+            expires,
+            issued_at,
+            earliest_refresh_at: None,
+            account_id: None,
+            email: None,
+            subject: None,
+            issuer: None,
+            client_id: None,
+            token_origin: None,
+            grant: None,
+        }
+    }
+
+    /// Sets what is known and leaves the rest of `map` as it is.
+    fn lay_over(&self, map: &mut Map<String, Value>) {
+        let mut set = |key: &str, value: Value| {
+            map.insert(key.into(), value);
+        };
+        set("access", json!(self.access.expose()));
+        set("refresh", json!(self.refresh.expose()));
+        set("expires", json!(self.expires));
+        set("issuedAt", json!(self.issued_at));
+        let known = [
+            ("accountId", &self.account_id),
+            ("email", &self.email),
+            ("sub", &self.subject),
+            ("issuer", &self.issuer),
+            ("clientId", &self.client_id),
+            ("tokenOrigin", &self.token_origin),
+        ];
+        for (key, value) in known {
+            if let Some(value) = value {
+                set(key, json!(value));
+            }
+        }
+        if let Some(grant) = &self.grant {
+            set("grant", json!(grant));
+        }
+        match self.earliest_refresh_at {
+            Some(at) => set("earliestRefreshAt", json!(at)),
+            None => {
+                map.shift_remove("earliestRefreshAt");
+            }
+        }
+    }
+}
+
+/// A credential that a login or a paste has brought.
+#[derive(Debug, Clone)]
+pub enum LoginEntry {
+    /// A login that renews itself.
+    OAuth(Box<TokenUpdate>),
+    /// A static bearer token.
+    Token {
+        /// The token.
+        token: Secret,
+        /// When it ends, where known.
+        expires: Option<Millis>,
+        /// When it was pasted.
+        issued_at: Millis,
+    },
+    /// A key that is billed per use.
+    ApiKey {
+        /// The key.
+        key: Secret,
+    },
+}
+
+/// The keys of an entry that belong to its credential; a new login replaces them all and leaves foreign keys alone.
+const CREDENTIAL_KEYS: &[&str] = &[
+    "type",
+    "provider",
+    "key",
+    "keyRef",
+    "token",
+    "tokenRef",
+    "access",
+    "refresh",
+    "expires",
+    "issuedAt",
+    "earliestRefreshAt",
+    "email",
+    "accountId",
+    "sub",
+    "issuer",
+    "clientId",
+    "tokenOrigin",
+    "grant",
+];
+
+/// An explicit order of profiles.
+pub type Order = Vec<ProfileId>;
+
+impl AuthProfiles {
+    /// The version that this program writes.
+    pub const VERSION: i64 = 1;
+
+    /// A store without profiles.
+    pub fn empty() -> Self {
+        let mut top = IndexMap::new();
+        top.insert("version".into(), raw("1"));
+        top.insert("profiles".into(), raw("{}"));
+        Self {
+            top,
+            profiles: IndexMap::new(),
+            version: Self::VERSION,
+        }
+    }
+
+    /// Reads the text of a store.
+    ///
+    /// # Errors
+    /// Where it is not JSON, not an object, or has no object `profiles`. Damage inside an entry is no error.
+    pub fn parse(text: &str) -> Result<Self, DocumentError> {
+        let syntax = |e: serde_json::Error| DocumentError::Syntax(e.to_string());
+        let shape = |key: &str, wanted| DocumentError::Shape {
+            key: key.into(),
+            wanted,
+        };
+        let whole: Raw = serde_json::from_str(text).map_err(syntax)?;
+        let top: IndexMap<String, Raw> =
+            serde_json::from_str(whole.get()).map_err(|_| shape("the store", "an object"))?;
+        let profiles = top
+            .get("profiles")
+            .ok_or_else(|| shape("profiles", "an object"))?;
+        let profiles = serde_json::from_str(profiles.get()).map_err(|_| shape("profiles", "an object"))?;
+        let version = match top.get("version") {
+            None => Self::VERSION,
+            Some(raw) => match serde_json::from_str::<Value>(raw.get()).map_err(syntax)? {
+                Value::Number(n) => n.as_i64().unwrap_or(i64::MAX),
+                // The original takes a number in quotes, and nothing at all, for a version.
+                Value::String(s) => s.trim().parse().unwrap_or(Self::VERSION),
+                _ => Self::VERSION,
+            },
+        };
+        Ok(Self {
+            top,
+            profiles,
+            version,
+        })
+    }
+
+    /// The version that the file says it has.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The ids of all entries, in store order, whatever they are.
+    pub fn ids(&self) -> impl Iterator<Item = ProfileId> {
+        self.profiles.keys().map(|id| ProfileId::stored(id))
+    }
+
+    /// All entries, in store order.
+    pub fn entries(&self) -> impl Iterator<Item = (ProfileId, Entry)> {
+        self.profiles
+            .iter()
+            .map(|(id, raw)| (ProfileId::stored(id), Entry::read(raw)))
+    }
+
+    /// The entry with this id.
+    pub fn get(&self, id: &ProfileId) -> Option<Entry> {
+        self.profiles.get(id.as_str()).map(|raw| Entry::read(raw))
+    }
+
+    /// Puts the tokens of a refresh into an OAuth entry; all its other keys stay. False where there is none.
+    pub fn refresh_entry(&mut self, id: &ProfileId, tokens: &TokenUpdate) -> bool {
+        let Some(slot) = self.profiles.get_mut(id.as_str()) else {
+            return false;
+        };
+        let Ok(mut map) = serde_json::from_str::<Map<String, Value>>(slot.get()) else {
+            return false;
+        };
+        tokens.lay_over(&mut map);
+        *slot = entry_text(&map);
+        true
+    }
+
+    /// Stores what a login has brought under `id`, replacing the credential that was there. Keys of the old entry
+    /// that are not part of a credential stay.
+    pub fn put_login(&mut self, id: &ProfileId, provider: &ProviderId, login: &LoginEntry) {
+        let mut map = Map::new();
+        let kind = match login {
+            LoginEntry::OAuth(_) => "oauth",
+            LoginEntry::Token { .. } => "token",
+            LoginEntry::ApiKey { .. } => "api_key",
+        };
+        map.insert("type".into(), json!(kind));
+        map.insert("provider".into(), json!(provider));
+        match login {
+            LoginEntry::OAuth(tokens) => tokens.lay_over(&mut map),
+            LoginEntry::Token {
+                token,
+                expires,
+                issued_at,
+            } => {
+                map.insert("token".into(), json!(token.expose()));
+                if let Some(expires) = expires {
+                    map.insert("expires".into(), json!(expires));
+                }
+                map.insert("issuedAt".into(), json!(issued_at));
+            }
+            LoginEntry::ApiKey { key } => {
+                map.insert("key".into(), json!(key.expose()));
+            }
+        }
+        let old = self
+            .profiles
+            .get(id.as_str())
+            .and_then(|raw| serde_json::from_str::<Map<_, _>>(raw.get()).ok());
+        for (key, value) in old.unwrap_or_default() {
+            if !CREDENTIAL_KEYS.contains(&key.as_str()) {
+                map.insert(key, value);
+            }
+        }
+        self.profiles.insert(id.as_str().into(), entry_text(&map));
+    }
+
+    /// The store's own order for `provider`, if it has one.
+    pub fn order(&self, provider: &ProviderId) -> Option<Order> {
+        let orders = self.object("order");
+        let (_, order) = orders.iter().find(|(key, _)| ProviderId::new(key) == *provider)?;
+        let order: Order = order
+            .as_array()?
+            .iter()
+            .filter_map(|id| ProfileId::new(id.as_str()?).ok())
+            .collect();
+        (!order.is_empty()).then_some(order)
+    }
+
+    /// Sets or, with `None`, removes the order for `provider`.
+    pub fn set_order(&mut self, provider: &ProviderId, order: Option<&[ProfileId]>) {
+        let mut orders = self.object("order");
+        orders.retain(|key, _| ProviderId::new(key) != *provider);
+        if let Some(order) = order {
+            orders.insert(provider.as_str().into(), json!(order));
+        }
+        if orders.is_empty() {
+            self.top.shift_remove("order");
+        } else {
+            let text = pretty(&Value::Object(orders), 2);
+            self.top.insert("order".into(), raw(&text));
+        }
+    }
+
+    /// A top-level object, empty where it is missing or something else.
+    pub(crate) fn object(&self, key: &str) -> Map<String, Value> {
+        self.top
+            .get(key)
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
+    }
+
+    /// The text to write: JSON with two blanks, a final newline, and every untouched entry as it was.
+    pub fn to_text(&self) -> String {
+        let mut profiles = String::from("{");
+        for (i, (id, raw)) in self.profiles.iter().enumerate() {
+            profiles.push_str(if i == 0 { "\n    " } else { ",\n    " });
+            profiles.push_str(&json!(id).to_string());
+            profiles.push_str(": ");
+            profiles.push_str(raw.get());
+        }
+        profiles.push_str(if self.profiles.is_empty() { "}" } else { "\n  }" });
+        let mut text = String::from("{");
+        for (i, (key, raw)) in self.top.iter().enumerate() {
+            text.push_str(if i == 0 { "\n  " } else { ",\n  " });
+            text.push_str(&json!(key).to_string());
+            text.push_str(": ");
+            text.push_str(if key == "profiles" { &profiles } else { raw.get() });
+        }
+        text.push_str("\n}\n");
+        text
+    }
+}
+
+fn entry_text(map: &Map<String, Value>) -> Raw {
+    raw(&pretty(map, 4))
+}
+
+/// Pretty JSON whose lines after the first are indented by `by` blanks. JSON strings hold no line breaks.
+fn pretty<T: Serialize>(value: &T, by: usize) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| "null".into());
+    text.replace('\n', &format!("\n{}", " ".repeat(by)))
+}
+
+/// `text` is JSON that this module has just made.
+fn raw(text: &str) -> Raw {
+    RawValue::from_string(text.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STORE: &str = r#"{
+  "version": 1,
+  "future": { "kept": [1, 2.50, 1e3] },
+  "profiles": {
+    "openai-codex:me@x.test": {
+      "type": "oauth", "provider": "openai-codex",
+      "access": "at-1", "refresh": "rt-1", "expires": 1000,
+      "displayName": "Me", "n": 12345678901234567890
+    },
+    "odd": {"type":"passkey","provider":"acme","blob":"\u00e9\u0041"},
+    "broken": 7,
+    "nameless": {"provider":"x"},
+    "anthropic:manual": { "type": "token", "provider": "Anthropic", "token": "t" }
+  },
+  "order": { "anthropic": [" anthropic:manual ", "", 3] },
+  "usageStats": {"a": {"errorCount": 1}}
+}
+"#;
+
+    fn tokens() -> TokenUpdate {
+        TokenUpdate::new(
+            Secret::from("at-2"),
+            Secret::from("rt-2"),
+            Millis(2_000),
+            Millis(1_500),
+        )
+    }
+
+    /// F13: one damaged entry among others: they work, it is named, and a save keeps it.
+    #[test]
+    fn f13_damaged_and_unknown_entries_are_kept_and_named() {
+        let doc = AuthProfiles::parse(STORE).unwrap();
+        let kinds: Vec<_> = doc
+            .entries()
+            .map(|(id, e)| (id.to_string(), e.kind().to_owned()))
+            .collect();
+        assert_eq!(
+            kinds.iter().map(|(_, kind)| kind.as_str()).collect::<Vec<_>>(),
+            ["oauth", "passkey", "damaged", "damaged", "token"]
+        );
+        assert_eq!(
+            AuthProfiles::parse(&doc.to_text()).unwrap().to_text(),
+            doc.to_text()
+        );
+        for kept in [
+            r#""broken": 7"#,
+            r#"{"type":"passkey","provider":"acme","blob":"\u00e9\u0041"}"#,
+            "2.50, 1e3",
+        ] {
+            assert!(doc.to_text().contains(kept), "{kept}");
+        }
+    }
+
+    /// F3: a change leaves every other entry as it was, byte for byte, and unknown keys of its own entry too.
+    #[test]
+    fn f3_a_refresh_changes_one_entry_only() {
+        let mut doc = AuthProfiles::parse(STORE).unwrap();
+        let id = ProfileId::stored("openai-codex:me@x.test");
+        assert!(doc.refresh_entry(&id, &tokens()));
+        let text = doc.to_text();
+        let Some(Entry::OAuth(entry)) = AuthProfiles::parse(&text).unwrap().get(&id) else {
+            panic!()
+        };
+        assert_eq!(entry.refresh.unwrap().expose(), "rt-2");
+        assert!(text.contains("\"displayName\": \"Me\"") && text.contains("12345678901234567890"));
+        let untouched = STORE.split_once("\"odd\"").unwrap().1;
+        assert!(text.ends_with(untouched), "{text}");
+        assert!(!doc.refresh_entry(&ProfileId::stored("none"), &tokens()));
+        assert!(!doc.refresh_entry(&ProfileId::stored("broken"), &tokens()));
+    }
+
+    #[test]
+    fn a_login_replaces_the_credential_and_keeps_foreign_keys() {
+        let mut doc = AuthProfiles::parse(STORE).unwrap();
+        let id = ProfileId::stored("openai-codex:me@x.test");
+        let mut first = tokens();
+        first.grant = Some(GrantId::mint("o", "c", &first.refresh));
+        first.earliest_refresh_at = Some(Millis(9));
+        doc.refresh_entry(&id, &first);
+        doc.put_login(
+            &id,
+            &ProviderId::new("openai-codex"),
+            &LoginEntry::OAuth(Box::new(tokens())),
+        );
+        let Some(Entry::OAuth(entry)) = doc.get(&id) else {
+            panic!()
+        };
+        assert!(entry.grant.is_none() && entry.earliest_refresh_at.is_none());
+        assert!(doc.to_text().contains("displayName"));
+        doc.put_login(
+            &ProfileId::stored("new"),
+            &ProviderId::new("openai"),
+            &LoginEntry::ApiKey {
+                key: Secret::from("k"),
+            },
+        );
+        assert_eq!(doc.ids().last().unwrap().as_str(), "new");
+    }
+
+    #[test]
+    fn order_is_read_leniently_and_written_plainly() {
+        let mut doc = AuthProfiles::parse(STORE).unwrap();
+        let anthropic = ProviderId::new("anthropic");
+        assert_eq!(
+            doc.order(&anthropic).unwrap(),
+            [ProfileId::stored("anthropic:manual")]
+        );
+        doc.set_order(
+            &anthropic,
+            Some(&[ProfileId::stored("b"), ProfileId::stored("a")]),
+        );
+        let again = AuthProfiles::parse(&doc.to_text()).unwrap();
+        assert_eq!(again.order(&anthropic).unwrap().len(), 2);
+        doc.set_order(&anthropic, None);
+        assert!(!doc.to_text().contains("\"order\""));
+        assert!(doc.to_text().contains("usageStats"));
+    }
+
+    /// F6: what a newer version says is read and kept.
+    #[test]
+    fn f6_versions_are_read_as_written() {
+        for (text, version) in [
+            ("2", 2),
+            ("1", 1),
+            ("\"3\"", 3),
+            ("null", 1),
+            ("99999999999999999999", i64::MAX),
+        ] {
+            let doc = AuthProfiles::parse(&format!(r#"{{"version":{text},"profiles":{{}}}}"#)).unwrap();
+            assert_eq!(doc.version(), version);
+        }
+        assert_eq!(AuthProfiles::parse(r#"{"profiles":{}}"#).unwrap().version(), 1);
+    }
+
+    #[test]
+    fn expiry_times_of_every_shape() {
+        let table = [
+            ("1000", Some(Millis(1000)), false),
+            ("1000.7", Some(Millis(1000)), false),
+            ("0", None, false),
+            ("null", None, false),
+            ("-5", None, true),
+            ("\"soon\"", None, true),
+            ("1e300", None, true),
+        ];
+        for (expires, at, invalid) in table {
+            let text = format!(
+                r#"{{"profiles":{{"a":{{"type":"token","provider":"p","token":"t","expires":{expires}}}}}}}"#
+            );
+            let Some(Entry::Token(entry)) = AuthProfiles::parse(&text).unwrap().get(&ProfileId::stored("a"))
+            else {
+                panic!()
+            };
+            assert_eq!((entry.expires, entry.invalid_expires), (at, invalid), "{expires}");
+        }
+    }
+
+    /// G1: no formatting of a store or an entry shows a secret.
+    #[test]
+    fn g1_no_formatting_shows_a_secret() {
+        let text = STORE
+            .replace("at-1", "canary")
+            .replace("rt-1", "canary")
+            .replace("\"t\"", "\"canary\"");
+        let doc = AuthProfiles::parse(&text).unwrap();
+        let all = format!("{doc:?} {:?} {:?}", doc.entries().collect::<Vec<_>>(), tokens());
+        assert!(!all.contains("canary") && !all.contains("at-2"), "{all}");
+    }
+
+    proptest! {
+        /// F3: whatever stands in a store, reading and writing it twice changes nothing more, and loses no entry.
+        #[test]
+        fn f3_round_trips_keep_everything(
+            ids in proptest::collection::vec("[a-z:@#\"\\\\é ]{0,12}", 0..8),
+            body in "[a-z0-9 \"\\\\{}\\[\\],:]{0,30}",
+        ) {
+            let profiles: serde_json::Map<String, Value> =
+                ids.iter().map(|id| (id.clone(), json!({"type": "oauth", "provider": "p", "x": body}))).collect();
+            let text = json!({"profiles": profiles, "zzz": body}).to_string();
+            let mut doc = AuthProfiles::parse(&text).unwrap();
+            let once = doc.to_text();
+            prop_assert_eq!(AuthProfiles::parse(&once).unwrap().to_text(), once);
+            let first = doc.ids().next();
+            if let Some(id) = first {
+                doc.refresh_entry(&id, &tokens());
+            }
+            prop_assert_eq!(doc.ids().count(), profiles.len());
+            let value: Value = serde_json::from_str(&doc.to_text()).unwrap();
+            prop_assert_eq!(value["zzz"].as_str().unwrap(), body);
+        }
+    }
+}
