@@ -1,0 +1,196 @@
+//! What a file says, on top of what it extends: scalars and arrays replace, tables merge by key, methods by their
+//! name. The build script compiles this file too.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::manifest::{Api, AuthMethod, Identity, List, Manifest, Pairs, Source, Text};
+use crate::parse::{ApiPatch, AuthPatch, Fault, LendPatch, Patch};
+use crate::words::MethodKind;
+
+/// The provider that `patch` describes: a new one where it has an id, `base` changed in place where it has none.
+pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> Result<Manifest, Fault> {
+    let whole = |message: &str| Fault {
+        offset: None,
+        message: message.to_owned(),
+    };
+    let subject = match (&patch.id, &patch.extends) {
+        (Some(id), _) => Some(id.span()),
+        (None, extends) => extends.as_ref().map(toml::Spanned::span),
+    };
+    let id = patch.id.map(|id| Text::from(id.into_inner().0));
+    let mut out = match (&id, base) {
+        (Some(id), base) => Manifest {
+            id: id.clone(),
+            name: id.clone(),
+            // Other names of the base stay the base's.
+            aliases: List::default(),
+            ..base.cloned().unwrap_or_else(|| empty(source))
+        },
+        (None, Some(base)) => base.clone(),
+        (None, None) => {
+            return Err(whole(
+                "an id is missing (or extends, to change a provider that exists)",
+            ));
+        }
+    };
+    out.source = source.clone();
+    set(&mut out.name, patch.name.map(|name| name.0));
+    set_list(
+        &mut out.aliases,
+        patch.aliases.map(toml::Spanned::into_inner),
+        |alias| alias.0.into(),
+    );
+    set_list(&mut out.env, patch.env, |name| name.0.into());
+    apply_api(&mut out.api, patch.api);
+    apply_lend(&mut out.lend, patch.lend);
+    for auth in patch.auth {
+        apply_auth(out.auth.to_mut(), auth, source)?;
+    }
+    if out.auth.is_empty() {
+        let message = "no way to log in is left: at least one [[auth]] is needed";
+        return Err(subject.map_or_else(|| whole(message), |span| Fault::at(span, message)));
+    }
+    Ok(out)
+}
+
+fn empty(source: &Source) -> Manifest {
+    Manifest {
+        id: Text::default(),
+        name: Text::default(),
+        aliases: List::default(),
+        env: List::default(),
+        api: Api::default(),
+        lend: Pairs::default(),
+        auth: List::default(),
+        source: source.clone(),
+    }
+}
+
+fn apply_auth(all: &mut Vec<AuthMethod>, patch: AuthPatch, source: &Source) -> Result<(), Fault> {
+    let method = *patch.method.get_ref();
+    let span = patch.method.span();
+    let at = all.iter().position(|one| one.method == method);
+    if patch.disabled {
+        let at = at.ok_or_else(|| Fault::at(span, format!("there is no method \"{method}\" to disable")))?;
+        all.remove(at);
+        return Ok(());
+    }
+    let mut one = match at {
+        Some(at) => all[at].clone(),
+        None => AuthMethod::new(method, source.clone()),
+    };
+    // An issuer names the token endpoint where nothing else does.
+    if patch.token_url.is_some() || (patch.issuer.is_some() && one.token_url.is_none()) {
+        one.token_source = source.clone();
+    }
+    set(&mut one.billing, patch.billing);
+    set_some(&mut one.issuer, patch.issuer.map(|url| url.0));
+    set_some(&mut one.authorize_url, patch.authorize_url.map(|url| url.0));
+    set_some(&mut one.token_url, patch.token_url.map(|url| url.0));
+    set_some(&mut one.revoke_url, patch.revoke_url.map(|url| url.0));
+    set(&mut one.revoke, patch.revoke);
+    set_some(&mut one.client_id, patch.client_id.map(|id| id.0));
+    set_list(&mut one.scopes, patch.scopes, |scope| scope.0.into());
+    set_list(&mut one.required_scopes, patch.required_scopes, |scope| {
+        scope.0.into()
+    });
+    set_some(&mut one.redirect, patch.redirect.map(|url| url.0));
+    set_list(&mut one.redirect_ports, patch.redirect_ports, |port| port.0);
+    merge(
+        &mut one.authorize_params,
+        patch.authorize_params,
+        |name| name.0,
+        |value| value.0,
+    );
+    set(&mut one.token_request, patch.token_request);
+    set(&mut one.rotates, patch.rotates);
+    one.default_lifetime = patch.default_lifetime.map(|span| span.0).or(one.default_lifetime);
+    let Identity {
+        subject,
+        email,
+        account,
+    } = &mut one.identity;
+    for (list, pointers) in [
+        (subject, patch.identity.subject),
+        (email, patch.identity.email),
+        (account, patch.identity.account),
+    ] {
+        set_list(list, pointers.map(|pointers| pointers.0), |pointer| {
+            pointer.0.into()
+        });
+    }
+    set_some(&mut one.device_url, patch.device_url.map(|url| url.0));
+    set_some(&mut one.pattern, patch.pattern.map(|pattern| pattern.0));
+    apply_api(&mut one.api, patch.api);
+    apply_lend(&mut one.lend, patch.lend);
+    if let Some(missing) = missing(&one) {
+        return Err(Fault::at(span, format!("method \"{method}\" needs {missing}")));
+    }
+    match at {
+        Some(at) => all[at] = one,
+        None => all.push(one),
+    }
+    Ok(())
+}
+
+/// What a method cannot do without.
+fn missing(one: &AuthMethod) -> Option<&'static str> {
+    let discovered = one.issuer.is_some();
+    let token = discovered || one.token_url.is_some();
+    match one.method {
+        MethodKind::OAuth if one.client_id.is_none() => Some("a client_id"),
+        MethodKind::OAuth | MethodKind::Siwc if !token || !(discovered || one.authorize_url.is_some()) => {
+            Some("an issuer, or authorize_url and token_url")
+        }
+        MethodKind::DeviceCode if one.client_id.is_none() => Some("a client_id"),
+        MethodKind::DeviceCode if !token || !(discovered || one.device_url.is_some()) => {
+            Some("an issuer, or device_url and token_url")
+        }
+        _ => None,
+    }
+}
+
+fn apply_api(api: &mut Api, patch: ApiPatch) {
+    api.kind = patch.kind.or(api.kind);
+    set_some(&mut api.base_url, patch.base_url.map(|url| url.0));
+    set_some(&mut api.header, patch.header.map(|name| name.0));
+    merge(&mut api.headers, patch.headers, |name| name.0, |value| value.0);
+    set_some(&mut api.probe, patch.probe.map(|path| path.0));
+}
+
+fn apply_lend(lend: &mut Pairs, patch: LendPatch) {
+    merge(lend, patch.env, |name| name.0, |value| value.0);
+}
+
+fn set<T>(to: &mut T, from: Option<impl Into<T>>) {
+    if let Some(from) = from {
+        *to = from.into();
+    }
+}
+
+fn set_some(to: &mut Option<Text>, from: Option<String>) {
+    if let Some(from) = from {
+        *to = Some(from.into());
+    }
+}
+
+fn set_list<F, T: Clone>(to: &mut List<T>, from: Option<Vec<F>>, one: impl Fn(F) -> T) {
+    if let Some(from) = from {
+        *to = Cow::Owned(from.into_iter().map(one).collect());
+    }
+}
+
+fn merge<N, V>(
+    to: &mut Pairs,
+    from: BTreeMap<N, V>,
+    name: impl Fn(N) -> String,
+    value: impl Fn(V) -> String,
+) {
+    if from.is_empty() {
+        return;
+    }
+    let mut all: BTreeMap<Text, Text> = to.iter().cloned().collect();
+    all.extend(from.into_iter().map(|(n, v)| (name(n).into(), value(v).into())));
+    *to = Cow::Owned(all.into_iter().collect());
+}

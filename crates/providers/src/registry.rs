@@ -1,0 +1,98 @@
+//! All providers: the built-in ones, and what a person's own files add to them or change in them.
+
+use std::path::PathBuf;
+
+use coderclaw_types::ProviderId;
+
+use crate::built_in::{BUILT_IN, built_in};
+use crate::error::ManifestError;
+use crate::files::resolve;
+use crate::manifest::Manifest;
+use crate::near::nearest;
+
+/// All providers that one can log in to.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// From files, sorted by id. They hide built-in ones with the same id.
+    own: Vec<Manifest>,
+}
+
+impl Registry {
+    /// Takes in a provider that is not there yet.
+    pub(crate) fn insert(&mut self, one: Manifest) {
+        let place = self.own.partition_point(|other| other.id < one.id);
+        self.own.insert(place, one);
+    }
+
+    /// The built-in providers. This costs nothing.
+    pub fn built_in() -> Self {
+        Self::default()
+    }
+
+    /// The built-in providers and those of a person's own files, each given by its path and its text.
+    ///
+    /// A file with an `id` is a new provider, based on the one that it `extends`, if any. A file that only `extends`
+    /// changes that built-in provider in place. The order of the files does not matter.
+    ///
+    /// # Errors
+    /// [`ManifestError`] for the first file, by path, that cannot be used: a key or a value that is not known, two
+    /// files about one provider, a provider that is not there, a circle of `extends`, an id or alias that is taken.
+    pub fn with_files(files: impl IntoIterator<Item = (PathBuf, String)>) -> Result<Self, ManifestError> {
+        resolve(files.into_iter().collect())
+    }
+
+    /// The provider with this id, or else with this alias.
+    pub fn get(&self, id: &ProviderId) -> Option<&Manifest> {
+        let id = id.as_str();
+        let by_id = self.by_id(id);
+        by_id.or_else(|| {
+            self.iter()
+                .find(|one| one.aliases.iter().any(|alias| alias == id))
+        })
+    }
+
+    /// The canonical id of the provider that `text` names by id or alias, in any case.
+    pub fn canonical(&self, text: &str) -> Option<ProviderId> {
+        self.get(&ProviderId::new(text))
+            .map(|one| ProviderId::new(&one.id))
+    }
+
+    /// All providers, sorted by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Manifest> {
+        let mut own = self.own.iter().peekable();
+        let mut rest = BUILT_IN.iter().peekable();
+        std::iter::from_fn(move || match (own.peek(), rest.peek()) {
+            (Some(mine), Some(other)) if mine.id > other.id => rest.next(),
+            (Some(mine), Some(other)) => {
+                if mine.id == other.id {
+                    rest.next();
+                }
+                own.next()
+            }
+            (Some(_), None) => own.next(),
+            (None, _) => rest.next(),
+        })
+    }
+
+    /// The ids that `text` may have been meant to be, best first, at most three.
+    pub fn near(&self, text: &str) -> Vec<String> {
+        nearest(text, self.iter().map(|one| (&*one.id, known_by(one))))
+    }
+
+    /// The provider with this very id.
+    pub(crate) fn by_id(&self, id: &str) -> Option<&Manifest> {
+        match self.own.binary_search_by(|one| (*one.id).cmp(id)) {
+            Ok(at) => self.own.get(at),
+            Err(_) => built_in(id),
+        }
+    }
+}
+
+/// All that a provider may be called, in lower case.
+pub(crate) fn known_by(one: &Manifest) -> Vec<String> {
+    let names = [one.id.to_string(), one.name.to_lowercase()];
+    names
+        .into_iter()
+        .chain(one.aliases.iter().map(ToString::to_string))
+        .collect()
+}
