@@ -1,1 +1,30 @@
-//! The heart of CoderClaw.
+//! The heart of CoderClaw: which profile is used for a chat, how its login is refreshed exactly once, and why.
+//!
+//! An [`Auth`] is one state dir, seen with one environment and one clock. [`Auth::explain`] looks and changes
+//! nothing; [`Auth::lease`] hands out an access token, refreshing it first where it is due. Both use the same
+//! resolver, so that what is shown is what is done.
+
+mod context;
+mod cooldown;
+mod explain;
+mod freshness;
+mod grant;
+mod identity;
+mod lease;
+mod login;
+mod order;
+mod order_edit;
+mod refresh;
+mod resolve;
+mod session;
+mod status;
+
+pub use context::{Auth, OpenError, Runner};
+pub use cooldown::{CooldownReason, mark_failure, unusable_until};
+pub use explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
+pub use lease::Lease;
+pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi};
+pub use order_edit::OrderError;
+pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
+pub use resolve::{Ask, LeaseError, ResolveError};
+pub use status::{AgentStatus, ProfileStatus, ProviderStatus};

@@ -1,0 +1,156 @@
+//! One state dir, seen with one environment and one clock.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coderclaw_http::Network;
+use coderclaw_providers::{Manifest, ManifestError, Registry};
+use coderclaw_store::{
+    AgentPaths, AuthState, Config, ConfigError, ReadError, StateDir, StoreSnapshot, read_auth_state,
+    read_auth_store,
+};
+use coderclaw_types::{AgentId, Clock, Code, Env, ProviderId};
+
+use crate::resolve::ResolveError;
+
+/// How a refresh is run, so that it outlives whoever asked for it.
+#[derive(Debug, Clone)]
+pub enum Runner {
+    /// As a process of its own: this program, called with [`crate::WORKER_VARIABLE`] set, which must then call
+    /// [`crate::run_worker_process`] before anything else.
+    Process(PathBuf),
+    /// As a thread, which the asker waits for. A kill of this process then cuts it off; the journal recovers.
+    Thread,
+}
+
+/// Why there is nothing to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The config is not understood.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A provider file is not understood.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A provider file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl OpenError {
+    /// The code of this failure.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Config(ConfigError::Read(e)) => e.code(),
+            Self::Config(_) => Code::ConfigInvalid,
+            Self::Manifest(_) | Self::Read(ReadError::Corrupt { .. }) => Code::ManifestInvalid,
+            Self::Read(e) => e.code(),
+        }
+    }
+}
+
+/// The logins of one state dir. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Auth(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: StateDir,
+    env: Env,
+    clock: Clock,
+    config: Config,
+    registry: Registry,
+    runner: Runner,
+}
+
+impl Auth {
+    /// Opens the state dir that `env` names. Reads the config and a person's own provider files; writes nothing.
+    ///
+    /// # Errors
+    /// Where one of them is not understood.
+    pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
+        let state = StateDir::from_env(&env);
+        let config = Config::load(&state, &env)?;
+        let files = state.provider_files()?;
+        let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
+    }
+
+    /// The state dir.
+    pub fn state(&self) -> &StateDir {
+        &self.0.state
+    }
+
+    /// The environment.
+    pub fn env(&self) -> &Env {
+        &self.0.env
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The config.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The providers that one can log in to.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.0.runner
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        Network::from_env(&self.0.env)
+    }
+
+    /// The agent that `name` means, or the default agent.
+    ///
+    /// # Errors
+    /// [`ResolveError::UnknownAgent`].
+    pub fn agent(&self, name: Option<&str>) -> Result<AgentPaths, ResolveError> {
+        let Some(name) = name else {
+            return Ok(self.state().agent(self.config(), &self.config().default_agent()));
+        };
+        let id = AgentId::new(name);
+        let known = self.state().agents(self.config())?;
+        // `main` needs no config and no folder: it is where a first login goes.
+        if id == AgentId::main() && self.config().agents().is_empty() {
+            return Ok(self.state().agent(self.config(), &id));
+        }
+        match known.iter().find(|agent| agent.agent == id) {
+            Some(agent) => Ok(agent.clone()),
+            None => Err(ResolveError::UnknownAgent {
+                name: name.to_owned(),
+                known: known.into_iter().map(|agent| agent.agent).collect(),
+            }),
+        }
+    }
+
+    /// The provider that `name` means: an id, an alias, or an old spelling.
+    ///
+    /// # Errors
+    /// [`ResolveError::UnknownProvider`], with the nearest ids.
+    pub fn provider(&self, name: &str) -> Result<&Manifest, ResolveError> {
+        let unknown = || ResolveError::UnknownProvider { name: name.to_owned(), near: self.registry().near(name) };
+        let id = self.registry().canonical(name).ok_or_else(unknown)?;
+        self.registry().get(&id).ok_or_else(unknown)
+    }
+
+    /// The id under which a provider that a store or an order names is known here.
+    pub(crate) fn canonical(&self, provider: &ProviderId) -> ProviderId {
+        self.registry().canonical(provider.as_str()).unwrap_or_else(|| provider.clone())
+    }
+
+    /// The agent's store and usage, as they are now.
+    pub(crate) fn read(&self, agent: &AgentPaths) -> Result<(StoreSnapshot, AuthState), ReadError> {
+        let store = read_auth_store(&agent.store())?;
+        let usage = read_auth_state(&agent.state(), &store.doc)?;
+        Ok((store, usage))
+    }
+}

@@ -1,0 +1,115 @@
+//! Which grant an OAuth entry belongs to, and where it is refreshed.
+
+use std::time::Duration;
+
+use coderclaw_oauth::{Encoding, IdentityPointers, TokenEndpoint, jwt};
+use coderclaw_providers::{AuthMethod, CredentialKind, Source, TokenRequest};
+use coderclaw_store::{Entry, OAuthEntry, StoreSnapshot};
+use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash};
+
+use crate::context::Auth;
+use crate::freshness::Life;
+
+/// Where one client refreshes one provider's logins.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) token: TokenEndpoint,
+    pub(crate) origin: String,
+    pub(crate) rotates: bool,
+    pub(crate) default_lifetime: Duration,
+    pub(crate) identity: IdentityPointers,
+    /// The token endpoint is named by the user's own file, so it may differ from where the login came from.
+    pub(crate) named_by_user: bool,
+}
+
+impl Endpoint {
+    /// The token endpoint that `method` names; `None` where it names none.
+    pub(crate) fn of(method: &AuthMethod) -> Option<Self> {
+        let origin = method.token_origin()?;
+        let url = method.token_url.as_deref()?.parse().ok()?;
+        let texts = |list: &[std::borrow::Cow<'static, str>]| list.iter().map(ToString::to_string).collect();
+        Some(Self {
+            token: TokenEndpoint {
+                url,
+                client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
+                encoding: match method.token_request {
+                    TokenRequest::Form => Encoding::Form,
+                    TokenRequest::Json => Encoding::Json,
+                },
+                extra: Vec::new(),
+            },
+            origin,
+            rotates: method.rotates,
+            default_lifetime: method.default_lifetime.unwrap_or(Duration::from_secs(3600)),
+            identity: IdentityPointers {
+                subject: texts(&method.identity.subject),
+                email: texts(&method.identity.email),
+                account: texts(&method.identity.account),
+            },
+            named_by_user: matches!(method.token_source, Source::UserFile(_)),
+        })
+    }
+}
+
+/// An OAuth entry that can be refreshed.
+#[derive(Debug, Clone)]
+pub(crate) struct Refreshable {
+    pub(crate) profile: ProfileId,
+    pub(crate) provider: ProviderId,
+    pub(crate) entry: OAuthEntry,
+    pub(crate) refresh: Secret,
+    pub(crate) token: TokenHash,
+    pub(crate) grant: GrantId,
+    pub(crate) endpoint: Endpoint,
+}
+
+impl Refreshable {
+    /// The entry as something that can be refreshed; `None` without a refresh token or a token endpoint.
+    pub(crate) fn of(auth: &Auth, profile: &ProfileId, entry: &OAuthEntry) -> Option<Self> {
+        let refresh = entry.refresh.clone()?;
+        let provider = auth.canonical(&entry.provider);
+        let method = auth.registry().get(&provider)?.auth_for(CredentialKind::OAuth)?;
+        let mut endpoint = Endpoint::of(method)?;
+        if let Some(client_id) = &entry.client_id {
+            endpoint.token.client_id.clone_from(client_id);
+        }
+        let origin = entry.token_origin.as_deref().unwrap_or(&endpoint.origin);
+        let grant = entry.grant.unwrap_or_else(|| GrantId::mint(origin, &endpoint.token.client_id, &refresh));
+        Some(Self {
+            profile: profile.clone(),
+            provider,
+            token: TokenHash::of(&refresh),
+            entry: entry.clone(),
+            refresh,
+            grant,
+            endpoint,
+        })
+    }
+
+    /// All entries of `grant` in one store.
+    pub(crate) fn all_in(auth: &Auth, store: &StoreSnapshot, grant: &GrantId) -> Vec<Self> {
+        let entries = store.doc.entries().filter_map(|(id, entry)| match entry {
+            Entry::OAuth(entry) => Self::of(auth, &id, &entry),
+            _ => None,
+        });
+        entries.filter(|one| one.grant == *grant).collect()
+    }
+
+    /// Whether the token may go to the endpoint that the manifest names: the one it came from, or one that the
+    /// user's own file names.
+    pub(crate) fn origin_is_trusted(&self) -> bool {
+        self.endpoint.named_by_user
+            || self.entry.token_origin.as_ref().is_none_or(|origin| *origin == self.endpoint.origin)
+    }
+}
+
+/// The life of the entry's access token: as the entry says, else as the token itself says.
+pub(crate) fn life(entry: &OAuthEntry) -> Option<Life> {
+    if let (Some(expires), Some(issued_at)) = (entry.expires, entry.issued_at) {
+        return Some(Life { issued_at: Some(issued_at), expires });
+    }
+    let claims = entry.access.as_ref().and_then(jwt::claims);
+    let claimed = |read: fn(&serde_json::Value) -> Option<Millis>| claims.as_ref().and_then(read);
+    let expires = entry.expires.or_else(|| claimed(jwt::exp))?;
+    Some(Life { issued_at: entry.issued_at.or_else(|| claimed(jwt::iat)), expires })
+}

@@ -1,0 +1,29 @@
+//! A token on loan.
+
+use coderclaw_providers::CredentialKind;
+use coderclaw_types::{Fingerprint, Millis, ProfileId, ProviderId, Secret};
+
+/// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Whose API it opens.
+    pub provider: ProviderId,
+    /// The profile it comes from; `None` where it comes from the environment or the config.
+    pub profile: Option<ProfileId>,
+    /// `profile`, `env:NAME` or `config`.
+    pub source: String,
+    /// What kind of credential it is.
+    pub kind: CredentialKind,
+    /// The secret itself.
+    pub token: Secret,
+    /// The workspace it belongs to, where known.
+    pub account_id: Option<String>,
+    /// Until when it works; `None` where no end is known.
+    pub valid_until: Option<Millis>,
+    /// What identifies the token on a screen; `None` until the state dir has been written to.
+    pub fingerprint: Option<Fingerprint>,
+    /// The header lines that the API needs, the credential's first.
+    pub headers: Vec<(String, Secret)>,
+    /// The variables that a program needs.
+    pub env: Vec<(String, Secret)>,
+}

@@ -1,0 +1,147 @@
+//! `apply` and `finish`: the new tokens go into every entry that still holds the spent one, then the books are closed.
+
+use coderclaw_store::{
+    Entry, Journal, Ledger, Outcome, OutcomeKind, Record, StoreGuard, TokenUpdate, WorkerLock, read_auth_store,
+};
+use coderclaw_types::{Code, GrantId, TokenHash};
+
+use crate::context::Auth;
+use crate::grant::Refreshable;
+
+use super::RefreshError;
+use super::worker::fault;
+
+/// Applies an answer that is in the journal and closes the books. Doing it twice is doing it once.
+pub(super) fn apply_and_finish(
+    auth: &Auth,
+    lock: &WorkerLock,
+    journal: &mut Journal<'_>,
+    spent: &TokenHash,
+    tokens: &TokenUpdate,
+    rejected: Option<TokenHash>,
+) -> Result<(), RefreshError> {
+    let takers = apply(auth, &lock.grant(), spent, tokens)?;
+    fault("refresh.applied")?;
+    let successor = TokenHash::of(&tokens.refresh);
+    if takers == 0 && !successor_is_held(auth, &lock.grant(), &successor)? {
+        // The entry vanished or was replaced by a login meanwhile; what came is kept for rescue.
+        journal.append(Record::Orphan { tokens: Box::new(tokens.clone()) })?;
+    }
+    finish(auth, lock, journal, spent, &successor, rejected)
+}
+
+/// Puts `tokens` into every entry of the grant, in every store of the state dir, that still holds `spent`. An entry
+/// that a login has replaced is left alone. Returns how many took them.
+fn apply(
+    auth: &Auth,
+    grant: &GrantId,
+    spent: &TokenHash,
+    tokens: &TokenUpdate,
+) -> Result<usize, RefreshError> {
+    let mut takers = 0;
+    let mut first_failure = None;
+    for agent in auth.state().agents(auth.config())? {
+        match apply_to(auth, &agent.store(), grant, spent, tokens) {
+            Ok(0) => {}
+            Ok(taken) => {
+                takers += taken;
+                fault("refresh.applied_one")?;
+            }
+            // The other stores must not wait for this one.
+            Err(e) => drop(first_failure.get_or_insert(e)),
+        }
+    }
+    match first_failure {
+        // The answer stays pending: the next holder of the lock tries again, and askers lend from the journal.
+        Some(e) => Err(e),
+        None => Ok(takers),
+    }
+}
+
+fn apply_to(
+    auth: &Auth,
+    path: &std::path::Path,
+    grant: &GrantId,
+    spent: &TokenHash,
+    tokens: &TokenUpdate,
+) -> Result<usize, RefreshError> {
+    let takers = |store| {
+        let mut all = Refreshable::all_in(auth, store, grant);
+        all.retain(|one| one.token == *spent);
+        all
+    };
+    // Most stores hold nothing of this grant and need no lock.
+    if takers(&read_auth_store(path)?).is_empty() {
+        return Ok(0);
+    }
+    let guard = StoreGuard::acquire(auth.state(), path)?;
+    let mut store = guard.read()?;
+    let all = takers(&store);
+    for one in &all {
+        let mut tokens = tokens.clone();
+        // Names that the person or another program gave stay; only the tokens and what they say are new.
+        if one.entry.email.is_some() {
+            tokens.email.clone_from(&one.entry.email);
+        }
+        store.doc.refresh_entry(&one.profile, &tokens);
+    }
+    if !all.is_empty() {
+        guard.commit(&store.doc)?;
+    }
+    Ok(all.len())
+}
+
+/// Puts tokens that the journal would not take into the stores. True where at least one has them durably.
+pub(super) fn rescue(auth: &Auth, grant: &GrantId, spent: &TokenHash, tokens: &TokenUpdate) -> bool {
+    let Ok(agents) = auth.state().agents(auth.config()) else { return false };
+    let taken = agents.iter().filter(|agent| {
+        apply_to(auth, &agent.store(), grant, spent, tokens).is_ok_and(|taken| taken > 0)
+    });
+    taken.count() > 0
+}
+
+fn successor_is_held(auth: &Auth, grant: &GrantId, successor: &TokenHash) -> Result<bool, RefreshError> {
+    for agent in auth.state().agents(auth.config())? {
+        let store = read_auth_store(&agent.store())?;
+        let mut entries = store.doc.entries().filter_map(|(_, entry)| match entry {
+            Entry::OAuth(entry) if entry.grant == Some(*grant) => entry.refresh,
+            _ => None,
+        });
+        if entries.any(|refresh| TokenHash::of(&refresh) == *successor) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Ledger, `applied`, `done` with the outcome; then the tokens are wiped from the journal.
+fn finish(
+    auth: &Auth,
+    lock: &WorkerLock,
+    journal: &mut Journal<'_>,
+    spent: &TokenHash,
+    successor: &TokenHash,
+    rejected: Option<TokenHash>,
+) -> Result<(), RefreshError> {
+    Ledger::load(lock)?.record(lock, *spent, *successor)?;
+    fault("refresh.ledger")?;
+    if journal.view().pending.is_some() {
+        journal.append(Record::Applied)?;
+    }
+    let outcome = Outcome {
+        seq: journal.view().next_seq(),
+        kind: OutcomeKind::Refreshed,
+        token: *spent,
+        at: auth.clock().now(),
+        next_attempt_at: None,
+        failures: 0,
+        ambiguous: 0,
+        rate_limited: false,
+        rejected,
+        network: None,
+        code: Code::Ok,
+        detail: String::new(),
+    };
+    journal.finish(auth.state(), outcome)?;
+    fault("refresh.done")
+}

@@ -1,0 +1,205 @@
+//! The asker's side: `lock`, hand the lock over, watch, adopt.
+
+use std::time::{Duration, Instant};
+
+use coderclaw_store::{
+    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, JournalView, StoreOwner, StoreSnapshot,
+    fingerprint_key, read_auth_store, store_owner,
+};
+use coderclaw_types::{Code, ProfileId};
+
+use crate::context::Auth;
+use crate::grant::Refreshable;
+
+use super::RefreshError;
+use super::ask::{Asked, Denial, Good, Moment, Want, ask};
+use super::worker::{Job, Started, start};
+
+/// How long anybody waits for anybody.
+const PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// A worker that goes on after the answer is given this long to end before its asker does.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What one look at the store and the journal says.
+enum Look {
+    /// The entry is gone, or is no login any more.
+    Gone,
+    /// It cannot be refreshed by us.
+    Fixed,
+    Known { one: Box<Refreshable>, asked: Asked, seq: u64 },
+}
+
+/// A token for the login `profile` of `agent`, refreshed if that is wanted and possible.
+///
+/// # Errors
+/// Where there is none that works.
+pub(crate) fn obtain(
+    auth: &Auth,
+    agent: &AgentPaths,
+    profile: &ProfileId,
+    want: &Want,
+) -> Result<Option<Good>, RefreshError> {
+    let network = auth.network().digest();
+    let began = Instant::now();
+    let began_at = auth.clock().now();
+    let mut began_at_seq = None;
+    let mut workers: Vec<Started> = Vec::new();
+    let mut pause = FIRST_PAUSE;
+    let result = loop {
+        let look = look(auth, agent, profile, want, &network, began_at_seq)?;
+        let (one, asked) = match look {
+            Look::Gone | Look::Fixed => break Ok(None),
+            Look::Known { one, asked, seq } => {
+                began_at_seq.get_or_insert(seq);
+                (one, asked)
+            }
+        };
+        let meanwhile = match asked {
+            Asked::Lend(good) => break Ok(Some(good)),
+            Asked::Denied { why, meanwhile } => break settle_for(meanwhile, want, Some(why)),
+            Asked::Wanted { meanwhile } => meanwhile,
+        };
+        // What was issued while we waited is as good as it gets.
+        if let Some(good) = &meanwhile
+            && !workers.is_empty()
+            && good.issued_at.is_some_and(|issued| issued >= began_at)
+        {
+            break settle_for(meanwhile, want, None);
+        }
+        if began.elapsed() >= PATIENCE {
+            if meanwhile.is_some() {
+                break settle_for(meanwhile, want, None);
+            }
+            let holder = Holder::read(&GrantGuard::path(auth.state(), &one.grant)).to_string();
+            break Err(RefreshError::InProgress { holder, secs: began.elapsed().as_secs() });
+        }
+        // A worker whose outcome could not be written down says it with its exit status.
+        if let Some(code) = workers.last_mut().and_then(Started::failure) {
+            let detail = code.meaning().to_owned();
+            let why = Denial { code, detail, until: None, terminal: false };
+            break settle_for(meanwhile, want, Some(why));
+        }
+        match GrantGuard::try_acquire(auth.state(), &one.grant) {
+            Ok(Some(guard)) => {
+                // The last holder may have finished between our look and the lock.
+                let again = self::look(auth, agent, profile, want, &network, began_at_seq)?;
+                let Look::Known { one: now, asked: Asked::Wanted { .. }, .. } = again else { continue };
+                if now.grant != one.grant {
+                    continue;
+                }
+                if workers.len() == 2 {
+                    let detail = workers.last_mut().map(Started::describe).unwrap_or_default();
+                    if meanwhile.is_some() {
+                        break settle_for(meanwhile, want, None);
+                    }
+                    break Err(RefreshError::WorkerFailed { detail });
+                }
+                let job = Job::new(auth, agent, &now, want);
+                workers.push(start(auth, guard, job)?);
+                pause = FIRST_PAUSE;
+            }
+            Ok(None) => {}
+            // Where not even a lock can be made, a token that still works is lent all the same.
+            Err(e) => {
+                if meanwhile.is_some() {
+                    break settle_for(meanwhile, want, None);
+                }
+                break Err(e.into());
+            }
+        }
+        wait_for_change(auth, agent, &one, &mut pause);
+    };
+    for worker in workers {
+        worker.farewell(FAREWELL);
+    }
+    result
+}
+
+/// Waits until the store or the journal changes, or for one pause, whichever comes first.
+fn wait_for_change(auth: &Auth, agent: &AgentPaths, one: &Refreshable, pause: &mut Duration) {
+    let before = GrantGuard::watch(auth.state(), &agent.store(), &one.grant);
+    let until = Instant::now() + *pause;
+    while Instant::now() < until {
+        std::thread::sleep(FIRST_PAUSE);
+        if GrantGuard::watch(auth.state(), &agent.store(), &one.grant) != before {
+            *pause = FIRST_PAUSE;
+            return;
+        }
+    }
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}
+
+fn settle_for(
+    meanwhile: Option<Good>,
+    want: &Want,
+    why: Option<Denial>,
+) -> Result<Option<Good>, RefreshError> {
+    match (meanwhile, why) {
+        (Some(good), _) if want.min_validity.is_zero() => Ok(Some(good)),
+        (Some(good), _) => Err(RefreshError::CannotGuarantee { until: good.expires }),
+        (None, Some(why)) => Err(RefreshError::Denied { code: why.code, detail: why.detail, until: why.until }),
+        (None, None) => Ok(None),
+    }
+}
+
+fn look(
+    auth: &Auth,
+    agent: &AgentPaths,
+    profile: &ProfileId,
+    want: &Want,
+    network: &str,
+    began_at_seq: Option<u64>,
+) -> Result<Look, RefreshError> {
+    let store = read_auth_store(&agent.store())?;
+    let Some(Entry::OAuth(entry)) = store.doc.get(profile) else { return Ok(Look::Gone) };
+    let Some(one) = Refreshable::of(auth, profile, &entry) else { return Ok(Look::Fixed) };
+    let journal = JournalView::read(&auth.state().journal(&one.grant))?;
+    let moment = Moment { now: auth.clock().now(), began_at_seq, network };
+    let mut asked = ask(&one, &journal, want, &moment);
+    if let Asked::Wanted { meanwhile } = &asked
+        && let Some(why) = blocker(auth, &store, &one)?
+    {
+        asked = Asked::Denied { why, meanwhile: meanwhile.clone() };
+    }
+    let seq = journal.outcome.as_ref().map_or(0, |outcome| outcome.seq);
+    Ok(Look::Known { one: Box::new(one), asked, seq })
+}
+
+/// What keeps us from refreshing this login whatever its token looks like.
+pub(crate) fn blocker(
+    auth: &Auth,
+    store: &StoreSnapshot,
+    one: &Refreshable,
+) -> Result<Option<Denial>, RefreshError> {
+    let denied = |code, detail| Ok(Some(Denial { code, detail, until: None, terminal: false }));
+    if store.doc.version() > AuthProfiles::VERSION {
+        return denied(
+            Code::UnsupportedVersion,
+            format!("{} has version {}", store.path.display(), store.doc.version()),
+        );
+    }
+    if !one.origin_is_trusted() {
+        let from = one.entry.token_origin.as_deref().unwrap_or_default();
+        return denied(
+            Code::ProviderMismatch,
+            format!("this login came from {from}, and the provider now names {}", one.endpoint.origin),
+        );
+    }
+    if let StoreOwner::Foreign(owner) = store_owner(auth.state(), &store.path)? {
+        return denied(
+            Code::ForeignStore,
+            format!("{} is refreshed by the state dir {}", store.path.display(), owner.display()),
+        );
+    }
+    if let Err(e) = auth.state().check_owner() {
+        return denied(e.code(), e.to_string());
+    }
+    Ok(None)
+}
+
+/// Makes the fingerprint key on the first write; a failure shows as fingerprints that stay empty.
+pub(super) fn ensure_fingerprint_key(auth: &Auth) {
+    drop(fingerprint_key(auth.state()));
+}

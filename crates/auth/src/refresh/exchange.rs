@@ -1,0 +1,184 @@
+//! `sending` and `answer`: one request, and what its answer means.
+
+use std::time::Duration;
+
+use coderclaw_http::{Client, Limits};
+use coderclaw_oauth::{RefreshAnswer, TokenSet, expiry, read_identity, refresh_request, send};
+use coderclaw_store::{Entry, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
+use coderclaw_types::{Code, Millis, TokenHash};
+
+use crate::context::Auth;
+use crate::grant::{Refreshable, life};
+use crate::identity::same_person;
+
+use super::RefreshError;
+use super::ask::Want;
+use super::settle::{Due, after_ambiguity};
+use super::spacing::{dice, spacing};
+use super::worker::fault;
+
+/// Sends the refresh token once and records what comes. `Some` with the spent token and the new ones, once these are
+/// durable.
+pub(super) fn exchange(
+    auth: &Auth,
+    due: &mut Due<'_>,
+    want: &Want,
+) -> Result<Option<(TokenHash, TokenUpdate)>, RefreshError> {
+    let internal = |detail: String| RefreshError::WorkerFailed { detail };
+    // Both may fail, so both come before the record that says something was sent.
+    let limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
+    let client = Client::new(&auth.network(), limits).map_err(|e| internal(e.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| internal(e.to_string()))?;
+    let request = refresh_request(&due.one.endpoint.token, &due.one.refresh);
+    ignore_endings()?;
+
+    let (failures, ambiguous) = due.counts();
+    let token = due.one.token;
+    due.journal.append(Record::Sending { token, at: auth.clock().now(), ambiguous, failures })?;
+    fault("refresh.sending")?;
+    let answer = runtime.block_on(send(&client, request));
+    fault("refresh.sent")?;
+    let now = auth.clock().now();
+    let tokens = match answer {
+        RefreshAnswer::Granted(set) => set,
+        other => {
+            let outcome = outcome_of(auth, due, want, other, now)?;
+            due.journal.finish(auth.state(), outcome)?;
+            return Ok(None);
+        }
+    };
+    let (tokens, is_same) = update(&due.one, &tokens, now);
+    if !is_same {
+        // Not this profile's: kept for rescue, never lent under this name.
+        due.journal.append(Record::Orphan { tokens: Box::new(tokens) })?;
+        let mut outcome = blank(due, OutcomeKind::Refused, now);
+        outcome.code = Code::NeedsLogin;
+        outcome.detail = "the provider answered with the tokens of another person".into();
+        due.journal.finish(auth.state(), outcome)?;
+        return Ok(None);
+    }
+    // From here the new tokens are on the disk. Where the journal fails after all, the stores take them: they are
+    // as durable, and nothing else in this process knows the tokens.
+    let recorded = due.journal.append(Record::Answer { spent: token, tokens: Box::new(tokens.clone()) });
+    if let Err(e) = recorded
+        && !super::apply::rescue(auth, &due.one.grant, &token, &tokens)
+    {
+        return Err(e.into());
+    }
+    Ok(Some((token, tokens)))
+}
+
+/// From here to the end only a kill ends this process: a half-done refresh is what this program exists to prevent.
+/// A flag is registered for each signal; nothing reads it.
+fn ignore_endings() -> Result<(), RefreshError> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, std::sync::Arc::default())
+            .map_err(|e| RefreshError::WorkerFailed { detail: e.to_string() })?;
+    }
+    Ok(())
+}
+
+/// What the entry is to hold, and whether it is still the same person's.
+fn update(one: &Refreshable, set: &TokenSet, now: Millis) -> (TokenUpdate, bool) {
+    let life = expiry(set, now, one.endpoint.default_lifetime);
+    let refresh = set.refresh.clone().unwrap_or_else(|| one.refresh.clone());
+    let mut tokens = TokenUpdate::new(set.access.clone(), refresh, life.expires, life.issued_at);
+    let identity = read_identity(&set.access, set.id_token.as_ref(), &one.endpoint.identity);
+    let is_same = same_person(&one.entry, &identity);
+    tokens.earliest_refresh_at = set.earliest_refresh_at.map(|at| set.local_time(at, now));
+    tokens.account_id = identity.account.or_else(|| one.entry.account_id.clone());
+    tokens.email = one.entry.email.clone().or(identity.email);
+    tokens.subject = one.entry.subject.clone().or(identity.subject);
+    tokens.issuer = one.entry.issuer.clone().or(identity.issuer);
+    tokens.client_id = Some(one.endpoint.token.client_id.clone());
+    tokens.token_origin = Some(one.endpoint.origin.clone());
+    tokens.grant = Some(one.grant);
+    (tokens, is_same)
+}
+
+fn blank(due: &Due<'_>, kind: OutcomeKind, now: Millis) -> Outcome {
+    let (failures, ambiguous) = due.counts();
+    Outcome {
+        seq: due.journal.view().next_seq(),
+        kind,
+        token: due.one.token,
+        at: now,
+        next_attempt_at: None,
+        failures: failures + 1,
+        ambiguous,
+        rate_limited: false,
+        rejected: None,
+        network: None,
+        code: Code::Offline,
+        detail: String::new(),
+    }
+}
+
+/// What an answer without tokens means for everybody who asks about this token.
+fn outcome_of(
+    auth: &Auth,
+    due: &Due<'_>,
+    want: &Want,
+    answer: RefreshAnswer,
+    now: Millis,
+) -> Result<Outcome, RefreshError> {
+    let origin = &due.one.endpoint.origin;
+    let mut outcome = blank(due, OutcomeKind::NotSpent, now);
+    outcome.rejected = want.rejected;
+    let words = |description: Option<String>| description.map(|d| format!(": {d}")).unwrap_or_default();
+    match answer {
+        RefreshAnswer::Granted(_) => {}
+        RefreshAnswer::Refused { code, description } => {
+            outcome.kind = OutcomeKind::Refused;
+            (outcome.code, outcome.detail) = if outcome.ambiguous > 0 {
+                let detail = format!("an earlier answer of {origin} was lost, and now it says {code}");
+                (Code::Interrupted, detail)
+            } else {
+                (Code::NeedsLogin, format!("{origin} says {code}{}", words(description)))
+            };
+        }
+        RefreshAnswer::NotSpent { status, code, description, retry_after, rate_limited } => {
+            outcome.rate_limited = rate_limited;
+            outcome.next_attempt_at = Some(now.plus(spacing(outcome.failures, retry_after, dice())));
+            let status = status.map_or_else(String::new, |status| format!(" {status}"));
+            let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+            outcome.detail = format!("{origin} answered{status}{code}{}", words(description));
+        }
+        RefreshAnswer::Ambiguous { why, .. } => {
+            outcome.kind = OutcomeKind::Ambiguous;
+            outcome.ambiguous += 1;
+            let expires = life(&due.one.entry).map(|life| life.expires);
+            outcome.next_attempt_at = Some(after_ambiguity(auth, expires, now, outcome.failures));
+            outcome.detail = format!("the answer of {origin} was lost: {why}");
+        }
+        RefreshAnswer::Offline { detail, .. } => {
+            outcome.next_attempt_at = Some(now.plus(spacing(outcome.failures, None, dice())));
+            outcome.network = Some(auth.network().digest());
+            outcome.detail = format!("{origin} cannot be reached: {detail}");
+        }
+    }
+    if outcome.kind == OutcomeKind::Refused && somebody_was_first(auth, due)? {
+        outcome.kind = OutcomeKind::Adopted;
+        outcome.code = Code::Ok;
+        outcome.detail = "another program had refreshed this login".into();
+    }
+    Ok(outcome)
+}
+
+/// Whether the entry has got other tokens while we asked: a login, or another program's refresh.
+fn somebody_was_first(auth: &Auth, due: &Due<'_>) -> Result<bool, RefreshError> {
+    for agent in auth.state().agents(auth.config())? {
+        let store = read_auth_store(&agent.store())?;
+        if let Some(Entry::OAuth(entry)) = store.doc.get(&due.one.profile) {
+            let mine = entry.grant == due.one.entry.grant && entry.email == due.one.entry.email;
+            if mine && entry.refresh.as_ref().map(TokenHash::of) != Some(due.one.token) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}

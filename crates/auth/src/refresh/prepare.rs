@@ -1,0 +1,75 @@
+//! `prepare`: everything that can go wrong on this machine goes wrong before anything is sent.
+
+use coderclaw_store::{
+    Outcome, OutcomeKind, Record, StoreGuard, StoreOwner, WriteError, read_auth_store, store_owner,
+};
+use coderclaw_types::Code;
+
+use crate::context::Auth;
+use crate::grant::Refreshable;
+
+use super::RefreshError;
+use super::settle::Due;
+use super::spacing::{dice, spacing};
+
+/// Records `prepared` once every store that holds the token can take its successor, and the journal has room for the
+/// answer. False where something stands in the way: nothing is sent then, and the reason is the outcome.
+pub(super) fn prepare(auth: &Auth, due: &mut Due<'_>) -> Result<bool, RefreshError> {
+    match check(auth, due) {
+        Ok(()) => {
+            due.journal.append(Record::Prepared { at: auth.clock().now() })?;
+            Ok(true)
+        }
+        Err(e) => {
+            block(auth, due, e.code(), e.to_string())?;
+            // The outcome may not have been written down, and the reason must not get lost.
+            Err(e)
+        }
+    }
+}
+
+fn check(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {
+    for agent in auth.state().agents(auth.config())? {
+        let path = agent.store();
+        // A store that cannot be read may hold a copy of this token, which would then be left behind.
+        let store = read_auth_store(&path)?;
+        let holds = Refreshable::all_in(auth, &store, &due.one.grant).iter().any(|one| one.token == due.one.token);
+        if !holds {
+            continue;
+        }
+        let guard = StoreGuard::acquire(auth.state(), &path)?;
+        if store.doc.version() > coderclaw_store::AuthProfiles::VERSION {
+            return Err(WriteError::UnsupportedVersion { path, version: store.doc.version() }.into());
+        }
+        guard.check_writable()?;
+        if store_owner(auth.state(), &path)? == StoreOwner::Unclaimed {
+            guard.claim(auth.state())?;
+        }
+    }
+    due.journal.reserve(auth.state())?;
+    Ok(())
+}
+
+fn block(auth: &Auth, due: &mut Due<'_>, code: Code, detail: String) -> Result<(), RefreshError> {
+    let now = auth.clock().now();
+    let (failures, ambiguous) = due.counts();
+    let outcome = Outcome {
+        seq: due.journal.view().next_seq(),
+        kind: OutcomeKind::Blocked,
+        token: due.one.token,
+        at: now,
+        next_attempt_at: Some(now.plus(spacing(1, None, dice()))),
+        failures,
+        ambiguous,
+        rate_limited: false,
+        rejected: None,
+        network: None,
+        code,
+        detail,
+    };
+    match due.journal.finish(auth.state(), outcome) {
+        // Where the disk takes nothing, the exit status says it.
+        Ok(()) | Err(WriteError::Io { .. }) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
