@@ -1,0 +1,221 @@
+//! The client: one request, one answer, nothing twice.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+
+use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, is_io, is_tls, root_cause};
+use crate::message::{Answer, HeaderText, Method, Request};
+use crate::network::{Network, ProxyChoice};
+use crate::tls;
+
+/// The longest body that is read: 128 KiB. A token endpoint's answer has a few.
+pub const BODY_LIMIT: usize = 128 * 1024;
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For name, connection, proxy and handshake together.
+    pub connect: Duration,
+    /// For everything, from the call to the body's last byte. Where it ends a connect that `connect` would not have
+    /// ended, the loss counts as [`SendError::Lost`]: keep it well above `connect`.
+    pub total: Duration,
+}
+
+/// Sends one request at a time over a connection of its own: HTTP/1.1, no redirects, no retries, no pool, no cookies.
+///
+/// Building one reads the system's CAs (some milliseconds): build it when it is needed. Sending needs a tokio runtime with
+/// time and I/O. A name look-up that hangs stays behind as a blocking task after the time limit.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: reqwest::Client,
+    network: Arc<Network>,
+    cas: String,
+}
+
+impl Client {
+    /// A client for this network.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up at all. Missing CAs and bad proxy settings are no such case.
+    pub fn new(network: &Network, limits: Limits) -> Result<Self, HttpError> {
+        let network = Arc::new(network.clone());
+        let (tls, bundled) = tls::config()?;
+        let cas = match bundled {
+            true => format!("the bundled CAs, as {} could not be read", network.ca_source()),
+            false => network.ca_source(),
+        };
+        let for_proxy = Arc::clone(&network);
+        let proxy = reqwest::Proxy::custom(move |url| {
+            let choice = for_proxy.proxy_for(url).ok().flatten()?;
+            Some(choice.url().expose().to_owned())
+        });
+        #[expect(clippy::disallowed_methods, reason = "this is the one builder")]
+        let inner = reqwest::Client::builder()
+            .user_agent(concat!("coderclaw/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(0)
+            .tcp_nodelay(true)
+            .connect_timeout(limits.connect)
+            .timeout(limits.total)
+            // Without this, reqwest would ask the process's environment itself.
+            .no_proxy()
+            .proxy(proxy)
+            .build()
+            .map_err(|e| HttpError::Build(root_cause(&e)))?;
+        Ok(Self { inner, network, cas })
+    }
+
+    /// Sends `request` once and reads the answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`SendError::NotSent`] only where it is certain that no byte of the request left.
+    pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
+        let place = place(&request);
+        let not_sent = |why, detail: String| SendError::NotSent {
+            why,
+            detail: format!("{place}: {detail}"),
+        };
+        let proxy = self
+            .network
+            .proxy_for(&request.url)
+            .map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
+        let request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
+        let response = self
+            .inner
+            .execute(request)
+            .await
+            .map_err(|e| self.classify(&place, proxy.as_ref(), &e))?;
+        read(&place, response).await
+    }
+
+    /// Everything that a connector does (name, socket, proxy, handshake) ends before the request is handed to the
+    /// connection; hyper marks its errors as "connect". All others may have come after the first byte.
+    fn classify(&self, place: &str, proxy: Option<&ProxyChoice>, error: &reqwest::Error) -> SendError {
+        let cause = root_cause(error);
+        if error.is_builder() {
+            return SendError::NotSent {
+                why: NotSentWhy::Url,
+                detail: format!("{place}: {cause}"),
+            };
+        }
+        if !error.is_connect() {
+            return lost(place, None, error);
+        }
+        let through = proxy.map_or_else(String::new, |proxy| {
+            format!(" through {} ({})", proxy.place(), proxy.variable())
+        });
+        let (why, detail) = if is_tls(error) || (proxy.is_none() && is_io(error, &[ErrorKind::UnexpectedEof]))
+        {
+            (
+                NotSentWhy::Tls,
+                format!("TLS failed: {cause}; trusted are {}", self.cas),
+            )
+        } else if error.is_timeout() {
+            (NotSentWhy::Timeout, "no connection in time".into())
+        } else if proxy.is_some() {
+            (NotSentWhy::Proxy, cause)
+        } else if error.is_dns() {
+            (NotSentWhy::Dns, cause)
+        } else {
+            (NotSentWhy::Connect, cause)
+        };
+        SendError::NotSent {
+            why,
+            detail: format!("{place}{through}: {detail}"),
+        }
+    }
+}
+
+/// Host and port, which is all of the URL that anybody gets to see.
+fn place(request: &Request) -> String {
+    let host = request.url.host_str().unwrap_or("no host");
+    match request.url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn build(request: Request) -> Result<reqwest::Request, String> {
+    if !matches!(request.url.scheme(), "http" | "https") || request.url.host_str().is_none() {
+        return Err(format!("cannot speak \"{}\"", request.url.scheme()));
+    }
+    let method = match request.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+    };
+    let mut built = reqwest::Request::new(method, request.url);
+    for (name, value) in &request.headers {
+        let (text, sensitive) = match value {
+            HeaderText::Plain(text) => (text.as_str(), false),
+            HeaderText::Secret(secret) => (secret.expose(), true),
+        };
+        let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::from_str(text)) else {
+            let name: String = name.escape_debug().take(64).collect();
+            return Err(format!("the header {name} cannot be sent as it is"));
+        };
+        value.set_sensitive(sensitive);
+        built.headers_mut().append(name, value);
+    }
+    if let Some(body) = request.body {
+        let content_type = HeaderValue::from_str(body.content_type);
+        let content_type = content_type.map_err(|_| "the content type cannot be sent as it is")?;
+        built.headers_mut().insert(CONTENT_TYPE, content_type);
+        *built.body_mut() = Some(body.bytes.expose().to_owned().into());
+    }
+    Ok(built)
+}
+
+async fn read(place: &str, mut response: reqwest::Response) -> Result<Answer, SendError> {
+    let status = response.status().as_u16();
+    let headers = response.headers().iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    });
+    let headers = headers.collect();
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => break,
+            Ok(Some(chunk)) if body.len() + chunk.len() <= BODY_LIMIT => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => {
+                return Err(SendError::Lost {
+                    status: Some(status),
+                    why: LostWhy::TooLarge,
+                    detail: format!("{place}: the answer is longer than {BODY_LIMIT} bytes"),
+                });
+            }
+            Err(error) => return Err(lost(place, Some(status), &error)),
+        }
+    }
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+fn lost(place: &str, status: Option<u16>, error: &reqwest::Error) -> SendError {
+    let reset = [
+        ErrorKind::ConnectionReset,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::BrokenPipe,
+    ];
+    let (why, detail) = if error.is_timeout() {
+        (LostWhy::Timeout, "no complete answer in time".into())
+    } else if is_io(error, &reset) {
+        (LostWhy::Reset, root_cause(error))
+    } else {
+        (LostWhy::Cut, root_cause(error))
+    };
+    SendError::Lost {
+        status,
+        why,
+        detail: format!("{place}: {detail}"),
+    }
+}

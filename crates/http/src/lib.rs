@@ -1,0 +1,21 @@
+//! CoderClaw's one way out.
+//!
+//! A [`Client`] sends one small request and hands back one small answer. It repeats nothing, follows nothing and
+//! keeps no connection, because the request may carry a refresh token that works once. What it adds to an ordinary
+//! client is the certainty in [`SendError`]: either no byte of the request left, or nobody can know.
+//!
+//! Nothing is global and nothing is read from the process: proxies and CAs come from a [`Network`], which is made from
+//! the captured environment.
+
+mod client;
+mod error;
+mod message;
+mod network;
+mod no_proxy;
+mod tls;
+
+pub use client::{BODY_LIMIT, Client, Limits};
+pub use error::{HttpError, LostWhy, NotSentWhy, SendError};
+pub use message::{Answer, Body, HeaderText, Method, Request};
+pub use network::{BadProxy, Network, ProxyChoice};
+pub use url::Url;
