@@ -1,0 +1,34 @@
+//! An answer and the way in which it reaches, or does not reach, the client.
+
+use std::time::Duration;
+
+use crate::http::Response;
+
+/// How the answer gets onto the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Whole,
+    Drop,
+    Half,
+    Delayed(Duration),
+    Slow(Duration),
+    Hang,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    pub(crate) delivery: Delivery,
+    /// The gate that holds it.
+    pub(crate) gate: Option<u64>,
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self {
+            response,
+            delivery: Delivery::Whole,
+            gate: None,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The handle: starting, setting, asking.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use coderclaw_types::{Clock, Secret, TokenHash};
+
+use crate::faults::{Fault, Faults, On};
+use crate::gate::Gate;
+use crate::jwt::Minter;
+use crate::log::{Counts, Seen};
+use crate::policy::{Policy, User};
+use crate::server;
+use crate::state::{Shared, State};
+use crate::token::mint;
+use crate::tokens::{Family, FamilyId, Tokens};
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The server's clock, before its skew.
+    pub clock: Clock,
+    /// The rules at the start.
+    pub policy: Policy,
+    /// Who may sign in. With nobody, one made-up person does.
+    pub users: Vec<User>,
+    /// Whether other processes may look and set things under `/admin/`.
+    pub admin: bool,
+}
+
+impl Options {
+    /// Default rules, nobody registered, no admin pages.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            policy: Policy::default(),
+            users: Vec::new(),
+            admin: false,
+        }
+    }
+}
+
+/// Tokens that were issued without a browser.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// An access token.
+    pub access: Secret,
+    /// The refresh token of a new family.
+    pub refresh: Secret,
+    /// An id token.
+    pub id_token: Secret,
+    /// The access token's life in seconds.
+    pub expires_in: i64,
+    /// Whose it is.
+    pub user: User,
+    /// The new family.
+    pub family: FamilyId,
+}
+
+/// A running server. Dropping it closes every connection, in whatever state, and waits for its threads.
+#[derive(Debug)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Sandbox {
+    /// Starts a server on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// Where no port, no thread or no randomness can be had.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| io::Error::other(e.to_string()))?;
+        let listener = server::bind()?;
+        let address = listener.local_addr()?;
+        let state = State {
+            policy: options.policy,
+            users: options.users,
+            signs_in: None,
+            denials: VecDeque::new(),
+            codes: HashMap::new(),
+            tokens: Tokens::default(),
+            minter: Minter::new(seed),
+            faults: Faults::default(),
+            gates: BTreeMap::new(),
+            last_gate: 0,
+            log: Vec::new(),
+            connections: HashMap::new(),
+            last_connection: 0,
+            stopping: false,
+        };
+        let origin = format!("http://{address}");
+        let shared = Arc::new(Shared::new(state, options.clock, origin, options.admin));
+        let acceptor = Builder::new().name("sandbox accept".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || server::run(&shared, &listener)
+        })?;
+        Ok(Self {
+            shared,
+            address,
+            acceptor: Some(acceptor),
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
+    /// The token endpoint's address.
+    pub fn token_url(&self) -> String {
+        format!("{}/oauth/token", self.origin())
+    }
+
+    /// A provider manifest that points the `oauth` method of `provider` here: the text of a `providers/NAME.toml`.
+    pub fn manifest(&self, provider: &str) -> String {
+        let origin = self.origin();
+        // A JSON string with these escapes is a TOML basic string too.
+        let provider = serde_json::Value::from(provider);
+        format!(
+            "extends = {provider}\n\n\
+             [[auth]]\n\
+             method = \"oauth\"\n\
+             issuer = \"{origin}\"\n\
+             authorize_url = \"{origin}/oauth/authorize\"\n\
+             token_url = \"{origin}/oauth/token\"\n\
+             revoke_url = \"{origin}/oauth/revoke\"\n\
+             redirect = \"http://127.0.0.1/auth/callback\"\n\
+             redirect_ports = []\n"
+        )
+    }
+
+    /// Registers somebody, in place of whoever had that e-mail.
+    pub fn add_user(&self, user: User) {
+        self.shared.change(|state| {
+            state.users.retain(|known| known.email != user.email);
+            state.users.push(user);
+        });
+    }
+
+    /// Who signs in from now on where an authorization request names nobody in `user` or `login_hint`. Until this is
+    /// said, it is the only registered person; with several, the page asks.
+    pub fn next_user(&self, email: &str) {
+        self.shared
+            .change(|state| state.signs_in = Some(email.to_owned()));
+    }
+
+    /// The next authorization ends with this error.
+    pub fn deny_next(&self, error: &str, description: &str) {
+        self.shared.change(|state| {
+            state
+                .denials
+                .push_back((error.to_owned(), description.to_owned()));
+        });
+    }
+
+    /// Changes the rules.
+    pub fn policy(&self, change: impl FnOnce(&mut Policy)) {
+        self.shared.change(|state| change(&mut state.policy));
+    }
+
+    /// Queues a fault for the next `times` refreshes.
+    pub fn script(&self, fault: Fault, times: usize) {
+        self.script_on(On::Refresh, fault, times);
+    }
+
+    /// Queues a fault for the next `times` requests of a kind.
+    pub fn script_on(&self, on: On, fault: Fault, times: usize) {
+        self.shared.change(|state| state.faults.push(on, fault, times));
+    }
+
+    /// Forgets the faults that wait.
+    pub fn clear_script(&self) {
+        self.shared.change(|state| state.faults.clear());
+    }
+
+    /// The next refresh is carried out, and its answer held until the gate opens. Several gates take one refresh each.
+    pub fn gate(&self) -> Gate {
+        Gate::new(&self.shared)
+    }
+
+    /// Every request so far, in the order in which they were carried out.
+    pub fn log(&self) -> Vec<Seen> {
+        self.shared.lock().log.clone()
+    }
+
+    /// Sums over the log.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.shared.lock().log)
+    }
+
+    /// Waits until the log is as wanted; false where `timeout` comes first.
+    #[must_use]
+    pub fn wait_for(&self, timeout: Duration, wanted: impl Fn(&[Seen]) -> bool) -> bool {
+        self.shared.wait(timeout, |state| wanted(&state.log))
+    }
+
+    /// Issues tokens without a browser, to the person with this subject, or to [`User::named`] where there is none.
+    /// Any client may refresh them. Not in the log: no request was made.
+    pub fn grant(&self, subject: &str) -> Grant {
+        self.shared.change(|state| {
+            let known = state.users.iter().find(|user| user.subject == subject).cloned();
+            let user = known.unwrap_or_else(|| User::named(subject));
+            let family = Family {
+                user: user.clone(),
+                client: None,
+                scope: "openid profile email offline_access".to_owned(),
+                nonce: None,
+                ended: false,
+            };
+            let refresh = Secret::from(state.minter.refresh_token());
+            let now = self.shared.now(state);
+            let first = TokenHash::of(&refresh);
+            let id = state.tokens.begin(family.clone(), first, now, &state.policy);
+            let pair = mint(&self.shared, state, id, &family, user.clone());
+            Grant {
+                access: Secret::from(pair.access),
+                refresh,
+                id_token: Secret::from(pair.id_token),
+                expires_in: pair.expires_in,
+                user,
+                family: id,
+            }
+        })
+    }
+
+    /// Ends the family of this refresh or access token.
+    pub fn kill_family(&self, token: &Secret) {
+        self.shared.change(|state| {
+            if let Some(id) = state.tokens.family_of(&TokenHash::of(token)) {
+                state.tokens.end(id);
+            }
+        });
+    }
+
+    /// Ends all families of a person.
+    pub fn revoke_all(&self, subject: &str) {
+        self.shared.change(|state| state.tokens.end_all(subject));
+    }
+
+    /// From now on this access token is refused, though it looks valid; its family goes on.
+    pub fn reject_access(&self, access: &Secret) {
+        self.shared
+            .change(|state| state.tokens.reject_access(&TokenHash::of(access)));
+    }
+
+    /// Whether this refresh token is unspent, unexpired and of a living family.
+    pub fn is_live(&self, refresh: &Secret) -> bool {
+        let state = self.shared.lock();
+        state
+            .tokens
+            .is_live(&TokenHash::of(refresh), self.shared.now(&state))
+    }
+
+    /// Whether a call with this access token would succeed.
+    pub fn is_live_access(&self, access: &Secret) -> bool {
+        let state = self.shared.lock();
+        let now = self.shared.now(&state);
+        state.tokens.bearer(&TokenHash::of(access), now).is_some()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        server::stop(&self.shared, self.address, self.acceptor.take());
+    }
+}
