@@ -137,7 +137,8 @@ impl Auth {
     /// # Errors
     /// [`ResolveError::UnknownProvider`], with the nearest ids.
     pub fn provider(&self, name: &str) -> Result<&Manifest, ResolveError> {
-        let unknown = || ResolveError::UnknownProvider { name: name.to_owned(), near: self.registry().near(name) };
+        let unknown =
+            || ResolveError::UnknownProvider { name: name.to_owned(), near: self.registry().near(name) };
         let id = self.registry().canonical(name).ok_or_else(unknown)?;
         self.registry().get(&id).ok_or_else(unknown)
     }

@@ -43,9 +43,14 @@ impl CooldownReason {
 /// Until when the profile is set aside, and whether it is cooling or disabled; `None` where it may be used.
 ///
 /// An end further away than anything could have put it there has passed: the clock was wrong when it was written.
-pub fn unusable_until(usage: &UsageStats, settings: &CooldownSettings, now: Millis) -> Option<(Code, Millis)> {
+pub fn unusable_until(
+    usage: &UsageStats,
+    settings: &CooldownSettings,
+    now: Millis,
+) -> Option<(Code, Millis)> {
     let longest_disabled = hours(settings.billing_max_hours.max(24.0)).max(LONGEST_COOLDOWN);
-    let ahead = |until: Option<Millis>, longest: Duration| until.filter(|t| *t > now && *t <= now.plus(longest));
+    let ahead =
+        |until: Option<Millis>, longest: Duration| until.filter(|t| *t > now && *t <= now.plus(longest));
     let cooling = ahead(usage.cooldown_until, LONGEST_COOLDOWN).map(|t| (Code::Cooldown, t));
     let disabled = ahead(usage.disabled_until, longest_disabled).map(|t| (Code::Disabled, t));
     [cooling, disabled].into_iter().flatten().max_by_key(|(_, until)| *until)
@@ -143,7 +148,10 @@ mod tests {
         quiet.cooldown_until = None;
         let next_day = NOW.plus(Duration::from_secs(24 * 3600 + 1));
         assert_eq!(fail(&quiet, CooldownReason::Auth, next_day).error_count, 1);
-        assert_eq!(fail(&quiet, CooldownReason::Auth, NOW.plus(Duration::from_secs(24 * 3600))).error_count, 3);
+        assert_eq!(
+            fail(&quiet, CooldownReason::Auth, NOW.plus(Duration::from_secs(24 * 3600))).error_count,
+            3
+        );
     }
 
     #[test]
@@ -165,7 +173,11 @@ mod tests {
             &settings,
             NOW,
         );
-        assert_eq!(own.disabled_until, Some(Millis(NOW.0 + 30 * 60 * MINUTE)), "the maximum is at least the base");
+        assert_eq!(
+            own.disabled_until,
+            Some(Millis(NOW.0 + 30 * 60 * MINUTE)),
+            "the maximum is at least the base"
+        );
     }
 
     #[test]

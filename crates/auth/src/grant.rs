@@ -5,7 +5,7 @@ use std::time::Duration;
 use coderclaw_oauth::{Encoding, IdentityPointers, TokenEndpoint, jwt};
 use coderclaw_providers::{AuthMethod, CredentialKind, Source, TokenRequest};
 use coderclaw_store::{Entry, OAuthEntry, StoreSnapshot};
-use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash};
+use coderclaw_types::{GrantId, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::freshness::Life;
@@ -55,7 +55,6 @@ impl Endpoint {
 #[derive(Debug, Clone)]
 pub(crate) struct Refreshable {
     pub(crate) profile: ProfileId,
-    pub(crate) provider: ProviderId,
     pub(crate) entry: OAuthEntry,
     pub(crate) refresh: Secret,
     pub(crate) token: TokenHash,
@@ -77,7 +76,6 @@ impl Refreshable {
         let grant = entry.grant.unwrap_or_else(|| GrantId::mint(origin, &endpoint.token.client_id, &refresh));
         Some(Self {
             profile: profile.clone(),
-            provider,
             token: TokenHash::of(&refresh),
             entry: entry.clone(),
             refresh,

@@ -16,10 +16,14 @@ pub(crate) struct Pin {
 
 /// The pin of session `key` in the index at `path`. Reads only.
 pub(crate) fn read_pin(path: &Path, key: &str) -> Result<Option<Pin>, ReadError> {
-    let Some(text) = read_text(path)? else { return Ok(None) };
+    let Some(text) = read_text(path)? else {
+        return Ok(None);
+    };
     let all: Value = serde_json::from_str(&text)
         .map_err(|e| ReadError::Corrupt { path: path.to_path_buf(), detail: e.to_string() })?;
-    let Some(entry) = all.get(key) else { return Ok(None) };
+    let Some(entry) = all.get(key) else {
+        return Ok(None);
+    };
     let Some(profile) = entry.get("authProfileOverride").and_then(Value::as_str).map(str::trim) else {
         return Ok(None);
     };

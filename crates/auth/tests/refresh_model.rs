@@ -27,11 +27,7 @@
 //! there, numbered by asker or worker. Each rule of `rules.rs` is broken once below, and the law that notices is
 //! named: a rule that could go unnoticed would be either useless or not modelled. A `Witness` notes what nobody in
 //! the system can know; rules never look at it, and a run stops where it saw a wrong.
-#![allow(
-    clippy::print_stdout,
-    clippy::panic,
-    reason = "a test prints its size and fails loudly"
-)]
+#![allow(clippy::print_stdout, clippy::panic, reason = "a test prints its size and fails loudly")]
 
 mod refresh_model {
     pub(crate) mod asker;
@@ -55,24 +51,13 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 /// Walks the whole space: no law is broken, and every state named in `reached` is met.
 fn holds(config: Config, reached: &[&'static str]) {
-    let checker = Refresh { config }
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::AnyFailures);
+    let checker = Refresh { config }.checker().threads(2).finish_when(HasDiscoveries::AnyFailures);
     let checker = checker.spawn_bfs().join();
-    println!(
-        "{} states, depth {}",
-        checker.unique_state_count(),
-        checker.max_depth()
-    );
+    println!("{} states, depth {}", checker.unique_state_count(), checker.max_depth());
     let found = checker.discoveries();
     for (law, path) in &found {
         if checker.model().property(law).expectation.discovery_is_failure() {
-            panic!(
-                "{law}:\n{:?}\n{:?}",
-                path.clone().into_actions(),
-                path.last_state()
-            );
+            panic!("{law}:\n{:?}\n{:?}", path.clone().into_actions(), path.last_state());
         }
     }
     for wanted in reached {
@@ -82,28 +67,13 @@ fn holds(config: Config, reached: &[&'static str]) {
 
 /// Breaks one rule of a run that holds otherwise: the checker must find a way to break the law.
 fn notices(rule: Rule, config: Config, law: &'static str) {
-    let model = Refresh {
-        config: Config {
-            broken: Some(rule),
-            ..config
-        },
-    };
-    let checker = model
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::AnyOf([law].into()));
+    let model = Refresh { config: Config { broken: Some(rule), ..config } };
+    let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyOf([law].into()));
     let checker = checker.spawn_bfs().join();
     let mut found = checker.discoveries();
     match found.remove(law) {
-        Some(path) => println!(
-            "{} states: {:?}",
-            checker.unique_state_count(),
-            path.into_actions()
-        ),
-        None => panic!(
-            "without {rule:?} this is not noticed: {law}; found {:?}",
-            found.keys()
-        ),
+        Some(path) => println!("{} states: {:?}", checker.unique_state_count(), path.into_actions()),
+        None => panic!("without {rule:?} this is not noticed: {law}; found {:?}", found.keys()),
     }
 }
 

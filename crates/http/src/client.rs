@@ -77,20 +77,12 @@ impl Client {
     /// [`SendError::NotSent`] only where it is certain that no byte of the request left.
     pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
         let place = place(&request);
-        let not_sent = |why, detail: String| SendError::NotSent {
-            why,
-            detail: format!("{place}: {detail}"),
-        };
-        let proxy = self
-            .network
-            .proxy_for(&request.url)
-            .map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
+        let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
+        let proxy =
+            self.network.proxy_for(&request.url).map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
         let request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
-        let response = self
-            .inner
-            .execute(request)
-            .await
-            .map_err(|e| self.classify(&place, proxy.as_ref(), &e))?;
+        let response =
+            self.inner.execute(request).await.map_err(|e| self.classify(&place, proxy.as_ref(), &e))?;
         read(&place, response).await
     }
 
@@ -99,23 +91,16 @@ impl Client {
     fn classify(&self, place: &str, proxy: Option<&ProxyChoice>, error: &reqwest::Error) -> SendError {
         let cause = root_cause(error);
         if error.is_builder() {
-            return SendError::NotSent {
-                why: NotSentWhy::Url,
-                detail: format!("{place}: {cause}"),
-            };
+            return SendError::NotSent { why: NotSentWhy::Url, detail: format!("{place}: {cause}") };
         }
         if !error.is_connect() {
             return lost(place, None, error);
         }
-        let through = proxy.map_or_else(String::new, |proxy| {
-            format!(" through {} ({})", proxy.place(), proxy.variable())
-        });
+        let through = proxy
+            .map_or_else(String::new, |proxy| format!(" through {} ({})", proxy.place(), proxy.variable()));
         let (why, detail) = if is_tls(error) || (proxy.is_none() && is_io(error, &[ErrorKind::UnexpectedEof]))
         {
-            (
-                NotSentWhy::Tls,
-                format!("TLS failed: {cause}; trusted are {}", self.cas),
-            )
+            (NotSentWhy::Tls, format!("TLS failed: {cause}; trusted are {}", self.cas))
         } else if error.is_timeout() {
             (NotSentWhy::Timeout, "no connection in time".into())
         } else if proxy.is_some() {
@@ -125,10 +110,7 @@ impl Client {
         } else {
             (NotSentWhy::Connect, cause)
         };
-        SendError::NotSent {
-            why,
-            detail: format!("{place}{through}: {detail}"),
-        }
+        SendError::NotSent { why, detail: format!("{place}{through}: {detail}") }
     }
 }
 
@@ -193,19 +175,11 @@ async fn read(place: &str, mut response: reqwest::Response) -> Result<Answer, Se
             Err(error) => return Err(lost(place, Some(status), &error)),
         }
     }
-    Ok(Answer {
-        status,
-        headers,
-        body,
-    })
+    Ok(Answer { status, headers, body })
 }
 
 fn lost(place: &str, status: Option<u16>, error: &reqwest::Error) -> SendError {
-    let reset = [
-        ErrorKind::ConnectionReset,
-        ErrorKind::ConnectionAborted,
-        ErrorKind::BrokenPipe,
-    ];
+    let reset = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::BrokenPipe];
     let (why, detail) = if error.is_timeout() {
         (LostWhy::Timeout, "no complete answer in time".into())
     } else if is_io(error, &reset) {
@@ -213,9 +187,5 @@ fn lost(place: &str, status: Option<u16>, error: &reqwest::Error) -> SendError {
     } else {
         (LostWhy::Cut, root_cause(error))
     };
-    SendError::Lost {
-        status,
-        why,
-        detail: format!("{place}: {detail}"),
-    }
+    SendError::Lost { status, why, detail: format!("{place}: {detail}") }
 }

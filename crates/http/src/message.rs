@@ -48,22 +48,12 @@ pub struct Request {
 impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
-        Self {
-            method: Method::Get,
-            url,
-            headers: Vec::new(),
-            body: None,
-        }
+        Self { method: Method::Get, url, headers: Vec::new(), body: None }
     }
 
     /// A POST of `body`.
     pub fn post(url: Url, body: Body) -> Self {
-        Self {
-            method: Method::Post,
-            url,
-            headers: Vec::new(),
-            body: Some(body),
-        }
+        Self { method: Method::Post, url, headers: Vec::new(), body: Some(body) }
     }
 
     /// The request with one more header.

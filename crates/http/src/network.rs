@@ -89,20 +89,14 @@ impl Network {
     pub fn from_env(env: &Env) -> Self {
         let setting = |names: &[&'static str]| {
             names.iter().find_map(|&variable| {
-                env.get(variable).map(|value| Setting {
-                    variable,
-                    value: Secret::from(value),
-                })
+                env.get(variable).map(|value| Setting { variable, value: Secret::from(value) })
             })
         };
         let http_names: &[&'static str] = match env.get("REQUEST_METHOD") {
             Some(_) => &["http_proxy"],
             None => &["http_proxy", "HTTP_PROXY"],
         };
-        let no_proxy_text = env
-            .get("no_proxy")
-            .or_else(|| env.get("NO_PROXY"))
-            .unwrap_or_default();
+        let no_proxy_text = env.get("no_proxy").or_else(|| env.get("NO_PROXY")).unwrap_or_default();
         Self {
             https: setting(&["https_proxy", "HTTPS_PROXY"]),
             http: setting(http_names),
@@ -122,10 +116,7 @@ impl Network {
     /// A short name for these settings: sixteen hex digits, the same in every process that has the same ones.
     pub fn digest(&self) -> String {
         let proxy = |setting: &Option<Setting>| {
-            setting
-                .as_ref()
-                .map(|s| s.value.expose().as_bytes().to_vec())
-                .unwrap_or_default()
+            setting.as_ref().map(|s| s.value.expose().as_bytes().to_vec()).unwrap_or_default()
         };
         let text = |value: &Option<String>| value.clone().unwrap_or_default().into_bytes();
         let parts = [
@@ -173,24 +164,15 @@ impl Network {
 
 impl Setting {
     fn read(&self) -> Result<ProxyChoice, BadProxy> {
-        let bad = |problem: String| BadProxy {
-            variable: self.variable,
-            problem,
-        };
+        let bad = |problem: String| BadProxy { variable: self.variable, problem };
         let text = self.value.expose();
-        let text = if text.contains("://") {
-            text.to_owned()
-        } else {
-            format!("http://{text}")
-        };
+        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         // The parser's own message would do, but the value may hold a password: nothing of it is repeated.
         let url = Url::parse(&text).map_err(|e| bad(format!("the value is not a proxy address ({e})")))?;
         let scheme = url.scheme();
         if !SCHEMES.contains(&scheme) {
             let known = SCHEMES.join(", ");
-            return Err(bad(format!(
-                "the proxy scheme \"{scheme}\" is not known; use one of {known}"
-            )));
+            return Err(bad(format!("the proxy scheme \"{scheme}\" is not known; use one of {known}")));
         }
         let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
             return Err(bad("the proxy address names no host".into()));
@@ -221,10 +203,7 @@ fn is_loopback(url: &Url) -> bool {
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = [&self.https, &self.http, &self.all];
-        let from: Vec<&str> = settings
-            .iter()
-            .filter_map(|s| s.as_ref().map(|s| s.variable))
-            .collect();
+        let from: Vec<&str> = settings.iter().filter_map(|s| s.as_ref().map(|s| s.variable)).collect();
         f.debug_struct("Network")
             .field("proxies_from", &from)
             .field("no_proxy", &self.no_proxy_text)
@@ -257,60 +236,20 @@ mod tests {
     /// E15: each variable counts for what it is about.
     #[test]
     fn e15_variables() {
-        type Case = (
-            &'static [(&'static str, &'static str)],
-            &'static str,
-            &'static str,
-        );
+        type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
         let table: [Case; 12] = [
             (&[], "https://a.test/", "direct"),
-            (
-                &[("HTTPS_PROXY", "http://p:8080")],
-                "https://a.test/",
-                "http://p:8080",
-            ),
+            (&[("HTTPS_PROXY", "http://p:8080")], "https://a.test/", "http://p:8080"),
             (&[("HTTPS_PROXY", "http://p:8080")], "http://a.test/", "direct"),
             (&[("HTTPS_PROXY", "p:8080")], "https://a.test/", "http://p:8080"),
-            (
-                &[("https_proxy", "https://p")],
-                "https://a.test/",
-                "https://p:443",
-            ),
-            (
-                &[("https_proxy", "http://l"), ("HTTPS_PROXY", "http://u")],
-                "https://a.test/",
-                "http://l:80",
-            ),
-            (
-                &[("HTTP_PROXY", "http://u:p@h:1")],
-                "http://a.test/",
-                "http://h:1",
-            ),
-            (
-                &[("HTTP_PROXY", "http://h:1"), ("REQUEST_METHOD", "GET")],
-                "http://a.test/",
-                "direct",
-            ),
-            (
-                &[("http_proxy", "http://h:1"), ("REQUEST_METHOD", "GET")],
-                "http://a.test/",
-                "http://h:1",
-            ),
-            (
-                &[("ALL_PROXY", "socks5h://s")],
-                "https://a.test/",
-                "socks5h://s:1080",
-            ),
-            (
-                &[("ALL_PROXY", "socks5://s"), ("HTTP_PROXY", "http://h:1")],
-                "http://a.test/",
-                "http://h:1",
-            ),
-            (
-                &[("HTTPS_PROXY", "http://p"), ("NO_PROXY", "a.test")],
-                "https://x.a.test/",
-                "direct",
-            ),
+            (&[("https_proxy", "https://p")], "https://a.test/", "https://p:443"),
+            (&[("https_proxy", "http://l"), ("HTTPS_PROXY", "http://u")], "https://a.test/", "http://l:80"),
+            (&[("HTTP_PROXY", "http://u:p@h:1")], "http://a.test/", "http://h:1"),
+            (&[("HTTP_PROXY", "http://h:1"), ("REQUEST_METHOD", "GET")], "http://a.test/", "direct"),
+            (&[("http_proxy", "http://h:1"), ("REQUEST_METHOD", "GET")], "http://a.test/", "http://h:1"),
+            (&[("ALL_PROXY", "socks5h://s")], "https://a.test/", "socks5h://s:1080"),
+            (&[("ALL_PROXY", "socks5://s"), ("HTTP_PROXY", "http://h:1")], "http://a.test/", "http://h:1"),
+            (&[("HTTPS_PROXY", "http://p"), ("NO_PROXY", "a.test")], "https://x.a.test/", "direct"),
         ];
         for (vars, url, wanted) in table {
             assert_eq!(place(&network(vars), url), wanted, "{vars:?} {url}");
@@ -339,25 +278,13 @@ mod tests {
     /// E15: a bad scheme is named together with its variable, and only where it matters.
     #[test]
     fn e15_bad_settings_say_which_variable() {
-        let bad = network(&[
-            ("ALL_PROXY", "gopher://u:canary@p"),
-            ("HTTPS_PROXY", "http://ok:1"),
-        ]);
+        let bad = network(&[("ALL_PROXY", "gopher://u:canary@p"), ("HTTPS_PROXY", "http://ok:1")]);
         assert_eq!(place(&bad, "https://a.test/"), "http://ok:1");
         let text = place(&bad, "http://a.test/");
         assert!(text.contains("ALL_PROXY") && text.contains("gopher"), "{text}");
-        for value in [
-            "http://",
-            "://",
-            "http://u:canary@[",
-            "http://h:99999",
-            "socks5://",
-        ] {
+        for value in ["http://", "://", "http://u:canary@[", "http://h:99999", "socks5://"] {
             let text = place(&network(&[("http_proxy", value)]), "http://a.test/");
-            assert!(
-                text.starts_with("http_proxy:") && !text.contains("canary"),
-                "{value}: {text}"
-            );
+            assert!(text.starts_with("http_proxy:") && !text.contains("canary"), "{value}: {text}");
         }
     }
 

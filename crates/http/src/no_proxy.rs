@@ -44,10 +44,7 @@ impl Rule {
             return Some(Self { host, port: None });
         }
         let (host, port) = text.rsplit_once(':')?;
-        Some(Self {
-            host: RuleHost::parse(host)?,
-            port: Some(port.parse().ok()?),
-        })
+        Some(Self { host: RuleHost::parse(host)?, port: Some(port.parse().ok()?) })
     }
 }
 
@@ -63,10 +60,7 @@ impl RuleHost {
         if let Some((ip, bits)) = bare.split_once('/') {
             return Some(Self::Range(ip.parse().ok()?, bits.parse().ok()?));
         }
-        let name = text
-            .trim_start_matches("*.")
-            .trim_matches('.')
-            .to_ascii_lowercase();
+        let name = text.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase();
         (!name.is_empty() && !name.contains([':', '[', ']'])).then_some(Self::Name(name))
     }
 

@@ -34,10 +34,7 @@ fn company(folder: &Path) -> (u16, PathBuf) {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![own.der().clone()],
-            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        )
+        .with_single_cert(vec![own.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
         .unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -49,9 +46,7 @@ fn company(folder: &Path) -> (u16, PathBuf) {
             let mut buffer = [0; 4096];
             // A client that does not trust us says so and leaves.
             if stream.read(&mut buffer).is_ok_and(|n| n > 0) {
-                stream
-                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-                    .ok();
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").ok();
                 stream.conn.send_close_notify();
                 stream.flush().ok();
             }
@@ -65,10 +60,7 @@ fn company(folder: &Path) -> (u16, PathBuf) {
 #[ignore = "run by the other tests"]
 fn child() {
     let network = Network::from_env(&Env::new(std::env::vars_os(), None, "/".into()));
-    let limits = Limits {
-        connect: Duration::from_secs(5),
-        total: Duration::from_secs(20),
-    };
+    let limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
     let client = Client::new(&network, limits).unwrap();
     let url = Url::parse(&std::env::var("TEST_URL").unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -78,10 +70,7 @@ fn child() {
 fn get(url: &str, ca_file: Option<&Path>) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "child", "--nocapture"]);
-    command
-        .env_remove("SSL_CERT_DIR")
-        .env_remove("SSL_CERT_FILE")
-        .env("TEST_URL", url);
+    command.env_remove("SSL_CERT_DIR").env_remove("SSL_CERT_FILE").env("TEST_URL", url);
     if let Some(file) = ca_file {
         command.env("SSL_CERT_FILE", file);
     }
@@ -102,10 +91,7 @@ fn e16_company_cas() {
     assert!(said.contains("NotSent { why: Tls"), "{said}");
 
     let said = get(&good, None);
-    assert!(
-        said.contains("NotSent { why: Tls") && said.contains("UnknownIssuer"),
-        "{said}"
-    );
+    assert!(said.contains("NotSent { why: Tls") && said.contains("UnknownIssuer"), "{said}");
 }
 
 /// E16: a file that is gone leaves the bundled CAs, and the message names it.
@@ -115,12 +101,6 @@ fn e16_a_stale_ssl_cert_file_breaks_nothing_else() {
     let (port, _) = company(folder.path());
     let gone = folder.path().join("gone.pem");
     let said = get(&format!("https://localhost:{port}/"), Some(&gone));
-    assert!(
-        said.contains("NotSent { why: Tls") && said.contains("bundled"),
-        "{said}"
-    );
-    assert!(
-        said.contains("SSL_CERT_FILE=") && said.contains("gone.pem"),
-        "{said}"
-    );
+    assert!(said.contains("NotSent { why: Tls") && said.contains("bundled"), "{said}");
+    assert!(said.contains("SSL_CERT_FILE=") && said.contains("gone.pem"), "{said}");
 }

@@ -78,19 +78,16 @@ pub fn read_answer(outcome: Result<Answer, SendError>) -> RefreshAnswer {
             return RefreshAnswer::Ambiguous { status, why: detail };
         }
     };
-    let ambiguous = |why: String| RefreshAnswer::Ambiguous {
-        status: Some(answer.status),
-        why,
-    };
+    let ambiguous = |why: String| RefreshAnswer::Ambiguous { status: Some(answer.status), why };
     match answer.status {
         200..=299 => TokenSet::read(&answer).map_or_else(
             || ambiguous("the answer says success and holds no usable token".into()),
             RefreshAnswer::Granted,
         ),
         // Said by somebody in between, or after a wait: the server behind may have done its work.
-        status @ (408 | 502 | 504 | 520..=529) => ambiguous(format!(
-            "the answer was {status}, which may come from a server in between"
-        )),
+        status @ (408 | 502 | 504 | 520..=529) => {
+            ambiguous(format!("the answer was {status}, which may come from a server in between"))
+        }
         status => no_success(&answer, status),
     }
 }
@@ -145,15 +142,11 @@ fn is_code(text: &str) -> bool {
 
 fn description(body: &Value) -> Option<String> {
     let places = ["/error_description", "/error/message", "/message", "/detail"];
-    places
-        .iter()
-        .find_map(|place| for_people(body.pointer(place)?.as_str()?))
+    places.iter().find_map(|place| for_people(body.pointer(place)?.as_str()?))
 }
 
 fn looks_like_a_page(answer: &Answer) -> bool {
-    let said = answer
-        .header("content-type")
-        .is_some_and(|kind| kind.starts_with("text/html"));
+    let said = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
     said || answer.body.trim_ascii_start().starts_with(b"<")
 }
 

@@ -46,13 +46,8 @@ impl AuthorizationRequest {
         }
         let mut url = self.authorize_url.clone();
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        let kept = pairs
-            .iter()
-            .filter(|(name, _)| own.iter().all(|(taken, _)| taken != name));
-        url.query_pairs_mut()
-            .clear()
-            .extend_pairs(kept)
-            .extend_pairs(&own);
+        let kept = pairs.iter().filter(|(name, _)| own.iter().all(|(taken, _)| taken != name));
+        url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(&own);
         url
     }
 }

@@ -52,10 +52,7 @@ pub fn exchange_request(
 
 /// A refresh token for new tokens (RFC 6749 section 6). No scope is sent: the granted one stays.
 pub fn refresh_request(endpoint: &TokenEndpoint, refresh: &Secret) -> Request {
-    endpoint.post(&[
-        ("grant_type", "refresh_token"),
-        ("refresh_token", refresh.expose()),
-    ])
+    endpoint.post(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())])
 }
 
 /// The end of a token (RFC 7009 section 2.1).
@@ -83,10 +80,9 @@ impl TokenEndpoint {
                 content_type: "application/x-www-form-urlencoded",
                 bytes: Secret::from(Serializer::new(String::new()).extend_pairs(pairs).finish()),
             },
-            Encoding::Json => Body {
-                content_type: "application/json",
-                bytes: Secret::from(json_object(&pairs)),
-            },
+            Encoding::Json => {
+                Body { content_type: "application/json", bytes: Secret::from(json_object(&pairs)) }
+            }
         };
         Request::post(self.url.clone(), body)
             .header("accept", HeaderText::Plain("application/json".to_owned()))
@@ -109,10 +105,7 @@ mod tests {
             url: Url::parse("https://id.test/token").unwrap(),
             client_id: "app".into(),
             encoding,
-            extra: vec![
-                ("resource".into(), "https://api.test/v1".into()),
-                ("code".into(), "evil".into()),
-            ],
+            extra: vec![("resource".into(), "https://api.test/v1".into()), ("code".into(), "evil".into())],
         }
     }
 
@@ -130,10 +123,7 @@ mod tests {
             "grant_type=authorization_code&code=c%2F1%2B%26%3D&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcb\
              &code_verifier=cv&client_id=app&resource=https%3A%2F%2Fapi.test%2Fv1"
         );
-        let json = TokenEndpoint {
-            extra: Vec::new(),
-            ..endpoint(Encoding::Json)
-        };
+        let json = TokenEndpoint { extra: Vec::new(), ..endpoint(Encoding::Json) };
         let refresh = refresh_request(&json, &Secret::from("rt-\"1\""));
         assert_eq!(
             body(&refresh),
@@ -141,15 +131,8 @@ mod tests {
         );
         assert_eq!(refresh.body.as_ref().unwrap().content_type, "application/json");
         let revoke = revoke_request(&json, &Secret::from("rt"), TokenHint::Refresh);
-        assert_eq!(
-            body(&revoke),
-            r#"{"token":"rt","token_type_hint":"refresh_token","client_id":"app"}"#
-        );
-        let nobody = TokenEndpoint {
-            client_id: String::new(),
-            encoding: Encoding::Form,
-            ..json
-        };
+        assert_eq!(body(&revoke), r#"{"token":"rt","token_type_hint":"refresh_token","client_id":"app"}"#);
+        let nobody = TokenEndpoint { client_id: String::new(), encoding: Encoding::Form, ..json };
         let revoke = revoke_request(&nobody, &Secret::from("at"), TokenHint::Access);
         assert_eq!(body(&revoke), "token=at&token_type_hint=access_token");
     }
@@ -180,9 +163,7 @@ mod tests {
         impl<'de> serde::Deserialize<'de> for Pairs {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let object = serde_json::Map::deserialize(deserializer)?;
-                let pairs = object
-                    .iter()
-                    .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()));
+                let pairs = object.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()));
                 Ok(Self(pairs.collect()))
             }
         }

@@ -27,10 +27,7 @@ pub fn expiry(tokens: &TokenSet, received_at: Millis, default_lifetime: Duration
         let local = tokens.local_time(exp, received_at);
         (local > received_at && local <= after(LONGEST_SECS)).then_some(local)
     });
-    Expiry {
-        expires: expires.unwrap_or_else(|| received_at.plus(default_lifetime)),
-        issued_at: received_at,
-    }
+    Expiry { expires: expires.unwrap_or_else(|| received_at.plus(default_lifetime)), issued_at: received_at }
 }
 
 #[cfg(test)]
@@ -45,10 +42,7 @@ mod tests {
 
     fn tokens(expires_in: Option<i64>, exp: Option<i64>, server_ahead_ms: Option<i64>) -> TokenSet {
         TokenSet {
-            access: exp.map_or_else(
-                || Secret::from("opaque"),
-                |exp| jwt::unsigned(&json!({"exp": exp})),
-            ),
+            access: exp.map_or_else(|| Secret::from("opaque"), |exp| jwt::unsigned(&json!({"exp": exp}))),
             refresh: None,
             id_token: None,
             expires_in,

@@ -33,15 +33,9 @@ pub struct Identity {
 /// Reads an identity from the claims of both tokens. For each part the access token is asked first, as the one that is used.
 /// A token that is no JWT says nothing.
 pub fn read_identity(access: &Secret, id_token: Option<&Secret>, pointers: &IdentityPointers) -> Identity {
-    let claims: Vec<Value> = [Some(access), id_token]
-        .into_iter()
-        .flatten()
-        .filter_map(jwt::claims)
-        .collect();
+    let claims: Vec<Value> = [Some(access), id_token].into_iter().flatten().filter_map(jwt::claims).collect();
     let find = |pointers: &[String]| {
-        claims
-            .iter()
-            .find_map(|claims| pointers.iter().find_map(|pointer| name(claims.pointer(pointer)?)))
+        claims.iter().find_map(|claims| pointers.iter().find_map(|pointer| name(claims.pointer(pointer)?)))
     };
     Identity {
         issuer: find(&["/iss".to_owned()]),
@@ -98,21 +92,12 @@ mod tests {
 
     #[test]
     fn unfit_values_are_passed_over() {
-        for unfit in [
-            json!(""),
-            json!(" "),
-            json!(null),
-            json!(["a"]),
-            json!("a\nb"),
-            json!("x".repeat(257)),
-        ] {
+        for unfit in [json!(""), json!(" "), json!(null), json!(["a"]), json!("a\nb"), json!("x".repeat(257))]
+        {
             let access = jwt::unsigned(&json!({"https://api.test/auth": {"user_id": unfit}, "sub": 42}));
             let identity = read_identity(&access, None, &pointers());
             assert_eq!(identity.subject.as_deref(), Some("42"), "{unfit}");
         }
-        assert_eq!(
-            read_identity(&Secret::from("x"), None, &pointers()),
-            Identity::default()
-        );
+        assert_eq!(read_identity(&Secret::from("x"), None, &pointers()), Identity::default());
     }
 }

@@ -68,10 +68,7 @@ mod tests {
     #[test]
     fn base64url_with_dashes_and_padding() {
         let token = unsigned(&json!({"name": "ÿþ>?~ üöä", "iat": 1.5e9}));
-        assert!(
-            token.expose().contains(['-', '_']),
-            "the payload needs the other alphabet"
-        );
+        assert!(token.expose().contains(['-', '_']), "the payload needs the other alphabet");
         let read = claims(&token).unwrap();
         assert_eq!(iat(&read), Some(Millis(1_500_000_000_000)));
         let padded = token.expose().replacen(".c2ln", "==.c2ln", 1);
@@ -80,24 +77,10 @@ mod tests {
 
     #[test]
     fn what_is_no_jwt() {
-        for bad in [
-            "",
-            "opaque",
-            "a.b",
-            "a.b.c",
-            "a.b.c.d.e",
-            "e30.W10.x",
-            "..",
-            "sk-ant-oat01-x",
-        ] {
+        for bad in ["", "opaque", "a.b", "a.b.c", "a.b.c.d.e", "e30.W10.x", "..", "sk-ant-oat01-x"] {
             assert_eq!(claims(&Secret::from(bad)), None, "{bad}");
         }
-        for odd in [
-            json!({"exp": "1"}),
-            json!({"exp": -1}),
-            json!({"exp": null}),
-            json!({}),
-        ] {
+        for odd in [json!({"exp": "1"}), json!({"exp": -1}), json!({"exp": null}), json!({})] {
             assert_eq!(exp(&odd), None, "{odd}");
         }
         assert_eq!(exp(&json!({"exp": 1e300})), Some(Millis(i64::MAX)));

@@ -107,22 +107,14 @@ mod tests {
         let state = State::generate().unwrap();
         assert_ne!(a.verifier(), b.verifier());
         assert_ne!(a.verifier(), state.secret());
-        assert_eq!(
-            (a.verifier().expose().len(), state.secret().expose().len()),
-            (43, 43)
-        );
+        assert_eq!((a.verifier().expose().len(), state.secret().expose().len()), (43, 43));
         assert!(Pkce::from_verifier(a.verifier().clone()).is_ok());
     }
 
     #[test]
     fn bad_verifiers() {
-        for bad in [
-            "",
-            &"a".repeat(42),
-            &"a".repeat(129),
-            &"é".repeat(43),
-            &format!("{}=", "a".repeat(43)),
-        ] {
+        for bad in ["", &"a".repeat(42), &"a".repeat(129), &"é".repeat(43), &format!("{}=", "a".repeat(43))]
+        {
             assert!(Pkce::from_verifier(Secret::from(bad)).is_err(), "{bad}");
         }
     }

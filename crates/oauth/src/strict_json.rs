@@ -9,9 +9,7 @@ use serde_json::{Map, Number, Value};
 /// is no JSON to us.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice::<Strict>(bytes)
-        .ok()
-        .map(|strict| strict.0)
+    serde_json::from_slice::<Strict>(bytes).ok().map(|strict| strict.0)
 }
 
 struct Strict(Value);
@@ -87,14 +85,9 @@ mod tests {
 
     #[test]
     fn a_key_stands_once() {
-        for bad in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":{"b":1,"b":2}}"#,
-            r#"[{"a":1,"\u0061":2}]"#,
-            r#"{"a":1} x"#,
-            "",
-            "{",
-        ] {
+        for bad in
+            [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"[{"a":1,"\u0061":2}]"#, r#"{"a":1} x"#, "", "{"]
+        {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
         assert!(parse(&[b'['; 100_000]).is_none());

@@ -23,15 +23,9 @@ mod tests {
     #[test]
     fn dates() {
         // RFC 9110 section 5.6.7's example.
-        assert_eq!(
-            http_date("Sun, 06 Nov 1994 08:49:37 GMT"),
-            Some(Millis(784_111_777_000))
-        );
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Millis(784_111_777_000)));
         assert_eq!(rfc3339("1994-11-06T08:49:37Z"), Some(Millis(784_111_777_000)));
-        assert_eq!(
-            rfc3339("1994-11-06T09:49:37.5+01:00"),
-            Some(Millis(784_111_777_500))
-        );
+        assert_eq!(rfc3339("1994-11-06T09:49:37.5+01:00"), Some(Millis(784_111_777_500)));
         for bad in ["", "yesterday", "Sun, 99 Nov 1994 08:49:37 GMT", "0"] {
             assert_eq!((http_date(bad), rfc3339(bad)), (None, None), "{bad}");
         }

@@ -81,10 +81,7 @@ fn number(value: &Value) -> Option<f64> {
     .filter(|number: &f64| number.is_finite())
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "in range, or saturated and then out of range"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "in range, or saturated and then out of range")]
 fn lifetime(value: &Value) -> Option<i64> {
     let secs = number(value)? as i64;
     (1..=LONGEST_SECS).contains(&secs).then_some(secs)
@@ -130,10 +127,7 @@ mod tests {
         assert_eq!(set.access, Secret::from("at"));
         assert_eq!(set.refresh, Some(Secret::from("rt")));
         assert_eq!(set.id_token, Some(Secret::from("it")));
-        assert_eq!(
-            (set.expires_in, set.scope.as_deref()),
-            (Some(3600), Some("openid"))
-        );
+        assert_eq!((set.expires_in, set.scope.as_deref()), (Some(3600), Some("openid")));
         assert_eq!(set.token_type, "bearer");
         assert_eq!(set.earliest_refresh_at, Some(Millis(1_700_000_000_000)));
         assert_eq!(set.server_date, Some(Millis(784_111_777_000)));
@@ -195,11 +189,7 @@ mod tests {
     #[test]
     fn blank_tokens_are_none() {
         for blank in ["\"\"", "\" \"", "null", "7", "[]"] {
-            assert_eq!(
-                with(&format!("\"refresh_token\":{blank}")).refresh,
-                None,
-                "{blank}"
-            );
+            assert_eq!(with(&format!("\"refresh_token\":{blank}")).refresh, None, "{blank}");
             assert_eq!(read(&format!("{{\"access_token\":{blank}}}")), None, "{blank}");
         }
         assert_eq!(with("\"token_type\":\"\"").token_type, "Bearer");
@@ -231,10 +221,7 @@ mod tests {
         let set = with("\"x\":1");
         let an_hour_later = Millis(784_111_777_000 + 3_600_000);
         assert_eq!(set.local_time(an_hour_later, Millis(5)), Millis(3_600_005));
-        let undated = TokenSet {
-            server_date: None,
-            ..set
-        };
+        let undated = TokenSet { server_date: None, ..set };
         assert_eq!(undated.local_time(an_hour_later, Millis(5)), an_hour_later);
     }
 }

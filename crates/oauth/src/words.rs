@@ -47,10 +47,7 @@ mod tests {
             ("\u{202e}evil\u{200b}", Some("evil")),
             (" \r\n ", None),
             ("", None),
-            (
-                "token sk-ant-ort01-canary-canary-canary-canary is dead",
-                Some("token *** is dead"),
-            ),
+            ("token sk-ant-ort01-canary-canary-canary-canary is dead", Some("token *** is dead")),
             (
                 "see https://help.example.com/articles/refresh-tokens now",
                 Some("see https://help.example.com/articles/refresh-tokens now"),

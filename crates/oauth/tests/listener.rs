@@ -27,11 +27,7 @@ fn state() -> State {
 }
 
 fn get(ip: IpAddr, port: u16, target: &str) -> String {
-    raw(
-        ip,
-        port,
-        &format!("GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"),
-    )
+    raw(ip, port, &format!("GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"))
 }
 
 fn raw(ip: IpAddr, port: u16, request: &str) -> String {
@@ -99,11 +95,7 @@ fn e7_wrong_visitors_then_the_right_one() {
         let table = [
             ("/auth/callback?code=x&state=old", "400", "earlier attempt"),
             ("/auth/callback?code=x", "400", "no state"),
-            (
-                "/auth/callback?error=access_denied&state=old",
-                "400",
-                "earlier attempt",
-            ),
+            ("/auth/callback?error=access_denied&state=old", "400", "earlier attempt"),
             ("/auth/callback?code=x&code=y&state=st", "400", "twice"),
             ("/auth/callback/?code=x&state=st", "404", "Nothing"),
             ("/success", "404", "Nothing"),
@@ -118,19 +110,10 @@ fn e7_wrong_visitors_then_the_right_one() {
         }
         let right = "/auth/callback?code=x&state=st";
         let requests = [
-            (
-                format!("POST {right} HTTP/1.1\r\nContent-Length: 0\r\n\r\n"),
-                "405",
-            ),
+            (format!("POST {right} HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), "405"),
             (format!("HEAD {right} HTTP/1.1\r\n\r\n"), "405"),
-            (
-                format!("GET {right} HTTP/1.1\r\nHost: evil.test:{port}\r\n\r\n"),
-                "400",
-            ),
-            (
-                format!("GET {right} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"),
-                "400",
-            ),
+            (format!("GET {right} HTTP/1.1\r\nHost: evil.test:{port}\r\n\r\n"), "400"),
+            (format!("GET {right} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"), "400"),
             ("\u{16}\u{3}\u{1}\r\n\r\n".to_owned(), "400"),
         ];
         for (request, wanted) in requests {
@@ -164,10 +147,7 @@ fn silent_visitors_hold_up_nobody() {
     assert_eq!(callback.code, Secret::from("right"));
     drop(callback);
     let page = visitor.join().unwrap();
-    assert!(
-        status(&page) == "400" && page.contains("The login failed"),
-        "{page}"
-    );
+    assert!(status(&page) == "400" && page.contains("The login failed"), "{page}");
 }
 
 /// Two browsers at once: one wins, the other is not answered as if it had.
@@ -213,15 +193,9 @@ fn e6_denied() {
         get(V4, port, &format!("/auth/callback?{query}"))
     });
     let error = outcome.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the provider refused: access_denied: <b>No</b>[2J seat"
-    );
+    assert_eq!(error.to_string(), "the provider refused: access_denied: <b>No</b>[2J seat");
     let page = visitor.join().unwrap();
-    assert!(
-        page.contains("access_denied: &lt;b&gt;No&lt;/b&gt;[2J seat"),
-        "{page}"
-    );
+    assert!(page.contains("access_denied: &lt;b&gt;No&lt;/b&gt;[2J seat"), "{page}");
     let (outcome, visitor) = on_any_port(|port| get(V4, port, "/auth/callback?state=st"));
     assert_eq!(outcome.unwrap_err(), WaitError::Nothing);
     assert_eq!(status(&visitor.join().unwrap()), "400");
@@ -235,17 +209,10 @@ fn gives_way_when_asked_by_a_program() {
         let port = listener.port();
         let visitor = spawn(move || {
             let host = format!("Host: 127.0.0.1:{port}\r\n");
-            let page = raw(
-                V4,
-                port,
-                &format!("GET /cancel HTTP/1.1\r\n{host}Sec-Fetch-Site: cross-site\r\n\r\n"),
-            );
+            let page =
+                raw(V4, port, &format!("GET /cancel HTTP/1.1\r\n{host}Sec-Fetch-Site: cross-site\r\n\r\n"));
             assert_eq!(status(&page), "404");
-            raw(
-                V4,
-                port,
-                &format!("GET /cancel HTTP/1.1\r\n{host}Connection: close\r\n\r\n"),
-            )
+            raw(V4, port, &format!("GET /cancel HTTP/1.1\r\n{host}Connection: close\r\n\r\n"))
         });
         let outcome = listener.wait(PATH, &state(), LONG).await;
         assert_eq!(outcome.unwrap_err(), WaitError::Cancelled);
@@ -270,14 +237,8 @@ fn takes_the_first_free_port() {
             second.redirect_uri("localhost", "/auth/callback"),
             format!("http://localhost:{spare}/auth/callback")
         );
-        let error = Listener::bind(&[first.port(), spare])
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(&format!("tried {}, {spare}", first.port())),
-            "{error}"
-        );
+        let error = Listener::bind(&[first.port(), spare]).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("tried {}, {spare}", first.port())), "{error}");
     });
 }
 
@@ -302,12 +263,7 @@ fn gives_up_in_time_and_can_wait_again() {
         let outcome = listener.wait(PATH, &state(), short).await;
         assert_eq!(outcome.unwrap_err(), WaitError::TimedOut);
         let visitor = spawn(move || get(V4, port, "/auth/callback?code=c&state=st"));
-        listener
-            .wait(PATH, &state(), LONG)
-            .await
-            .unwrap()
-            .reply
-            .success("");
+        listener.wait(PATH, &state(), LONG).await.unwrap().reply.success("");
         assert_eq!(status(&visitor.join().unwrap()), "200");
     });
 }

@@ -14,10 +14,7 @@ use coderclaw_oauth::{
 use coderclaw_types::Secret;
 
 fn client() -> Client {
-    let limits = Limits {
-        connect: Duration::from_secs(5),
-        total: Duration::from_secs(20),
-    };
+    let limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
     Client::new(&Network::default(), limits).unwrap()
 }
 
@@ -58,28 +55,16 @@ fn a_code_becomes_tokens() {
          {\"access_token\":\"canary\",\"expires_in\":\"60\"} ",
     );
     let (code, verifier) = (Secret::from("c"), Secret::from("v"));
-    let answer = block_on(exchange(
-        &client(),
-        &endpoint,
-        &code,
-        &verifier,
-        "http://127.0.0.1:1/cb",
-    ));
+    let answer = block_on(exchange(&client(), &endpoint, &code, &verifier, "http://127.0.0.1:1/cb"));
     assert!(!format!("{answer:?}").contains("canary"));
     let RefreshAnswer::Granted(tokens) = answer else {
         panic!("{answer:?}");
     };
-    assert_eq!(
-        (tokens.access, tokens.expires_in),
-        (Secret::from("canary"), Some(60))
-    );
+    assert_eq!((tokens.access, tokens.expires_in), (Secret::from("canary"), Some(60)));
     assert!(tokens.server_date.is_some());
     let request = server.join().unwrap();
     assert!(request.starts_with("POST /oauth/token HTTP/1.1\r\n"), "{request}");
-    assert!(
-        request.to_lowercase().contains("accept: application/json\r\n"),
-        "{request}"
-    );
+    assert!(request.to_lowercase().contains("accept: application/json\r\n"), "{request}");
     let body = "grant_type=authorization_code&code=c&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcb\
                 &code_verifier=v&client_id=app";
     assert!(request.ends_with(body), "{request}");
@@ -90,20 +75,11 @@ fn a_code_becomes_tokens() {
 fn refreshes_that_fail() {
     let refresh = Secret::from("canary");
     let table = [
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"access_token\":\"can",
-            "ambiguous",
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"access_token\":\"can", "ambiguous"),
         ("", "ambiguous"),
         ("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", "ambiguous"),
-        (
-            "HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-            "not spent",
-        ),
-        (
-            "HTTP/1.1 400 Bad\r\nContent-Length: 25\r\n\r\n{\"error\":\"invalid_grant\"}",
-            "refused",
-        ),
+        ("HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "not spent"),
+        ("HTTP/1.1 400 Bad\r\nContent-Length: 25\r\n\r\n{\"error\":\"invalid_grant\"}", "refused"),
     ];
     for (bytes, wanted) in table {
         let (endpoint, server) = endpoint(bytes);

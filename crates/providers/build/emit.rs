@@ -7,23 +7,11 @@ use crate::manifest::{Api, AuthMethod, Identity, Manifest, Pairs, Source, Text};
 /// The source of the table of all built-in providers.
 pub(crate) fn table(all: &[Manifest]) -> String {
     let rows: String = all.iter().map(|one| manifest(one) + ",\n").collect();
-    format!(
-        "pub(crate) static BUILT_IN: [Manifest; {}] = [\n{rows}];\n",
-        all.len()
-    )
+    format!("pub(crate) static BUILT_IN: [Manifest; {}] = [\n{rows}];\n", all.len())
 }
 
 fn manifest(one: &Manifest) -> String {
-    let Manifest {
-        id,
-        name,
-        aliases,
-        env,
-        api: uses,
-        lend,
-        auth,
-        source: whence,
-    } = one;
+    let Manifest { id, name, aliases, env, api: uses, lend, auth, source: whence } = one;
     record(
         "Manifest",
         &[
@@ -64,18 +52,10 @@ fn method(one: &AuthMethod) -> String {
         lend,
         token_source,
     } = one;
-    let Identity {
-        subject,
-        email,
-        account,
-    } = identity;
+    let Identity { subject, email, account } = identity;
     let identity = record(
         "Identity",
-        &[
-            ("subject", list(subject, text)),
-            ("email", list(email, text)),
-            ("account", list(account, text)),
-        ],
+        &[("subject", list(subject, text)), ("email", list(email, text)), ("account", list(account, text))],
     );
     record(
         "AuthMethod",
@@ -97,9 +77,7 @@ fn method(one: &AuthMethod) -> String {
             ("rotates", rotates.to_string()),
             (
                 "default_lifetime",
-                option(default_lifetime.as_ref(), |span| {
-                    format!("Duration::from_secs({})", span.as_secs())
-                }),
+                option(default_lifetime.as_ref(), |span| format!("Duration::from_secs({})", span.as_secs())),
             ),
             ("identity", identity),
             ("device_url", option(device_url.as_ref(), text)),
@@ -112,13 +90,7 @@ fn method(one: &AuthMethod) -> String {
 }
 
 fn api(one: &Api) -> String {
-    let Api {
-        kind,
-        base_url,
-        header,
-        headers,
-        probe,
-    } = one;
+    let Api { kind, base_url, header, headers, probe } = one;
     record(
         "Api",
         &[
@@ -137,10 +109,7 @@ fn source(one: &Source) -> String {
 }
 
 fn record(name: &str, fields: &[(&str, String)]) -> String {
-    let fields: String = fields
-        .iter()
-        .map(|(field, value)| format!("{field}: {value}, "))
-        .collect();
+    let fields: String = fields.iter().map(|(field, value)| format!("{field}: {value}, ")).collect();
     format!("{name} {{ {fields}}}")
 }
 

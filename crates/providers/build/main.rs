@@ -49,19 +49,9 @@ fn read(path: &Path) -> Result<Manifest, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let manifest = parse::parse(&text)
         .and_then(|patch| apply::apply(patch, None, &Source::Builtin))
-        .map_err(|fault| {
-            format!(
-                "{}:{}: {}",
-                path.display(),
-                fault.position(&text).0,
-                fault.message
-            )
-        })?;
+        .map_err(|fault| format!("{}:{}: {}", path.display(), fault.position(&text).0, fault.message))?;
     if text.lines().any(|line| line.starts_with("extends")) {
-        return Err(format!(
-            "{}: a built-in provider says all of itself",
-            path.display()
-        ));
+        return Err(format!("{}: a built-in provider says all of itself", path.display()));
     }
     // The file's name is the id, so that two files for one id cannot be.
     if path.file_stem().is_none_or(|stem| stem != &*manifest.id) {

@@ -43,17 +43,15 @@ impl AuthMethod {
         let Some(pattern) = self.pattern.as_deref() else {
             return Ok(());
         };
-        let shape = || Rejected::Shape {
-            pattern: pattern.to_owned(),
-        };
+        let shape = || Rejected::Shape { pattern: pattern.to_owned() };
         let regex = regex_lite::Regex::new(pattern).map_err(|_| shape())?;
         if regex.is_match(pasted.expose()) {
             return Ok(());
         }
         match literal_prefix(pattern) {
-            Some(prefix) if !pasted.expose().starts_with(prefix) => Err(Rejected::Prefix {
-                prefix: prefix.to_owned(),
-            }),
+            Some(prefix) if !pasted.expose().starts_with(prefix) => {
+                Err(Rejected::Prefix { prefix: prefix.to_owned() })
+            }
             _ => Err(shape()),
         }
     }
@@ -65,11 +63,7 @@ fn literal_prefix(pattern: &str) -> Option<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let end = body.find(|c| !plain(c)).unwrap_or(body.len());
     // The last letter may be optional.
-    let end = if body[end..].starts_with(['*', '?', '{']) {
-        end.saturating_sub(1)
-    } else {
-        end
-    };
+    let end = if body[end..].starts_with(['*', '?', '{']) { end.saturating_sub(1) } else { end };
     Some(&body[..end]).filter(|prefix| !prefix.is_empty())
 }
 

@@ -10,10 +10,7 @@ use crate::words::MethodKind;
 
 /// The provider that `patch` describes: a new one where it has an id, `base` changed in place where it has none.
 pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> Result<Manifest, Fault> {
-    let whole = |message: &str| Fault {
-        offset: None,
-        message: message.to_owned(),
-    };
+    let whole = |message: &str| Fault { offset: None, message: message.to_owned() };
     let subject = match (&patch.id, &patch.extends) {
         (Some(id), _) => Some(id.span()),
         (None, extends) => extends.as_ref().map(toml::Spanned::span),
@@ -29,18 +26,12 @@ pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> R
         },
         (None, Some(base)) => base.clone(),
         (None, None) => {
-            return Err(whole(
-                "an id is missing (or extends, to change a provider that exists)",
-            ));
+            return Err(whole("an id is missing (or extends, to change a provider that exists)"));
         }
     };
     out.source = source.clone();
     set(&mut out.name, patch.name.map(|name| name.0));
-    set_list(
-        &mut out.aliases,
-        patch.aliases.map(toml::Spanned::into_inner),
-        |alias| alias.0.into(),
-    );
+    set_list(&mut out.aliases, patch.aliases.map(toml::Spanned::into_inner), |alias| alias.0.into());
     set_list(&mut out.env, patch.env, |name| name.0.into());
     apply_api(&mut out.api, patch.api);
     apply_lend(&mut out.lend, patch.lend);
@@ -92,33 +83,18 @@ fn apply_auth(all: &mut Vec<AuthMethod>, patch: AuthPatch, source: &Source) -> R
     set(&mut one.revoke, patch.revoke);
     set_some(&mut one.client_id, patch.client_id.map(|id| id.0));
     set_list(&mut one.scopes, patch.scopes, |scope| scope.0.into());
-    set_list(&mut one.required_scopes, patch.required_scopes, |scope| {
-        scope.0.into()
-    });
+    set_list(&mut one.required_scopes, patch.required_scopes, |scope| scope.0.into());
     set_some(&mut one.redirect, patch.redirect.map(|url| url.0));
     set_list(&mut one.redirect_ports, patch.redirect_ports, |port| port.0);
-    merge(
-        &mut one.authorize_params,
-        patch.authorize_params,
-        |name| name.0,
-        |value| value.0,
-    );
+    merge(&mut one.authorize_params, patch.authorize_params, |name| name.0, |value| value.0);
     set(&mut one.token_request, patch.token_request);
     set(&mut one.rotates, patch.rotates);
     one.default_lifetime = patch.default_lifetime.map(|span| span.0).or(one.default_lifetime);
-    let Identity {
-        subject,
-        email,
-        account,
-    } = &mut one.identity;
-    for (list, pointers) in [
-        (subject, patch.identity.subject),
-        (email, patch.identity.email),
-        (account, patch.identity.account),
-    ] {
-        set_list(list, pointers.map(|pointers| pointers.0), |pointer| {
-            pointer.0.into()
-        });
+    let Identity { subject, email, account } = &mut one.identity;
+    for (list, pointers) in
+        [(subject, patch.identity.subject), (email, patch.identity.email), (account, patch.identity.account)]
+    {
+        set_list(list, pointers.map(|pointers| pointers.0), |pointer| pointer.0.into());
     }
     set_some(&mut one.device_url, patch.device_url.map(|url| url.0));
     set_some(&mut one.pattern, patch.pattern.map(|pattern| pattern.0));

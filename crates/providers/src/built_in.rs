@@ -40,11 +40,7 @@ mod tests {
     fn tables_are_borrowed() {
         for one in &BUILT_IN {
             assert!(matches!(one.id, Cow::Borrowed(_)) && matches!(one.auth, Cow::Borrowed(_)));
-            assert!(
-                one.auth
-                    .iter()
-                    .all(|auth| matches!(auth.scopes, Cow::Borrowed(_)))
-            );
+            assert!(one.auth.iter().all(|auth| matches!(auth.scopes, Cow::Borrowed(_))));
         }
     }
 

@@ -134,10 +134,7 @@ impl TryFrom<String> for Span {
 
 /// One pointer, or several to be tried in turn.
 #[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a JSON pointer such as \"/sub\", or a list of them"
-)]
+#[serde(untagged, expecting = "expected a JSON pointer such as \"/sub\", or a list of them")]
 enum OneOrMore {
     One(String),
     More(Vec<String>),
@@ -156,10 +153,7 @@ impl TryFrom<OneOrMore> for Pointers {
             OneOrMore::One(one) => vec![one],
             OneOrMore::More(more) => more,
         };
-        list.into_iter()
-            .map(Pointer::try_from)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        list.into_iter().map(Pointer::try_from).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -168,9 +162,7 @@ fn keep(text: String, good: bool, rule: &str) -> Result<String, String> {
 }
 
 fn placeholders(text: String, known: &[&str]) -> Result<String, String> {
-    let bare = known
-        .iter()
-        .fold(text.clone(), |text, name| text.replace(name, ""));
+    let bare = known.iter().fold(text.clone(), |text, name| text.replace(name, ""));
     let rule = format!("of braces, only {} can stand here", known.join(" and "));
     keep(text, !bare.contains(['{', '}']), &rule)
 }
@@ -188,7 +180,5 @@ fn span(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let seconds = number.parse::<u64>().ok()?.checked_mul(seconds)?;
-    (1..=3650 * 86_400)
-        .contains(&seconds)
-        .then(|| Duration::from_secs(seconds))
+    (1..=3650 * 86_400).contains(&seconds).then(|| Duration::from_secs(seconds))
 }

@@ -103,10 +103,7 @@ fn is_host(host: &str) -> bool {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let label = |label: &str| {
-        !label.is_empty()
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     host.split('.').all(label)
 }
@@ -176,11 +173,7 @@ mod tests {
         ] {
             assert_eq!(check_redirect(good), Ok(()), "{good}");
         }
-        for bad in [
-            "http://vendor.example/cb",
-            "http://127.0.0.1:1455/cb",
-            "urn:ietf:wg:oauth:2.0:oob",
-        ] {
+        for bad in ["http://vendor.example/cb", "http://127.0.0.1:1455/cb", "urn:ietf:wg:oauth:2.0:oob"] {
             assert!(check_redirect(bad).is_err(), "{bad}");
         }
     }

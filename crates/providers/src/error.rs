@@ -34,11 +34,7 @@ impl ManifestError {
         let (line, column) = fault.position(text);
         // A key may hold what moves a terminal's cursor, and the message quotes it.
         let plain = |c: char| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
+            if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
         };
         Self {
             path: path.to_owned(),

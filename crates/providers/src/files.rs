@@ -26,32 +26,16 @@ impl File {
     fn read(path: PathBuf, text: String) -> Result<Self, ManifestError> {
         let patch = parse(&text).map_err(|fault| ManifestError::new(&path, &text, &fault))?;
         let target = patch.id.as_ref().map(|id| id.get_ref().0.clone());
-        let base = patch
-            .extends
-            .as_ref()
-            .map(|id| ProviderId::new(&id.get_ref().0).as_str().to_owned());
+        let base = patch.extends.as_ref().map(|id| ProviderId::new(&id.get_ref().0).as_str().to_owned());
         let target = target.or_else(|| base.clone()).unwrap_or_default();
-        Ok(Self {
-            path,
-            text,
-            patch,
-            target,
-            base,
-        })
+        Ok(Self { path, text, patch, target, base })
     }
 
     /// An error at the file's `extends`, its `id`, or its start, whichever is there first.
     fn at_extends(&self, message: String) -> ManifestError {
         let extends = self.patch.extends.as_ref().map(toml::Spanned::span);
         let span = extends.or_else(|| self.patch.id.as_ref().map(toml::Spanned::span));
-        ManifestError::new(
-            &self.path,
-            &self.text,
-            &Fault {
-                offset: span.map(|span| span.start),
-                message,
-            },
-        )
+        ManifestError::new(&self.path, &self.text, &Fault { offset: span.map(|span| span.start), message })
     }
 
     fn at_id(&self, message: String) -> ManifestError {
@@ -69,11 +53,8 @@ pub(crate) fn resolve(mut texts: Vec<(PathBuf, String)>) -> Result<Registry, Man
     let read = texts.into_iter().map(|(path, text)| File::read(path, text));
     let mut files = read.collect::<Result<Vec<_>, _>>()?;
     check_ids(&files)?;
-    let new_ids: Vec<String> = files
-        .iter()
-        .filter(|file| file.patch.id.is_some())
-        .map(|file| file.target.clone())
-        .collect();
+    let new_ids: Vec<String> =
+        files.iter().filter(|file| file.patch.id.is_some()).map(|file| file.target.clone()).collect();
     for file in &mut files {
         let Some(base) = &file.base else { continue };
         if new_ids.contains(base) {
@@ -103,10 +84,7 @@ pub(crate) fn resolve(mut texts: Vec<(PathBuf, String)>) -> Result<Registry, Man
         };
         let file = files.remove(at);
         aliases.extend(
-            file.patch
-                .aliases
-                .as_ref()
-                .map(|all| (file.path.clone(), file.text.clone(), all.span())),
+            file.patch.aliases.as_ref().map(|all| (file.path.clone(), file.text.clone(), all.span())),
         );
         let base = file.base.as_deref().and_then(|base| registry.by_id(base));
         let made = apply(file.patch, base, &Source::UserFile(file.path.clone()))
@@ -152,28 +130,16 @@ fn check_targets(files: &[File]) -> Result<(), ManifestError> {
 
 fn nobody(file: &File, base: &str, new_ids: &[String]) -> ManifestError {
     let registry = Registry::built_in();
-    let own = new_ids
-        .iter()
-        .filter(|&id| *id != file.target || file.patch.id.is_none());
+    let own = new_ids.iter().filter(|&id| *id != file.target || file.patch.id.is_none());
     let own = own.map(|id| (id.as_str(), vec![id.clone()]));
-    let near = nearest(
-        base,
-        registry.iter().map(|one| (&*one.id, known_by(one))).chain(own),
-    );
-    let hint = near
-        .first()
-        .map(|id| format!(", did you mean \"{id}\"?"))
-        .unwrap_or_default();
+    let near = nearest(base, registry.iter().map(|one| (&*one.id, known_by(one))).chain(own));
+    let hint = near.first().map(|id| format!(", did you mean \"{id}\"?")).unwrap_or_default();
     file.at_extends(format!("there is no provider \"{base}\" to extend{hint}"))
 }
 
 /// Names the circle, beginning with the first file by path that is in one.
 fn circle(files: &[File]) -> ManifestError {
-    let next = |file: &File| {
-        files
-            .iter()
-            .position(|other| Some(&other.target) == file.base.as_ref())
-    };
+    let next = |file: &File| files.iter().position(|other| Some(&other.target) == file.base.as_ref());
     let trail = |start: usize| {
         let mut seen = vec![start];
         let mut at = next(&files[start]);
@@ -184,11 +150,7 @@ fn circle(files: &[File]) -> ManifestError {
         (at == Some(start)).then_some(seen)
     };
     let seen = (0..files.len()).find_map(trail).unwrap_or_else(|| vec![0]);
-    let names: Vec<_> = seen
-        .iter()
-        .chain(&seen[..1])
-        .map(|&i| format!("\"{}\"", files[i].target))
-        .collect();
+    let names: Vec<_> = seen.iter().chain(&seen[..1]).map(|&i| format!("\"{}\"", files[i].target)).collect();
     files[seen[0]].at_extends(format!("extends goes round in a circle: {}", names.join(", ")))
 }
 

@@ -18,21 +18,12 @@ pub(crate) fn nearest<'a>(
         let wrong = distance(&typed, name);
         // A part that somebody remembers, such as "codex", is a weaker sign than a slip of the finger.
         let part = length >= 3 && name.contains(&typed);
-        if wrong <= limit && wrong < length {
-            Some(wrong)
-        } else {
-            part.then_some(limit + 1)
-        }
+        if wrong <= limit && wrong < length { Some(wrong) } else { part.then_some(limit + 1) }
     };
-    let mut found: Vec<(usize, &str)> = candidates
-        .filter_map(|(id, names)| Some((names.iter().filter_map(score).min()?, id)))
-        .collect();
+    let mut found: Vec<(usize, &str)> =
+        candidates.filter_map(|(id, names)| Some((names.iter().filter_map(score).min()?, id))).collect();
     found.sort_unstable();
-    found
-        .into_iter()
-        .take(MOST)
-        .map(|(_, id)| id.to_owned())
-        .collect()
+    found.into_iter().take(MOST).map(|(_, id)| id.to_owned()).collect()
 }
 
 /// How many letters have to be put in, left out, replaced, or swapped with their neighbour.
@@ -60,13 +51,9 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, steps) in [
-            ("", "abc", 3),
-            ("zai", "zia", 1),
-            ("codx", "codex", 1),
-            ("same", "same", 0),
-            ("ab", "xy", 2),
-        ] {
+        for (a, b, steps) in
+            [("", "abc", 3), ("zai", "zia", 1), ("codx", "codex", 1), ("same", "same", 0), ("ab", "xy", 2)]
+        {
             assert_eq!(distance(a, b), steps, "{a} {b}");
             assert_eq!(distance(b, a), steps, "{b} {a}");
         }

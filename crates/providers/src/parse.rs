@@ -27,10 +27,7 @@ pub(crate) struct Fault {
 impl Fault {
     /// A fault in that part of the text.
     pub(crate) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            offset: Some(span.start),
-            message: message.into(),
-        }
+        Self { offset: Some(span.start), message: message.into() }
     }
 
     /// Line and column of the fault, both from 1, the column in characters.
@@ -131,21 +128,12 @@ pub(crate) fn parse(text: &str) -> Result<Patch, Fault> {
     })?;
     if patch.id.is_none() && patch.extends.is_none() {
         let message = "an id is missing (or extends, to change a provider that exists)".to_owned();
-        return Err(Fault {
-            offset: None,
-            message,
-        });
+        return Err(Fault { offset: None, message });
     }
     for (i, one) in patch.auth.iter().enumerate() {
         let method = one.method.get_ref();
-        if patch.auth[..i]
-            .iter()
-            .any(|other| other.method.get_ref() == method)
-        {
-            return Err(Fault::at(
-                one.method.span(),
-                format!("a second [[auth]] with method \"{method}\""),
-            ));
+        if patch.auth[..i].iter().any(|other| other.method.get_ref() == method) {
+            return Err(Fault::at(one.method.span(), format!("a second [[auth]] with method \"{method}\"")));
         }
     }
     Ok(patch)
@@ -154,9 +142,8 @@ pub(crate) fn parse(text: &str) -> Result<Patch, Fault> {
 /// The parser's message in the words of a manifest. A text of a wrong type is not repeated: nobody knows what was
 /// pasted there.
 fn plain(message: &str) -> String {
-    if let Some((_, wanted)) = message
-        .strip_prefix("invalid type: string ")
-        .and_then(|rest| rest.rsplit_once(", expected "))
+    if let Some((_, wanted)) =
+        message.strip_prefix("invalid type: string ").and_then(|rest| rest.rsplit_once(", expected "))
     {
         return format!("a text cannot stand here, expected {wanted}");
     }
@@ -165,7 +152,5 @@ fn plain(message: &str) -> String {
         ("missing field", "missing key"),
         ("unknown variant", "unknown word"),
     ];
-    said.iter().fold(message.to_owned(), |text, (theirs, ours)| {
-        text.replacen(theirs, ours, 1)
-    })
+    said.iter().fold(message.to_owned(), |text, (theirs, ours)| text.replacen(theirs, ours, 1))
 }

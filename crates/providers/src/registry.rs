@@ -45,16 +45,12 @@ impl Registry {
     pub fn get(&self, id: &ProviderId) -> Option<&Manifest> {
         let id = id.as_str();
         let by_id = self.by_id(id);
-        by_id.or_else(|| {
-            self.iter()
-                .find(|one| one.aliases.iter().any(|alias| alias == id))
-        })
+        by_id.or_else(|| self.iter().find(|one| one.aliases.iter().any(|alias| alias == id)))
     }
 
     /// The canonical id of the provider that `text` names by id or alias, in any case.
     pub fn canonical(&self, text: &str) -> Option<ProviderId> {
-        self.get(&ProviderId::new(text))
-            .map(|one| ProviderId::new(&one.id))
+        self.get(&ProviderId::new(text)).map(|one| ProviderId::new(&one.id))
     }
 
     /// All providers, sorted by id.
@@ -91,8 +87,5 @@ impl Registry {
 /// All that a provider may be called, in lower case.
 pub(crate) fn known_by(one: &Manifest) -> Vec<String> {
     let names = [one.id.to_string(), one.name.to_lowercase()];
-    names
-        .into_iter()
-        .chain(one.aliases.iter().map(ToString::to_string))
-        .collect()
+    names.into_iter().chain(one.aliases.iter().map(ToString::to_string)).collect()
 }

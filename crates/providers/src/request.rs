@@ -19,8 +19,7 @@ impl Manifest {
 
     /// Who pays for what is done with such a credential.
     pub fn billing(&self, kind: CredentialKind) -> Billing {
-        self.auth_for(kind)
-            .map_or(kind.usual_billing(), |one| one.billing)
+        self.auth_for(kind).map_or(kind.usual_billing(), |one| one.billing)
     }
 
     /// How such a credential is used: the provider's table with that of the credential's method on top.
@@ -72,10 +71,7 @@ impl Manifest {
                 CredentialKind::Token | CredentialKind::OAuth => CredentialKind::Token,
             };
             let name = self.env.iter().find(|name| self.env_kind(name) == pasted);
-            return name
-                .map(|name| (name.to_string(), token.clone()))
-                .into_iter()
-                .collect();
+            return name.map(|name| (name.to_string(), token.clone())).into_iter().collect();
         }
         let filled =
             |(name, value): &(Text, Text)| Some((name.to_string(), fill(value, Some(token), account_id)?));
@@ -129,9 +125,7 @@ fn merged(base: &Pairs, top: &Pairs) -> Pairs {
     if top.is_empty() {
         return base.clone();
     }
-    let kept = base
-        .iter()
-        .filter(|(name, _)| top.iter().all(|(other, _)| other != name));
+    let kept = base.iter().filter(|(name, _)| top.iter().all(|(other, _)| other != name));
     let mut all: Vec<_> = kept.chain(top.iter()).cloned().collect();
     all.sort();
     all.into()

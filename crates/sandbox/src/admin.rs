@@ -37,23 +37,23 @@ pub(crate) fn admin(state: &mut State, request: &Request) -> Response {
             state.policy = policy;
             json!(state.policy)
         }),
-        ("POST", "/admin/script") => serde_json::from_slice(&request.body)
-            .map_err(|e| e.to_string())
-            .map(|Script { on, fault, times }| {
+        ("POST", "/admin/script") => serde_json::from_slice(&request.body).map_err(|e| e.to_string()).map(
+            |Script { on, fault, times }| {
                 let name = fault.name();
                 // Waiting faults are entries in memory; no test needs more than this many.
                 let times = times.min(10_000);
                 state.faults.push(on, fault, times);
                 json!({ "fault": name, "times": times })
-            }),
-        ("POST", "/admin/user") => serde_json::from_slice::<User>(&request.body)
-            .map_err(|e| e.to_string())
-            .map(|user| {
+            },
+        ),
+        ("POST", "/admin/user") => {
+            serde_json::from_slice::<User>(&request.body).map_err(|e| e.to_string()).map(|user| {
                 state.signs_in = Some(user.email.clone());
                 state.users.retain(|u| u.email != user.email);
                 state.users.push(user);
                 json!({ "users": state.users.len() })
-            }),
+            })
+        }
         _ => return Response::json(404, r#"{"error":"no such page"}"#.to_owned()),
     };
     match result {

@@ -25,10 +25,6 @@ pub(crate) struct Answer {
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self {
-            response,
-            delivery: Delivery::Whole,
-            gate: None,
-        }
+        Self { response, delivery: Delivery::Whole, gate: None }
     }
 }

@@ -92,11 +92,7 @@ fn decide(shared: &Shared, state: &mut State, params: &Params, now: Millis, seen
         client: client.to_owned(),
         redirect_uri: redirect_uri.to_owned(),
         challenge: challenge.to_owned(),
-        scope: state
-            .policy
-            .granted_scope
-            .clone()
-            .unwrap_or_else(|| asked.to_owned()),
+        scope: state.policy.granted_scope.clone().unwrap_or_else(|| asked.to_owned()),
         nonce: get("nonce").map(str::to_owned),
         user,
         expires: now.plus(CODE_LIFETIME),

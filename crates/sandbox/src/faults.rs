@@ -67,12 +67,7 @@ pub struct Reply {
 impl Reply {
     /// An answer with this status and body.
     pub fn new(status: u16, body: Body) -> Self {
-        Self {
-            status,
-            body,
-            retry_after: None,
-            location: None,
-        }
+        Self { status, body, retry_after: None, location: None }
     }
 
     /// The same with a `Retry-After`.
@@ -197,10 +192,7 @@ impl Fault {
 
     /// 307 to this address, with the method and the body that follow it. Not rotated.
     pub fn redirect(location: &str) -> Self {
-        Self::Reply(Reply {
-            location: Some(location.to_owned()),
-            ..Reply::new(307, Body::Empty)
-        })
+        Self::Reply(Reply { location: Some(location.to_owned()), ..Reply::new(307, Body::Empty) })
     }
 
     /// Whether the server has spent the token (if its policy is to rotate) by the time that this goes wrong.

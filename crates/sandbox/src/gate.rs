@@ -20,18 +20,13 @@ impl Gate {
             state.gates.insert(state.last_gate, GatePhase::Armed);
             state.last_gate
         });
-        Self {
-            shared: Arc::clone(shared),
-            id,
-        }
+        Self { shared: Arc::clone(shared), id }
     }
 
     /// Waits until a refresh is held here; false where `timeout` comes first.
     #[must_use]
     pub fn wait_arrived(&self, timeout: Duration) -> bool {
-        self.shared.wait(timeout, |state| {
-            state.gates.get(&self.id) == Some(&GatePhase::Held)
-        })
+        self.shared.wait(timeout, |state| state.gates.get(&self.id) == Some(&GatePhase::Held))
     }
 
     /// Lets the answer go; the same as dropping the gate.

@@ -139,11 +139,7 @@ pub(crate) struct Response {
 impl Response {
     fn new(status: u16, content_type: &str, body: String) -> Self {
         let headers = vec![("Content-Type", content_type.to_owned())];
-        Self {
-            status,
-            headers,
-            body: body.into_bytes(),
-        }
+        Self { status, headers, body: body.into_bytes() }
     }
 
     pub(crate) fn json(status: u16, body: String) -> Self {
@@ -153,11 +149,7 @@ impl Response {
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// A page; `body` is HTML.
@@ -176,10 +168,7 @@ impl Response {
     pub(crate) fn canned(reply: &Reply, now: Millis) -> Self {
         let mut response = match &reply.body {
             Body::Empty => Self::empty(reply.status),
-            Body::Html => Self::page(
-                reply.status,
-                "<h1>This is not the server that you asked for.</h1>",
-            ),
+            Body::Html => Self::page(reply.status, "<h1>This is not the server that you asked for.</h1>"),
             Body::Json(text) => Self::json(reply.status, text.clone()),
         };
         if let Some(when) = reply.retry_after {

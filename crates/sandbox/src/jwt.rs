@@ -21,10 +21,7 @@ impl Minter {
     /// 43 characters, base64url.
     pub(crate) fn unique(&mut self) -> String {
         self.count += 1;
-        URL_SAFE_NO_PAD.encode(sha256_parts(
-            "coderclaw sandbox",
-            &[&self.seed, &self.count.to_le_bytes()],
-        ))
+        URL_SAFE_NO_PAD.encode(sha256_parts("coderclaw sandbox", &[&self.seed, &self.count.to_le_bytes()]))
     }
 
     /// A refresh token. Its beginning says that it is worth nothing anywhere else.

@@ -8,20 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use coderclaw_sandbox::{Options, Sandbox};
 use coderclaw_types::{Clock, Millis};
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a binary is where the system's clock comes in"
-)]
+#[expect(clippy::disallowed_methods, reason = "a binary is where the system's clock comes in")]
 fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn serve(admin: bool) -> io::Result<()> {
-    let sandbox = Sandbox::start(Options {
-        admin,
-        ..Options::new(Clock::from_fn(now))
-    })?;
+    let sandbox = Sandbox::start(Options { admin, ..Options::new(Clock::from_fn(now)) })?;
     let mut out = io::stdout();
     writeln!(out, "{}", serde_json::json!({ "origin": sandbox.origin() }))?;
     out.flush()?;
@@ -34,10 +28,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => serve(false),
         ["--admin"] => serve(true),
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "usage: coderclaw-sandbox [--admin]",
-        )),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: coderclaw-sandbox [--admin]")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,12 +35,7 @@ pub struct Options {
 impl Options {
     /// Default rules, nobody registered, no admin pages.
     pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            policy: Policy::default(),
-            users: Vec::new(),
-            admin: false,
-        }
+        Self { clock, policy: Policy::default(), users: Vec::new(), admin: false }
     }
 }
 
@@ -101,11 +96,7 @@ impl Sandbox {
             let shared = Arc::clone(&shared);
             move || server::run(&shared, &listener)
         })?;
-        Ok(Self {
-            shared,
-            address,
-            acceptor: Some(acceptor),
-        })
+        Ok(Self { shared, address, acceptor: Some(acceptor) })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -147,16 +138,13 @@ impl Sandbox {
     /// Who signs in from now on where an authorization request names nobody in `user` or `login_hint`. Until this is
     /// said, it is the only registered person; with several, the page asks.
     pub fn next_user(&self, email: &str) {
-        self.shared
-            .change(|state| state.signs_in = Some(email.to_owned()));
+        self.shared.change(|state| state.signs_in = Some(email.to_owned()));
     }
 
     /// The next authorization ends with this error.
     pub fn deny_next(&self, error: &str, description: &str) {
         self.shared.change(|state| {
-            state
-                .denials
-                .push_back((error.to_owned(), description.to_owned()));
+            state.denials.push_back((error.to_owned(), description.to_owned()));
         });
     }
 
@@ -246,16 +234,13 @@ impl Sandbox {
 
     /// From now on this access token is refused, though it looks valid; its family goes on.
     pub fn reject_access(&self, access: &Secret) {
-        self.shared
-            .change(|state| state.tokens.reject_access(&TokenHash::of(access)));
+        self.shared.change(|state| state.tokens.reject_access(&TokenHash::of(access)));
     }
 
     /// Whether this refresh token is unspent, unexpired and of a living family.
     pub fn is_live(&self, refresh: &Secret) -> bool {
         let state = self.shared.lock();
-        state
-            .tokens
-            .is_live(&TokenHash::of(refresh), self.shared.now(&state))
+        state.tokens.is_live(&TokenHash::of(refresh), self.shared.now(&state))
     }
 
     /// Whether a call with this access token would succeed.

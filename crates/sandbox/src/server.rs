@@ -87,11 +87,7 @@ impl Connection {
         let id = state.last_connection;
         state.connections.insert(id, Arc::clone(&stream));
         drop(state);
-        Some(Self {
-            shared: Arc::clone(shared),
-            id,
-            stream,
-        })
+        Some(Self { shared: Arc::clone(shared), id, stream })
     }
 }
 
@@ -108,11 +104,7 @@ fn spawn(shared: &Arc<Shared>, stream: TcpStream) -> Option<JoinHandle<()>> {
         // An error here is a client that left or sent nonsense: its connection closes, the server goes on.
         serve(&connection.shared, &connection.stream).ok();
     };
-    Builder::new()
-        .name("sandbox".into())
-        .stack_size(256 * 1024)
-        .spawn(work)
-        .ok()
+    Builder::new().name("sandbox".into()).stack_size(256 * 1024).spawn(work).ok()
 }
 
 fn serve(shared: &Shared, mut stream: &TcpStream) -> io::Result<()> {

@@ -63,13 +63,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(state: State, clock: Clock, origin: String, admin: bool) -> Self {
-        Self {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            clock,
-            origin,
-            admin,
-        }
+        Self { state: Mutex::new(state), changed: Condvar::new(), clock, origin, admin }
     }
 
     /// Looks.

@@ -88,21 +88,13 @@ pub(crate) fn whoami(shared: &Shared, state: &mut State, request: &Request) -> A
 }
 
 fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
-    params
-        .get(name)
-        .map(String::as_str)
-        .filter(|value| !value.is_empty())
+    params.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
 impl<'a> Endpoint<'a> {
     fn new(shared: &'a Shared, state: &'a mut State, kind: Kind) -> Self {
         let now = shared.now(state);
-        Self {
-            shared,
-            state,
-            now,
-            seen: Seen::new(now, kind),
-        }
+        Self { shared, state, now, seen: Seen::new(now, kind) }
     }
 
     /// Notes whose token came.
@@ -142,11 +134,7 @@ impl<'a> Endpoint<'a> {
             return self.refuse(400, "invalid_grant", "the code is not good for this client now");
         }
         if given(params, "redirect_uri") != Some(&code.redirect_uri) {
-            return self.refuse(
-                400,
-                "invalid_grant",
-                "redirect_uri is not the one of the authorization",
-            );
+            return self.refuse(400, "invalid_grant", "redirect_uri is not the one of the authorization");
         }
         let verifier = given(params, "code_verifier").unwrap_or_default();
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
@@ -163,10 +151,7 @@ impl<'a> Endpoint<'a> {
         };
         let refresh = self.state.minter.refresh_token();
         let hash = TokenHash::of(&Secret::from(refresh.as_str()));
-        let id = self
-            .state
-            .tokens
-            .begin(family, hash, self.now, &self.state.policy);
+        let id = self.state.tokens.begin(family, hash, self.now, &self.state.policy);
         if let Some(code) = self.state.codes.get_mut(text) {
             code.used = Some(id);
         }
@@ -196,17 +181,10 @@ impl<'a> Endpoint<'a> {
             return self.refuse(400, "invalid_scope", "more than was granted");
         }
         let keeps = self.state.faults.peek(On::Refresh) == Some(&Fault::NoRefreshToken);
-        let policy = Policy {
-            rotates: self.state.policy.rotates && !keeps,
-            ..self.state.policy.clone()
-        };
+        let policy = Policy { rotates: self.state.policy.rotates && !keeps, ..self.state.policy.clone() };
         let next = self.state.minter.refresh_token();
         let next_hash = TokenHash::of(&Secret::from(next.as_str()));
-        match self
-            .state
-            .tokens
-            .refresh(&hash, next_hash, client, self.now, &policy)
-        {
+        match self.state.tokens.refresh(&hash, next_hash, client, self.now, &policy) {
             Err(refusal) => {
                 self.seen.refusal = Some(refusal);
                 let reply = refusal_reply(refusal, policy.errors);
@@ -276,10 +254,7 @@ impl<'a> Endpoint<'a> {
 
     /// A fault that strikes before anything is done.
     fn fault_before(&mut self, request: On) -> Option<Answer> {
-        self.state
-            .faults
-            .peek(request)
-            .filter(|fault| !fault.after_success())?;
+        self.state.faults.peek(request).filter(|fault| !fault.after_success())?;
         let fault = self.state.faults.take(request)?;
         Some(self.finish_with(&fault, Response::empty(200)))
     }
@@ -322,18 +297,11 @@ impl<'a> Endpoint<'a> {
         self.seen.status = Some(response.status);
         self.state.log.push(self.seen.clone());
         let held = (self.seen.kind == Kind::Refresh).then(|| {
-            let armed = self
-                .state
-                .gates
-                .iter_mut()
-                .find(|(_, phase)| **phase == GatePhase::Armed)?;
+            let armed = self.state.gates.iter_mut().find(|(_, phase)| **phase == GatePhase::Armed)?;
             *armed.1 = GatePhase::Held;
             Some(*armed.0)
         });
-        Answer {
-            gate: held.flatten(),
-            ..response.into()
-        }
+        Answer { gate: held.flatten(), ..response.into() }
     }
 }
 
@@ -355,12 +323,7 @@ pub(crate) fn mint(shared: &Shared, state: &mut State, id: FamilyId, family: &Fa
     let expires = now.plus(state.policy.access_lifetime);
     let hash = TokenHash::of(&Secret::from(access.as_str()));
     state.tokens.add_access(hash, id, user, expires);
-    Pair {
-        access,
-        id_token,
-        expires_in: lifetime,
-        expires,
-    }
+    Pair { access, id_token, expires_in: lifetime, expires }
 }
 
 fn refusal_reply(refusal: Refusal, style: ErrorStyle) -> Reply {

@@ -165,9 +165,7 @@ impl Tokens {
     }
 
     fn any_spent(&self, tokens: &[TokenHash]) -> bool {
-        tokens
-            .iter()
-            .any(|t| self.refresh.get(t).is_some_and(|r| r.spent.is_some()))
+        tokens.iter().any(|t| self.refresh.get(t).is_some_and(|r| r.spent.is_some()))
     }
 
     fn spend(&mut self, token: &TokenHash, now: Millis) {
@@ -185,15 +183,7 @@ impl Tokens {
 
     /// Notes an access token that has been minted for a family.
     pub(crate) fn add_access(&mut self, token: TokenHash, family: FamilyId, user: User, expires: Millis) {
-        self.access.insert(
-            token,
-            Access {
-                family,
-                user,
-                expires,
-                revoked: false,
-            },
-        );
+        self.access.insert(token, Access { family, user, expires, revoked: false });
     }
 
     pub(crate) fn family(&self, id: FamilyId) -> Option<&Family> {
@@ -301,56 +291,35 @@ mod tests {
         assert!(!tokens.is_live(&token(2), Millis(0)));
         assert!(tokens.bearer(&token(100), Millis(0)).is_none());
         assert_eq!(go(&mut tokens, 2, 4, 0, &policy), Err(Refusal::Revoked));
-        assert_eq!(
-            go(&mut tokens, 3, 4, 0, &policy),
-            Err(Refusal::Unknown),
-            "never issued"
-        );
+        assert_eq!(go(&mut tokens, 3, 4, 0, &policy), Err(Refusal::Unknown), "never issued");
     }
 
     #[test]
     fn refuse_keeps_the_successor_and_tolerate_keeps_everything() {
-        let refuse = Policy {
-            reuse: Reuse::Refuse,
-            ..Policy::default()
-        };
+        let refuse = Policy { reuse: Reuse::Refuse, ..Policy::default() };
         let (mut tokens, id) = start(&refuse);
         assert!(go(&mut tokens, 1, 2, 0, &refuse).is_ok());
         assert_eq!(go(&mut tokens, 1, 3, 0, &refuse), Err(Refusal::Reused));
         assert!(tokens.is_live(&token(2), Millis(0)));
 
-        let tolerate = Policy {
-            reuse: Reuse::Tolerate,
-            ..Policy::default()
-        };
+        let tolerate = Policy { reuse: Reuse::Tolerate, ..Policy::default() };
         assert_eq!(go(&mut tokens, 1, 3, 9_000, &tolerate), Ok(Accepted::Again(id)));
         assert!(tokens.is_live(&token(2), Millis(0)) && tokens.is_live(&token(3), Millis(0)));
     }
 
     #[test]
     fn grace_holds_for_the_immediate_predecessor_within_the_window() {
-        let policy = Policy {
-            reuse: Reuse::Grace(Duration::from_secs(30)),
-            ..Policy::default()
-        };
+        let policy = Policy { reuse: Reuse::Grace(Duration::from_secs(30)), ..Policy::default() };
         let (mut tokens, id) = start(&policy);
         assert!(go(&mut tokens, 1, 2, 0, &policy).is_ok());
         assert_eq!(go(&mut tokens, 1, 3, 30, &policy), Ok(Accepted::Again(id)));
         assert!(go(&mut tokens, 3, 4, 30, &policy).is_ok());
-        assert_eq!(
-            go(&mut tokens, 1, 5, 30, &policy),
-            Err(Refusal::Reused),
-            "a successor was used"
-        );
+        assert_eq!(go(&mut tokens, 1, 5, 30, &policy), Err(Refusal::Reused), "a successor was used");
         assert!(!tokens.is_live(&token(4), Millis(0)));
 
         let (mut tokens, _) = start(&policy);
         assert!(go(&mut tokens, 1, 2, 0, &policy).is_ok());
-        assert_eq!(
-            go(&mut tokens, 1, 3, 31, &policy),
-            Err(Refusal::Reused),
-            "too late"
-        );
+        assert_eq!(go(&mut tokens, 1, 3, 31, &policy), Err(Refusal::Reused), "too late");
     }
 
     #[test]
@@ -358,22 +327,11 @@ mod tests {
         for (enforced, early, later) in [
             (Enforced::No, None, None),
             (Enforced::Refuse, Some(Refusal::TooEarly), None),
-            (
-                Enforced::RefuseAndSpend,
-                Some(Refusal::TooEarly),
-                Some(Refusal::Reused),
-            ),
+            (Enforced::RefuseAndSpend, Some(Refusal::TooEarly), Some(Refusal::Reused)),
         ] {
-            let earliest = Earliest {
-                before_expiry: Duration::from_secs(360),
-                form: EarliestForm::Number,
-                enforced,
-            };
-            let policy = Policy {
-                earliest_refresh: Some(earliest),
-                rotates: false,
-                ..Policy::default()
-            };
+            let earliest =
+                Earliest { before_expiry: Duration::from_secs(360), form: EarliestForm::Number, enforced };
+            let policy = Policy { earliest_refresh: Some(earliest), rotates: false, ..Policy::default() };
             let (mut tokens, _) = start(&policy);
             assert_eq!(go(&mut tokens, 1, 2, 3239, &policy).err(), early, "{enforced:?}");
             assert_eq!(go(&mut tokens, 1, 2, 3240, &policy).err(), later, "{enforced:?}");
@@ -382,11 +340,8 @@ mod tests {
 
     #[test]
     fn other_clients_old_tokens_and_servers_that_do_not_rotate() {
-        let policy = Policy {
-            refresh_lifetime: Duration::from_secs(10),
-            rotates: false,
-            ..Policy::default()
-        };
+        let policy =
+            Policy { refresh_lifetime: Duration::from_secs(10), rotates: false, ..Policy::default() };
         let (mut tokens, id) = start(&policy);
         assert_eq!(
             tokens.refresh(&token(1), token(2), "other", Millis(0), &policy),

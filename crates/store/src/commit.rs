@@ -87,9 +87,7 @@ impl StoreGuard {
     pub fn check_writable(&self) -> Result<(), WriteError> {
         let target = self.target();
         if is_mount_point(target) {
-            return Err(WriteError::SingleFileMount {
-                path: target.to_path_buf(),
-            });
+            return Err(WriteError::SingleFileMount { path: target.to_path_buf() });
         }
         let next = next_path(target);
         drop(create_private(&next)?);
@@ -112,16 +110,10 @@ impl StoreGuard {
             });
         }
         if is_mount_point(target) {
-            return Err(WriteError::SingleFileMount {
-                path: target.to_path_buf(),
-            });
+            return Err(WriteError::SingleFileMount { path: target.to_path_buf() });
         }
         match self.read() {
-            Ok(StoreSnapshot {
-                origin: Origin::Backup { .. },
-                ..
-            })
-            | Err(ReadError::Corrupt { .. }) => {
+            Ok(StoreSnapshot { origin: Origin::Backup { .. }, .. }) | Err(ReadError::Corrupt { .. }) => {
                 set_aside(target)?;
             }
             Ok(_) => {}
@@ -154,9 +146,7 @@ impl StateGuard {
 pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let next = next_path(target);
     let written = create_private(&next).and_then(|mut file| {
-        faults::hit("store.write")
-            .and_then(|()| file.write_all(bytes))
-            .map_err(WriteError::io(&next))?;
+        faults::hit("store.write").and_then(|()| file.write_all(bytes)).map_err(WriteError::io(&next))?;
         file.sync_all().map_err(WriteError::io(&next))?;
         faults::hit("store.before_rename").map_err(WriteError::io(target))?;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that renames")]
@@ -188,18 +178,12 @@ pub(crate) fn create_private(path: &Path) -> Result<File, WriteError> {
 /// Makes the folder's entry for `path` durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), WriteError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder)
-        .and_then(|dir| dir.sync_all())
-        .map_err(WriteError::io(folder))
+    File::open(folder).and_then(|dir| dir.sync_all()).map_err(WriteError::io(folder))
 }
 
 /// Creates the folder, 0700 from birth, where it is missing.
 pub(crate) fn private_folder(path: &Path) -> Result<(), WriteError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(WriteError::io(path))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(WriteError::io(path))
 }
 
 fn next_path(target: &Path) -> PathBuf {
@@ -213,15 +197,10 @@ fn set_aside(target: &Path) -> Result<(), WriteError> {
     let name = coderclaw_types::sha256_parts("set aside", &[&bytes]);
     let copy = with_suffix(
         target,
-        &format!(
-            ".damaged-{:02x}{:02x}{:02x}{:02x}",
-            name[0], name[1], name[2], name[3]
-        ),
+        &format!(".damaged-{:02x}{:02x}{:02x}{:02x}", name[0], name[1], name[2], name[3]),
     );
     let mut file = create_private(&copy)?;
-    file.write_all(&bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(WriteError::io(&copy))?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(WriteError::io(&copy))?;
     sync_folder(&copy)
 }
 
@@ -231,14 +210,9 @@ fn is_mount_point(path: &Path) -> bool {
     let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else {
         return false;
     };
-    let escaped = path
-        .replace('\\', "\\134")
-        .replace(' ', "\\040")
-        .replace('\t', "\\011")
-        .replace('\n', "\\012");
-    mounts
-        .lines()
-        .any(|line| line.split(' ').nth(4) == Some(escaped.as_str()))
+    let escaped =
+        path.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('\n', "\\012");
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(escaped.as_str()))
 }
 
 #[cfg(test)]
@@ -255,9 +229,7 @@ mod tests {
         let root = tmp.path().join("state");
         let env = Env::new([("CODERCLAW_STATE_DIR".into(), root.into())], None, "/".into());
         let state = StateDir::from_env(&env);
-        let store = state
-            .agent(&Config::default(), &coderclaw_types::AgentId::main())
-            .store();
+        let store = state.agent(&Config::default(), &coderclaw_types::AgentId::main()).store();
         (tmp, state, store)
     }
 
@@ -272,10 +244,8 @@ mod tests {
         let guard = StoreGuard::acquire(&state, &store).unwrap();
         guard.check_writable().unwrap();
         guard.commit(&doc("{}")).unwrap();
-        let names: Vec<_> = fs::read_dir(store.parent().unwrap())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        let names: Vec<_> =
+            fs::read_dir(store.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");
         for path in [store.clone(), backup_path(&store)] {
             assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
@@ -294,10 +264,7 @@ mod tests {
         let newer = r#"{"version":2,"profiles":{},"new":1}"#;
         fs::write(&store, newer).unwrap();
         let snapshot = guard.read().unwrap();
-        assert_eq!(
-            guard.commit(&snapshot.doc).unwrap_err().code(),
-            Code::UnsupportedVersion
-        );
+        assert_eq!(guard.commit(&snapshot.doc).unwrap_err().code(), Code::UnsupportedVersion);
         assert_eq!(fs::read_to_string(&store).unwrap(), newer);
     }
 
@@ -330,9 +297,7 @@ mod tests {
         state.ensure_dir(store.parent().unwrap()).unwrap();
         symlink(&real, &store).unwrap();
         let guard = StoreGuard::acquire(&state, &store).unwrap();
-        guard
-            .commit(&doc(r#"{"a:x":{"type":"api_key","provider":"a","key":"k"}}"#))
-            .unwrap();
+        guard.commit(&doc(r#"{"a:x":{"type":"api_key","provider":"a","key":"k"}}"#)).unwrap();
         assert!(fs::symlink_metadata(&store).unwrap().is_symlink());
         assert!(fs::read_to_string(&real).unwrap().contains("a:x"));
     }

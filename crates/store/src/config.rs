@@ -114,19 +114,10 @@ impl Config {
     }
 
     fn parse(path: &Path, text: &str, env: &Env) -> Result<Self, ConfigError> {
-        let options = ParseOptions {
-            allow_missing_commas: false,
-            ..ParseOptions::default()
-        };
-        let value: Value = parse_to_serde_value(text, &options).map_err(|e| ConfigError::Syntax {
-            path: path.into(),
-            detail: e.to_string(),
-        })?;
-        let value = if value.is_null() {
-            Value::Object(serde_json::Map::new())
-        } else {
-            value
-        };
+        let options = ParseOptions { allow_missing_commas: false, ..ParseOptions::default() };
+        let value: Value = parse_to_serde_value(text, &options)
+            .map_err(|e| ConfigError::Syntax { path: path.into(), detail: e.to_string() })?;
+        let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
         let reader = Reader { path };
         let root = reader.object(&value, "the file")?;
         let mut config = Self::default();
@@ -145,15 +136,11 @@ impl Config {
         if let Some(orders) = auth.get("order") {
             for (provider, ids) in reader.object(orders, "auth.order")? {
                 let key = format!("auth.order.{provider}");
-                let ids = reader
-                    .list(ids, &key)?
-                    .iter()
-                    .map(|id| match id.as_str().map(ProfileId::new) {
-                        Some(Ok(id)) => Ok(id),
-                        _ => Err(reader.shape(&key, "a list of profile ids")),
-                    });
-                self.orders
-                    .push((ProviderId::new(provider), ids.collect::<Result<_, _>>()?));
+                let ids = reader.list(ids, &key)?.iter().map(|id| match id.as_str().map(ProfileId::new) {
+                    Some(Ok(id)) => Ok(id),
+                    _ => Err(reader.shape(&key, "a list of profile ids")),
+                });
+                self.orders.push((ProviderId::new(provider), ids.collect::<Result<_, _>>()?));
             }
         }
         if let Some(profiles) = auth.get("profiles") {
@@ -230,17 +217,13 @@ impl Config {
     /// The agent that is meant where none is named: the first marked `default`, else the first, else `main`.
     pub fn default_agent(&self) -> AgentId {
         let marked = self.agents.iter().find(|entry| entry.default);
-        marked
-            .or_else(|| self.agents.first())
-            .map_or_else(AgentId::main, |entry| entry.id.clone())
+        marked.or_else(|| self.agents.first()).map_or_else(AgentId::main, |entry| entry.id.clone())
     }
 
     /// `models.providers.<provider>.apiKey`, where it is written out.
     pub fn api_key(&self, provider: &ProviderId) -> Option<Secret> {
         let providers = self.value.pointer("/models/providers")?.as_object()?;
-        let (_, entry) = providers
-            .iter()
-            .find(|(id, _)| ProviderId::new(id) == *provider)?;
+        let (_, entry) = providers.iter().find(|(id, _)| ProviderId::new(id) == *provider)?;
         let key = entry.get("apiKey")?.as_str()?.trim();
         (!key.is_empty() && !key.contains("${")).then(|| Secret::from(key))
     }
@@ -250,14 +233,7 @@ impl Config {
         let model = self.value.pointer("/agents/defaults/model");
         let primary = model.and_then(|m| m.get("primary")).and_then(Value::as_str);
         let fallbacks = model.and_then(|m| m.get("fallbacks")).and_then(Value::as_array);
-        (
-            primary,
-            fallbacks
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect(),
-        )
+        (primary, fallbacks.into_iter().flatten().filter_map(Value::as_str).collect())
     }
 }
 
@@ -267,11 +243,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn shape(&self, key: &str, wanted: &'static str) -> ConfigError {
-        ConfigError::Shape {
-            path: self.path.into(),
-            key: key.into(),
-            wanted,
-        }
+        ConfigError::Shape { path: self.path.into(), key: key.into(), wanted }
     }
 
     fn object<'v>(
@@ -344,28 +316,16 @@ mod tests {
         .unwrap();
         let zai = ProviderId::new("zai");
         assert_eq!(config.order(&zai).unwrap()[0].as_str(), "zai:b");
-        assert_eq!(
-            config.profile(&ProfileId::stored("zai:a")).unwrap().mode,
-            "api_key"
-        );
+        assert_eq!(config.profile(&ProfileId::stored("zai:a")).unwrap().mode, "api_key");
         let cooldowns = config.cooldowns();
         assert!((cooldowns.billing_backoff_hours - 2.0).abs() < 1e-9);
         assert!((cooldowns.billing_max_hours - 24.0).abs() < 1e-9);
         assert_eq!(cooldowns.by_provider, [(ProviderId::new("anthropic"), 3.0)]);
         assert_eq!(config.agents().len(), 2);
-        assert_eq!(
-            config.agent_dir(&AgentId::new("work")).unwrap(),
-            Path::new("/h/w")
-        );
+        assert_eq!(config.agent_dir(&AgentId::new("work")).unwrap(), Path::new("/h/w"));
         assert_eq!(config.default_agent().as_str(), "home");
-        assert_eq!(
-            config.default_model(),
-            (Some("anthropic/claude"), vec!["openai/gpt"])
-        );
-        assert_eq!(
-            config.api_key(&ProviderId::new("openai")).unwrap().expose(),
-            "sk-1"
-        );
+        assert_eq!(config.default_model(), (Some("anthropic/claude"), vec!["openai/gpt"]));
+        assert_eq!(config.api_key(&ProviderId::new("openai")).unwrap().expose(), "sk-1");
         assert!(config.api_key(&ProviderId::new("groq")).is_none());
         assert!(!format!("{config:?}").contains("sk-1"));
     }
@@ -380,23 +340,11 @@ mod tests {
     #[test]
     fn errors_name_the_file_and_the_key() {
         let table = [
-            (
-                "{auth: {order: {openai: 'x'}}}",
-                "`auth.order.openai` should be a list",
-            ),
-            (
-                "{auth: {order: {openai: [1]}}}",
-                "`auth.order.openai` should be a list of profile ids",
-            ),
+            ("{auth: {order: {openai: 'x'}}}", "`auth.order.openai` should be a list"),
+            ("{auth: {order: {openai: [1]}}}", "`auth.order.openai` should be a list of profile ids"),
             ("{auth: []}", "`auth` should be an object"),
-            (
-                "{auth: {profiles: {x: {provider: 'p'}}}}",
-                "`auth.profiles.x.mode` should be text",
-            ),
-            (
-                "{agents: {list: [{}]}}",
-                "`agents.list[0].id` should be an agent id",
-            ),
+            ("{auth: {profiles: {x: {provider: 'p'}}}}", "`auth.profiles.x.mode` should be text"),
+            ("{agents: {list: [{}]}}", "`agents.list[0].id` should be an agent id"),
             (
                 "{auth: {cooldowns: {billingMaxHours: 'x'}}}",
                 "`auth.cooldowns.billingMaxHours` should be a number",
@@ -407,10 +355,7 @@ mod tests {
         ];
         for (text, message) in table {
             let error = parse(text).unwrap_err().to_string();
-            assert!(
-                error.starts_with("/s/coderclaw.json: ") && error.contains(message),
-                "{error}"
-            );
+            assert!(error.starts_with("/s/coderclaw.json: ") && error.contains(message), "{error}");
         }
     }
 }

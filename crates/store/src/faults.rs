@@ -62,12 +62,7 @@ mod armed {
                 Some((point.to_owned(), nth.parse().ok()?, action.to_owned()))
             })
             .collect();
-        PLAN.get_or_init(|| {
-            Mutex::new(Plan {
-                faults,
-                passed: HashMap::new(),
-            })
-        });
+        PLAN.get_or_init(|| Mutex::new(Plan { faults, passed: HashMap::new() }));
     }
 
     /// Passes the fail point `point`.
@@ -80,10 +75,7 @@ mod armed {
         let passed = plan.passed.entry(point).or_default();
         *passed += 1;
         let passed = *passed;
-        let fault = plan
-            .faults
-            .iter()
-            .find(|(p, nth, _)| p == point && (*nth == 0 || *nth == passed));
+        let fault = plan.faults.iter().find(|(p, nth, _)| p == point && (*nth == 0 || *nth == passed));
         let Some((_, _, action)) = fault else {
             return Ok(());
         };

@@ -53,9 +53,7 @@ impl StoreGuard {
         let root = fs::canonicalize(state.root()).map_err(WriteError::io(state.root()))?;
         let mut file = create_private(&path)?;
         let line = [root.as_os_str().as_encoded_bytes(), b"\n"].concat();
-        file.write_all(&line)
-            .and_then(|()| file.sync_all())
-            .map_err(WriteError::io(&path))?;
+        file.write_all(&line).and_then(|()| file.sync_all()).map_err(WriteError::io(&path))?;
         sync_folder(&path)
     }
 }
@@ -70,11 +68,8 @@ mod tests {
     fn a_store_elsewhere_belongs_to_who_claims_it_first() {
         let tmp = tempfile::tempdir().unwrap();
         let dir = |name: &str| {
-            let env = Env::new(
-                [("CODERCLAW_STATE_DIR".into(), tmp.path().join(name).into())],
-                None,
-                "/".into(),
-            );
+            let env =
+                Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join(name).into())], None, "/".into());
             let state = StateDir::from_env(&env);
             state.ensure_dir(state.root()).unwrap();
             state

@@ -25,6 +25,8 @@ use crate::read::ReadError;
 const LENGTH: u64 = 256 * 1024;
 /// What must be free before a request: one answer and the records around it.
 const ROOM: u64 = 136 * 1024;
+/// Of how many tokens of one grant the outcome is remembered.
+const OUTCOMES: usize = 8;
 const MAGIC: &[u8; 4] = b"CCJ1";
 const HEAD: usize = 4 + 4 + 8;
 
@@ -178,8 +180,9 @@ pub enum Pending {
 pub struct JournalView {
     /// The refresh under way or broken off.
     pub pending: Option<Pending>,
-    /// How the last finished one ended.
-    pub outcome: Option<Outcome>,
+    /// How the last finished ones ended, one for each token, oldest first. Two copies of a login may hold different
+    /// tokens for a while, and what is known about one must not push out what is known about the other.
+    pub outcomes: Vec<Outcome>,
     /// Tokens that belong to no entry.
     pub orphan: Option<Box<TokenUpdate>>,
     /// The user logged this grant out.
@@ -246,18 +249,8 @@ impl JournalView {
     fn take(&mut self, record: Record) {
         match record {
             Record::Prepared { .. } => self.pending = Some(Pending::Prepared),
-            Record::Sending {
-                token,
-                at,
-                ambiguous,
-                failures,
-            } => {
-                self.pending = Some(Pending::Sending {
-                    token,
-                    at,
-                    ambiguous,
-                    failures,
-                });
+            Record::Sending { token, at, ambiguous, failures } => {
+                self.pending = Some(Pending::Sending { token, at, ambiguous, failures });
             }
             Record::Answer { spent, tokens } => self.pending = Some(Pending::Answer { spent, tokens }),
             Record::Applied => {
@@ -267,7 +260,11 @@ impl JournalView {
             }
             Record::Done(outcome) => {
                 self.pending = None;
-                self.outcome = Some(*outcome);
+                self.outcomes.retain(|known| known.token != outcome.token);
+                self.outcomes.push(*outcome);
+                if self.outcomes.len() > OUTCOMES {
+                    self.outcomes.remove(0);
+                }
             }
             Record::Orphan { tokens } => self.orphan = Some(tokens),
             Record::Logout { .. } => self.logged_out = true,
@@ -286,14 +283,19 @@ impl JournalView {
         }
     }
 
-    /// The last outcome, if it speaks of `refresh`.
+    /// The outcome that speaks of `refresh`.
     pub fn outcome_of(&self, refresh: &TokenHash) -> Option<&Outcome> {
-        self.outcome.as_ref().filter(|outcome| outcome.token == *refresh)
+        self.outcomes.iter().find(|outcome| outcome.token == *refresh)
+    }
+
+    /// The last outcome, whatever it speaks of.
+    pub fn last_outcome(&self) -> Option<&Outcome> {
+        self.outcomes.last()
     }
 
     /// The number that the next outcome bears.
     pub fn next_seq(&self) -> u64 {
-        self.outcome.as_ref().map_or(1, |outcome| outcome.seq + 1)
+        self.last_outcome().map_or(1, |outcome| outcome.seq + 1)
     }
 }
 
@@ -321,12 +323,7 @@ impl<'lock> Journal<'lock> {
     pub fn open(state: &StateDir, lock: &'lock WorkerLock) -> Result<Self, ReadError> {
         let path = state.journal(&lock.grant());
         let view = JournalView::read(&path)?;
-        Ok(Self {
-            path,
-            view,
-            file: None,
-            _lock: lock,
-        })
+        Ok(Self { path, view, file: None, _lock: lock })
     }
 
     /// What it says.
@@ -387,7 +384,6 @@ impl<'lock> Journal<'lock> {
             return self.append(Record::Done(Box::new(outcome)));
         }
         let mut records = self.carried();
-        records.retain(|record| !matches!(record, Record::Done(_)));
         records.push(Record::Done(Box::new(outcome)));
         self.rewrite(&records)
     }
@@ -396,31 +392,15 @@ impl<'lock> Journal<'lock> {
     fn carried(&self) -> Vec<Record> {
         let mut records = Vec::new();
         if self.view.logged_out {
-            records.push(Record::Logout {
-                at: Millis::default(),
-            });
+            records.push(Record::Logout { at: Millis::default() });
         }
         if let Some(tokens) = &self.view.orphan {
-            records.push(Record::Orphan {
-                tokens: tokens.clone(),
-            });
+            records.push(Record::Orphan { tokens: tokens.clone() });
         }
-        if let Some(outcome) = &self.view.outcome {
-            records.push(Record::Done(Box::new(outcome.clone())));
-        }
+        records.extend(self.view.outcomes.iter().map(|outcome| Record::Done(Box::new(outcome.clone()))));
         match self.view.pending.clone() {
-            Some(Pending::Sending {
-                token,
-                at,
-                ambiguous,
-                failures,
-            }) => {
-                records.push(Record::Sending {
-                    token,
-                    at,
-                    ambiguous,
-                    failures,
-                });
+            Some(Pending::Sending { token, at, ambiguous, failures }) => {
+                records.push(Record::Sending { token, at, ambiguous, failures });
             }
             Some(Pending::Answer { spent, tokens }) => records.push(Record::Answer { spent, tokens }),
             Some(Pending::Applied { spent, tokens }) => {
@@ -447,9 +427,7 @@ impl<'lock> Journal<'lock> {
         bytes.resize(usize::try_from(LENGTH.max(view.end)).unwrap_or(bytes.len()), 0);
         let next = self.path.with_extension("next");
         let written = create_private(&next).and_then(|mut file| {
-            file.write_all(&bytes)
-                .and_then(|()| file.sync_all())
-                .map_err(WriteError::io(&next))?;
+            file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(WriteError::io(&next))?;
             fs::rename(&next, &self.path).map_err(WriteError::io(&self.path))
         });
         if written.is_err() {
@@ -466,10 +444,7 @@ impl<'lock> Journal<'lock> {
         match &mut self.file {
             Some(file) => Ok(file),
             none => {
-                let opened = OpenOptions::new()
-                    .write(true)
-                    .open(path)
-                    .map_err(WriteError::io(path))?;
+                let opened = OpenOptions::new().write(true).open(path).map_err(WriteError::io(path))?;
                 Ok(none.insert(opened))
             }
         }
@@ -500,24 +475,12 @@ mod tests {
 
     fn world() -> (tempfile::TempDir, StateDir, GrantId) {
         let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new(
-            [("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())],
-            None,
-            "/".into(),
-        );
-        (
-            tmp,
-            StateDir::from_env(&env),
-            GrantId::mint("https://x", "c", &Secret::from("rt")),
-        )
+        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
+        (tmp, StateDir::from_env(&env), GrantId::mint("https://x", "c", &Secret::from("rt")))
     }
 
     fn lock(state: &StateDir, grant: &GrantId) -> WorkerLock {
-        GrantGuard::try_acquire(state, grant)
-            .unwrap()
-            .unwrap()
-            .into_worker()
-            .unwrap()
+        GrantGuard::try_acquire(state, grant).unwrap().unwrap().into_worker().unwrap()
     }
 
     fn token(n: u32) -> TokenHash {
@@ -551,12 +514,7 @@ mod tests {
     }
 
     fn sending(n: u32) -> Record {
-        Record::Sending {
-            token: token(n),
-            at: Millis(2),
-            ambiguous: 0,
-            failures: 0,
-        }
+        Record::Sending { token: token(n), at: Millis(2), ambiguous: 0, failures: 0 }
     }
 
     /// A8: what was answered is there for whoever comes next, and gone once it is done.
@@ -571,21 +529,10 @@ mod tests {
         let meta = fs::metadata(&path).unwrap();
         assert_eq!((meta.len(), meta.mode() & 0o777), (LENGTH, 0o600));
         journal.append(Record::Prepared { at: Millis(1) }).unwrap();
-        assert!(matches!(
-            JournalView::read(&path).unwrap().pending,
-            Some(Pending::Prepared)
-        ));
+        assert!(matches!(JournalView::read(&path).unwrap().pending, Some(Pending::Prepared)));
         journal.append(sending(1)).unwrap();
-        assert!(matches!(
-            JournalView::read(&path).unwrap().pending,
-            Some(Pending::Sending { .. })
-        ));
-        journal
-            .append(Record::Answer {
-                spent: token(1),
-                tokens: tokens(2),
-            })
-            .unwrap();
+        assert!(matches!(JournalView::read(&path).unwrap().pending, Some(Pending::Sending { .. })));
+        journal.append(Record::Answer { spent: token(1), tokens: tokens(2) }).unwrap();
         let view = JournalView::read(&path).unwrap();
         assert_eq!(view.answered(&token(1)).unwrap().access.expose(), "canary-at-2");
         assert!(view.answered(&token(2)).is_none());
@@ -610,14 +557,31 @@ mod tests {
             journal.append(Record::Prepared { at: Millis(1) }).unwrap();
             journal.append(sending(n)).unwrap();
             if n % 5 == 0 {
-                journal
-                    .finish(&state, outcome(journal.view().next_seq(), n))
-                    .unwrap();
+                journal.finish(&state, outcome(journal.view().next_seq(), n)).unwrap();
             }
         }
         let view = JournalView::read(&state.journal(&grant)).unwrap();
-        assert_eq!(view.outcome.unwrap().seq, 400);
+        assert_eq!(view.last_outcome().unwrap().seq, 400);
         assert!(matches!(view.pending, Some(Pending::Sending { token: t, .. }) if t == token(1999)));
+    }
+
+    /// A4: what is known about one token is not pushed out by what happens to another.
+    #[test]
+    fn a4_outcomes_are_kept_by_token() {
+        let (_tmp, state, grant) = world();
+        let held = lock(&state, &grant);
+        let mut journal = Journal::open(&state, &held).unwrap();
+        for (seq, n) in [(1, 1), (2, 2), (3, 1), (4, 3)] {
+            journal.finish(&state, outcome(seq, n)).unwrap();
+        }
+        let view = JournalView::read(&state.journal(&grant)).unwrap();
+        let seqs: Vec<_> = [1, 2, 3].map(|n| view.outcome_of(&token(n)).unwrap().seq).into();
+        assert_eq!((seqs, view.next_seq()), (vec![3, 2, 4], 5));
+        for n in 10..30 {
+            journal.finish(&state, outcome(u64::from(n), n)).unwrap();
+        }
+        let view = JournalView::read(&state.journal(&grant)).unwrap();
+        assert_eq!((view.outcomes.len(), view.next_seq()), (OUTCOMES, 30));
     }
 
     #[test]

@@ -60,19 +60,14 @@ mod tests {
     #[test]
     fn a_look_makes_no_key_and_the_first_write_makes_one_for_all() {
         let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new(
-            [("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())],
-            None,
-            "/".into(),
-        );
+        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
         let state = StateDir::from_env(&env);
         assert!(read_fingerprint_key(&state).unwrap().is_none());
         assert!(!state.root().exists());
         let of = |key: &FingerprintKey| Fingerprint::of(key, &Secret::from("x"));
         let all: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| of(&fingerprint_key(&state).unwrap())))
-                .collect();
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| of(&fingerprint_key(&state).unwrap()))).collect();
             threads.into_iter().map(|t| t.join().unwrap()).collect()
         });
         let kept = of(&read_fingerprint_key(&state).unwrap().unwrap());

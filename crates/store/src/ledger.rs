@@ -116,13 +116,7 @@ fn decode(slot: &[u8]) -> Option<(u64, TokenHash, TokenHash)> {
     let (successor, sum) = rest.split_first_chunk::<32>()?;
     let seq = u64::from_le_bytes(*seq);
     let good = seq > 0 && sum == checksum(seq, spent, successor);
-    good.then(|| {
-        (
-            seq,
-            TokenHash::from_bytes(*spent),
-            TokenHash::from_bytes(*successor),
-        )
-    })
+    good.then(|| (seq, TokenHash::from_bytes(*spent), TokenHash::from_bytes(*successor)))
 }
 
 #[cfg(test)]
@@ -138,24 +132,12 @@ mod tests {
 
     fn world() -> (tempfile::TempDir, StateDir, GrantId) {
         let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new(
-            [("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())],
-            None,
-            "/".into(),
-        );
-        (
-            tmp,
-            StateDir::from_env(&env),
-            GrantId::mint("https://x", "c", &Secret::from("rt")),
-        )
+        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
+        (tmp, StateDir::from_env(&env), GrantId::mint("https://x", "c", &Secret::from("rt")))
     }
 
     fn lock(state: &StateDir, grant: &GrantId) -> WorkerLock {
-        GrantGuard::try_acquire(state, grant)
-            .unwrap()
-            .unwrap()
-            .into_worker()
-            .unwrap()
+        GrantGuard::try_acquire(state, grant).unwrap().unwrap().into_worker().unwrap()
     }
 
     #[test]

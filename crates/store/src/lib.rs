@@ -5,10 +5,7 @@
 //! one ([`StoreGuard::commit`]), the kernel locks, and the redo log that keeps a rotated token from getting lost
 //! ([`Journal`]). It knows no provider and no network.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "this is the crate that reads, writes and renames files"
-)]
+#![allow(clippy::disallowed_methods, reason = "this is the crate that reads, writes and renames files")]
 
 pub mod faults;
 

@@ -60,11 +60,7 @@ pub struct Holder(String);
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_empty() {
-            "another process"
-        } else {
-            &self.0
-        })
+        f.write_str(if self.0.is_empty() { "another process" } else { &self.0 })
     }
 }
 
@@ -72,9 +68,7 @@ impl Holder {
     /// What the lock file at `path` says.
     pub fn read(path: &Path) -> Self {
         let mut head = [0; HOLDER_BYTES];
-        let read = File::open(path)
-            .and_then(|mut file| file.read(&mut head))
-            .unwrap_or(0);
+        let read = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
         let text = String::from_utf8_lossy(&head[..read]);
         let line = text.lines().next().unwrap_or_default().trim_matches(['\0', ' ']);
         let plain = line.starts_with("pid ") && line.chars().all(|c| c.is_ascii_graphic() || c == ' ');
@@ -159,10 +153,7 @@ fn real_path(path: &Path) -> Result<PathBuf, WriteError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             if fs::symlink_metadata(path).is_ok() {
                 let source = io::Error::other("it is a link to a file that is not there");
-                return Err(WriteError::Io {
-                    path: path.to_path_buf(),
-                    source,
-                });
+                return Err(WriteError::Io { path: path.to_path_buf(), source });
             }
             let folder = path.parent().unwrap_or(Path::new("/"));
             let folder = fs::canonicalize(folder).map_err(WriteError::io(folder))?;
@@ -181,11 +172,7 @@ fn wait_for(path: &Path, limit: Duration) -> Result<File, LockError> {
         }
         let waited = started.elapsed();
         if waited >= limit {
-            return Err(LockError::Held {
-                path: path.to_path_buf(),
-                holder: Holder::read(path),
-                waited,
-            });
+            return Err(LockError::Held { path: path.to_path_buf(), holder: Holder::read(path), waited });
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(10));
@@ -204,10 +191,7 @@ fn try_lock(path: &Path) -> Result<Option<File>, WriteError> {
         if same_file(&file, path) {
             // Only for messages, so a failure to write it changes nothing.
             let line = format!("pid {}\n", std::process::id());
-            drop(
-                file.seek(SeekFrom::Start(0))
-                    .and_then(|_| file.write_all(line.as_bytes())),
-            );
+            drop(file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(line.as_bytes())));
             return Ok(Some(file));
         }
     }
@@ -246,10 +230,7 @@ impl GrantGuard {
     pub fn try_acquire(state: &StateDir, grant: &GrantId) -> Result<Option<Self>, LockError> {
         state.ensure_dir(&state.locks())?;
         let file = try_lock(&Self::path(state, grant))?;
-        Ok(file.map(|file| Self {
-            file: Some(file),
-            grant: *grant,
-        }))
+        Ok(file.map(|file| Self { file: Some(file), grant: *grant }))
     }
 
     /// The lock file of `grant`.
@@ -276,10 +257,7 @@ impl GrantGuard {
 
     /// Keeps the lock for a worker in this process.
     pub fn into_worker(mut self) -> Option<WorkerLock> {
-        self.file.take().map(|file| WorkerLock {
-            file,
-            grant: self.grant,
-        })
+        self.file.take().map(|file| WorkerLock { file, grant: self.grant })
     }
 }
 
@@ -339,11 +317,7 @@ mod tests {
 
     fn world() -> (tempfile::TempDir, StateDir, GrantId) {
         let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new(
-            [("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())],
-            None,
-            "/".into(),
-        );
+        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
         let grant = GrantId::mint("https://x", "c", &Secret::from("rt"));
         (tmp, StateDir::from_env(&env), grant)
     }
@@ -376,15 +350,9 @@ mod tests {
         let (tmp, state, grant) = world();
         let guard = GrantGuard::try_acquire(&state, &grant).unwrap().unwrap();
         let other = File::open(GrantGuard::path(&state, &grant)).unwrap();
-        assert!(matches!(
-            WorkerLock::inherit(&state, &grant, other),
-            Err(LockError::NotOurs)
-        ));
+        assert!(matches!(WorkerLock::inherit(&state, &grant, other), Err(LockError::NotOurs)));
         let stray = File::create(tmp.path().join("stray")).unwrap();
-        assert!(matches!(
-            WorkerLock::inherit(&state, &grant, stray),
-            Err(LockError::NotOurs)
-        ));
+        assert!(matches!(WorkerLock::inherit(&state, &grant, stray), Err(LockError::NotOurs)));
         drop(guard);
     }
 

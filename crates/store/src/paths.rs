@@ -46,11 +46,7 @@ impl StateDir {
             .get("CODERCLAW_AGENT_DIR")
             .or_else(|| env.get("PI_CODING_AGENT_DIR"))
             .map(|path| env.resolve(path));
-        Self {
-            root,
-            config,
-            main_agent_dir,
-        }
+        Self { root, config, main_agent_dir }
     }
 
     /// The folder itself.
@@ -96,10 +92,7 @@ impl StateDir {
             _ => config.agent_dir(agent),
         };
         let dir = named.unwrap_or_else(|| self.root.join("agents").join(agent.as_str()).join("agent"));
-        AgentPaths {
-            agent: agent.clone(),
-            dir,
-        }
+        AgentPaths { agent: agent.clone(), dir }
     }
 
     /// All agents of this state dir: those of the config, in its order, then those that have a folder, by name, then
@@ -165,9 +158,7 @@ impl StateDir {
         paths.sort();
         let mut files = Vec::new();
         for path in paths {
-            let mode = fs::metadata(&path)
-                .map_err(|e| ReadError::unreadable(&path, e))?
-                .mode();
+            let mode = fs::metadata(&path).map_err(|e| ReadError::unreadable(&path, e))?.mode();
             if mode & 0o022 != 0 {
                 let detail = format!("others may write it (mode {:03o}); chmod go-w it", mode & 0o777);
                 return Err(ReadError::Corrupt { path, detail });
@@ -192,10 +183,7 @@ impl StateDir {
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(|source| WriteError::Io {
-                path: dir.to_path_buf(),
-                source,
-            })
+            .map_err(|source| WriteError::Io { path: dir.to_path_buf(), source })
     }
 
     /// Refuses where the state dir belongs to another user: files that root leaves in a person's home lock that
@@ -210,11 +198,7 @@ impl StateDir {
             if let Ok(meta) = fs::metadata(probe) {
                 let exists = probe == self.root;
                 if meta.uid() != me && (exists || me == 0) {
-                    return Err(WriteError::NotOwner {
-                        path: probe.to_path_buf(),
-                        owner: meta.uid(),
-                        me,
-                    });
+                    return Err(WriteError::NotOwner { path: probe.to_path_buf(), owner: meta.uid(), me });
                 }
                 return Ok(());
             }
@@ -249,11 +233,7 @@ mod tests {
     use super::*;
 
     fn env(vars: &[(&str, &str)]) -> Env {
-        Env::new(
-            vars.iter().map(|(k, v)| ((*k).into(), (*v).into())),
-            None,
-            "/cwd".into(),
-        )
+        Env::new(vars.iter().map(|(k, v)| ((*k).into(), (*v).into())), None, "/cwd".into())
     }
 
     #[test]
@@ -261,11 +241,7 @@ mod tests {
         type Vars<'a> = &'a [(&'a str, &'a str)];
         let table: [(Vars<'_>, &str, &str); 5] = [
             (
-                &[
-                    ("HOME", "/h"),
-                    ("CODERCLAW_STATE_DIR", "~/s"),
-                    ("CODERCLAW_PROFILE", "x"),
-                ],
+                &[("HOME", "/h"), ("CODERCLAW_STATE_DIR", "~/s"), ("CODERCLAW_PROFILE", "x")],
                 "/h/s",
                 "/h/s/coderclaw.json",
             ),
@@ -279,20 +255,12 @@ mod tests {
                 "/h/.coderclaw",
                 "/h/.coderclaw/coderclaw.json",
             ),
-            (
-                &[("HOME", "/h"), ("CODERCLAW_CONFIG_PATH", "c.json")],
-                "/h/.coderclaw",
-                "/cwd/c.json",
-            ),
+            (&[("HOME", "/h"), ("CODERCLAW_CONFIG_PATH", "c.json")], "/h/.coderclaw", "/cwd/c.json"),
             (&[("HOME", "/h")], "/h/.coderclaw", "/h/.coderclaw/coderclaw.json"),
         ];
         for (vars, root, config) in table {
             let dir = StateDir::from_env(&env(vars));
-            assert_eq!(
-                (dir.root(), dir.config_path()),
-                (Path::new(root), Path::new(config)),
-                "{vars:?}"
-            );
+            assert_eq!((dir.root(), dir.config_path()), (Path::new(root), Path::new(config)), "{vars:?}");
         }
     }
 
@@ -304,12 +272,7 @@ mod tests {
         let dir = StateDir::from_env(&env(&[("CODERCLAW_STATE_DIR", root.to_str().unwrap())]));
         dir.ensure_dir(&dir.locks()).unwrap();
         for path in [tmp.path().join("a"), root.clone(), dir.locks()] {
-            assert_eq!(
-                fs::metadata(&path).unwrap().mode() & 0o777,
-                0o700,
-                "{}",
-                path.display()
-            );
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700, "{}", path.display());
         }
     }
 

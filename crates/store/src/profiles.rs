@@ -169,37 +169,23 @@ impl Entry {
         let map = match serde_json::from_str::<Value>(raw.get()) {
             Ok(Value::Object(map)) => map,
             Ok(_) => {
-                return Self::Damaged {
-                    why: "it is not an object".into(),
-                };
+                return Self::Damaged { why: "it is not an object".into() };
             }
             Err(e) => return Self::Damaged { why: e.to_string() },
         };
-        let text = |key: &str| {
-            map.get(key)
-                .and_then(Value::as_str)
-                .map(str::trim)
-                .filter(|s| !s.is_empty())
-        };
+        let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::trim).filter(|s| !s.is_empty());
         let secret = |key: &str| text(key).map(Secret::from);
         let owned = |key: &str| text(key).map(str::to_owned);
         let time = |key: &str| map.get(key).and_then(millis).filter(|t| t.0 > 0);
         let Some(kind) = text("type") else {
-            return Self::Damaged {
-                why: "it has no `type`".into(),
-            };
+            return Self::Damaged { why: "it has no `type`".into() };
         };
         let provider = text("provider").map(ProviderId::new);
         if !matches!(kind, "api_key" | "token" | "oauth") {
-            return Self::Unknown {
-                kind: kind.into(),
-                provider,
-            };
+            return Self::Unknown { kind: kind.into(), provider };
         }
         let Some(provider) = provider else {
-            return Self::Damaged {
-                why: "it has no `provider`".into(),
-            };
+            return Self::Damaged { why: "it has no `provider`".into() };
         };
         match kind {
             "api_key" => Self::ApiKey(ApiKeyEntry {
@@ -212,9 +198,7 @@ impl Entry {
                 provider,
                 token: secret("token"),
                 expires: time("expires"),
-                invalid_expires: map
-                    .get("expires")
-                    .is_some_and(|v| !v.is_null() && millis(v).is_none()),
+                invalid_expires: map.get("expires").is_some_and(|v| !v.is_null() && millis(v).is_none()),
                 email: owned("email"),
                 is_ref: map.contains_key("tokenRef"),
             }),
@@ -399,11 +383,7 @@ impl AuthProfiles {
         let mut top = IndexMap::new();
         top.insert("version".into(), raw("1"));
         top.insert("profiles".into(), raw("{}"));
-        Self {
-            top,
-            profiles: IndexMap::new(),
-            version: Self::VERSION,
-        }
+        Self { top, profiles: IndexMap::new(), version: Self::VERSION }
     }
 
     /// Reads the text of a store.
@@ -412,16 +392,11 @@ impl AuthProfiles {
     /// Where it is not JSON, not an object, or has no object `profiles`. Damage inside an entry is no error.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let syntax = |e: serde_json::Error| DocumentError::Syntax(e.to_string());
-        let shape = |key: &str, wanted| DocumentError::Shape {
-            key: key.into(),
-            wanted,
-        };
+        let shape = |key: &str, wanted| DocumentError::Shape { key: key.into(), wanted };
         let whole: Raw = serde_json::from_str(text).map_err(syntax)?;
         let top: IndexMap<String, Raw> =
             serde_json::from_str(whole.get()).map_err(|_| shape("the store", "an object"))?;
-        let profiles = top
-            .get("profiles")
-            .ok_or_else(|| shape("profiles", "an object"))?;
+        let profiles = top.get("profiles").ok_or_else(|| shape("profiles", "an object"))?;
         let profiles = serde_json::from_str(profiles.get()).map_err(|_| shape("profiles", "an object"))?;
         let version = match top.get("version") {
             None => Self::VERSION,
@@ -432,11 +407,7 @@ impl AuthProfiles {
                 _ => Self::VERSION,
             },
         };
-        Ok(Self {
-            top,
-            profiles,
-            version,
-        })
+        Ok(Self { top, profiles, version })
     }
 
     /// The version that the file says it has.
@@ -451,9 +422,7 @@ impl AuthProfiles {
 
     /// All entries, in store order.
     pub fn entries(&self) -> impl Iterator<Item = (ProfileId, Entry)> {
-        self.profiles
-            .iter()
-            .map(|(id, raw)| (ProfileId::stored(id), Entry::read(raw)))
+        self.profiles.iter().map(|(id, raw)| (ProfileId::stored(id), Entry::read(raw)))
     }
 
     /// The entry with this id.
@@ -487,11 +456,7 @@ impl AuthProfiles {
         map.insert("provider".into(), json!(provider));
         match login {
             LoginEntry::OAuth(tokens) => tokens.lay_over(&mut map),
-            LoginEntry::Token {
-                token,
-                expires,
-                issued_at,
-            } => {
+            LoginEntry::Token { token, expires, issued_at } => {
                 map.insert("token".into(), json!(token.expose()));
                 if let Some(expires) = expires {
                     map.insert("expires".into(), json!(expires));
@@ -502,10 +467,8 @@ impl AuthProfiles {
                 map.insert("key".into(), json!(key.expose()));
             }
         }
-        let old = self
-            .profiles
-            .get(id.as_str())
-            .and_then(|raw| serde_json::from_str::<Map<_, _>>(raw.get()).ok());
+        let old =
+            self.profiles.get(id.as_str()).and_then(|raw| serde_json::from_str::<Map<_, _>>(raw.get()).ok());
         for (key, value) in old.unwrap_or_default() {
             if !CREDENTIAL_KEYS.contains(&key.as_str()) {
                 map.insert(key, value);
@@ -518,11 +481,8 @@ impl AuthProfiles {
     pub fn order(&self, provider: &ProviderId) -> Option<Order> {
         let orders = self.object("order");
         let (_, order) = orders.iter().find(|(key, _)| ProviderId::new(key) == *provider)?;
-        let order: Order = order
-            .as_array()?
-            .iter()
-            .filter_map(|id| ProfileId::new(id.as_str()?).ok())
-            .collect();
+        let order: Order =
+            order.as_array()?.iter().filter_map(|id| ProfileId::new(id.as_str()?).ok()).collect();
         (!order.is_empty()).then_some(order)
     }
 
@@ -543,10 +503,7 @@ impl AuthProfiles {
 
     /// A top-level object, empty where it is missing or something else.
     pub(crate) fn object(&self, key: &str) -> Map<String, Value> {
-        self.top
-            .get(key)
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default()
+        self.top.get(key).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
     /// The text to write: JSON with two blanks, a final newline, and every untouched entry as it was.
@@ -612,35 +569,22 @@ mod tests {
 "#;
 
     fn tokens() -> TokenUpdate {
-        TokenUpdate::new(
-            Secret::from("at-2"),
-            Secret::from("rt-2"),
-            Millis(2_000),
-            Millis(1_500),
-        )
+        TokenUpdate::new(Secret::from("at-2"), Secret::from("rt-2"), Millis(2_000), Millis(1_500))
     }
 
     /// F13: one damaged entry among others: they work, it is named, and a save keeps it.
     #[test]
     fn f13_damaged_and_unknown_entries_are_kept_and_named() {
         let doc = AuthProfiles::parse(STORE).unwrap();
-        let kinds: Vec<_> = doc
-            .entries()
-            .map(|(id, e)| (id.to_string(), e.kind().to_owned()))
-            .collect();
+        let kinds: Vec<_> = doc.entries().map(|(id, e)| (id.to_string(), e.kind().to_owned())).collect();
         assert_eq!(
             kinds.iter().map(|(_, kind)| kind.as_str()).collect::<Vec<_>>(),
             ["oauth", "passkey", "damaged", "damaged", "token"]
         );
-        assert_eq!(
-            AuthProfiles::parse(&doc.to_text()).unwrap().to_text(),
-            doc.to_text()
-        );
-        for kept in [
-            r#""broken": 7"#,
-            r#"{"type":"passkey","provider":"acme","blob":"\u00e9\u0041"}"#,
-            "2.50, 1e3",
-        ] {
+        assert_eq!(AuthProfiles::parse(&doc.to_text()).unwrap().to_text(), doc.to_text());
+        for kept in
+            [r#""broken": 7"#, r#"{"type":"passkey","provider":"acme","blob":"\u00e9\u0041"}"#, "2.50, 1e3"]
+        {
             assert!(doc.to_text().contains(kept), "{kept}");
         }
     }
@@ -652,9 +596,7 @@ mod tests {
         let id = ProfileId::stored("openai-codex:me@x.test");
         assert!(doc.refresh_entry(&id, &tokens()));
         let text = doc.to_text();
-        let Some(Entry::OAuth(entry)) = AuthProfiles::parse(&text).unwrap().get(&id) else {
-            panic!()
-        };
+        let Some(Entry::OAuth(entry)) = AuthProfiles::parse(&text).unwrap().get(&id) else { panic!() };
         assert_eq!(entry.refresh.unwrap().expose(), "rt-2");
         assert!(text.contains("\"displayName\": \"Me\"") && text.contains("12345678901234567890"));
         let untouched = STORE.split_once("\"odd\"").unwrap().1;
@@ -671,22 +613,14 @@ mod tests {
         first.grant = Some(GrantId::mint("o", "c", &first.refresh));
         first.earliest_refresh_at = Some(Millis(9));
         doc.refresh_entry(&id, &first);
-        doc.put_login(
-            &id,
-            &ProviderId::new("openai-codex"),
-            &LoginEntry::OAuth(Box::new(tokens())),
-        );
-        let Some(Entry::OAuth(entry)) = doc.get(&id) else {
-            panic!()
-        };
+        doc.put_login(&id, &ProviderId::new("openai-codex"), &LoginEntry::OAuth(Box::new(tokens())));
+        let Some(Entry::OAuth(entry)) = doc.get(&id) else { panic!() };
         assert!(entry.grant.is_none() && entry.earliest_refresh_at.is_none());
         assert!(doc.to_text().contains("displayName"));
         doc.put_login(
             &ProfileId::stored("new"),
             &ProviderId::new("openai"),
-            &LoginEntry::ApiKey {
-                key: Secret::from("k"),
-            },
+            &LoginEntry::ApiKey { key: Secret::from("k") },
         );
         assert_eq!(doc.ids().last().unwrap().as_str(), "new");
     }
@@ -695,14 +629,8 @@ mod tests {
     fn order_is_read_leniently_and_written_plainly() {
         let mut doc = AuthProfiles::parse(STORE).unwrap();
         let anthropic = ProviderId::new("anthropic");
-        assert_eq!(
-            doc.order(&anthropic).unwrap(),
-            [ProfileId::stored("anthropic:manual")]
-        );
-        doc.set_order(
-            &anthropic,
-            Some(&[ProfileId::stored("b"), ProfileId::stored("a")]),
-        );
+        assert_eq!(doc.order(&anthropic).unwrap(), [ProfileId::stored("anthropic:manual")]);
+        doc.set_order(&anthropic, Some(&[ProfileId::stored("b"), ProfileId::stored("a")]));
         let again = AuthProfiles::parse(&doc.to_text()).unwrap();
         assert_eq!(again.order(&anthropic).unwrap().len(), 2);
         doc.set_order(&anthropic, None);
@@ -713,13 +641,9 @@ mod tests {
     /// F6: what a newer version says is read and kept.
     #[test]
     fn f6_versions_are_read_as_written() {
-        for (text, version) in [
-            ("2", 2),
-            ("1", 1),
-            ("\"3\"", 3),
-            ("null", 1),
-            ("99999999999999999999", i64::MAX),
-        ] {
+        for (text, version) in
+            [("2", 2), ("1", 1), ("\"3\"", 3), ("null", 1), ("99999999999999999999", i64::MAX)]
+        {
             let doc = AuthProfiles::parse(&format!(r#"{{"version":{text},"profiles":{{}}}}"#)).unwrap();
             assert_eq!(doc.version(), version);
         }
@@ -752,10 +676,7 @@ mod tests {
     /// G1: no formatting of a store or an entry shows a secret.
     #[test]
     fn g1_no_formatting_shows_a_secret() {
-        let text = STORE
-            .replace("at-1", "canary")
-            .replace("rt-1", "canary")
-            .replace("\"t\"", "\"canary\"");
+        let text = STORE.replace("at-1", "canary").replace("rt-1", "canary").replace("\"t\"", "\"canary\"");
         let doc = AuthProfiles::parse(&text).unwrap();
         let all = format!("{doc:?} {:?} {:?}", doc.entries().collect::<Vec<_>>(), tokens());
         assert!(!all.contains("canary") && !all.contains("at-2"), "{all}");

@@ -39,10 +39,7 @@ pub enum ReadError {
 
 impl ReadError {
     pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
-        Self::Unreadable {
-            path: path.to_path_buf(),
-            source,
-        }
+        Self::Unreadable { path: path.to_path_buf(), source }
     }
 
     /// The code of this failure.
@@ -70,12 +67,7 @@ impl Signature {
     }
 
     fn from_metadata(meta: &fs::Metadata) -> Self {
-        Self {
-            dev: meta.dev(),
-            ino: meta.ino(),
-            size: meta.size(),
-            ctime: (meta.ctime(), meta.ctime_nsec()),
-        }
+        Self { dev: meta.dev(), ino: meta.ino(), size: meta.size(), ctime: (meta.ctime(), meta.ctime_nsec()) }
     }
 }
 
@@ -113,16 +105,10 @@ pub fn read_text(path: &Path) -> Result<Option<String>, ReadError> {
         return Ok(None);
     };
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(
-            text.strip_prefix('\u{feff}')
-                .map_or_else(|| text.clone(), str::to_owned),
-        )),
+        Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))),
         Err(e) => {
             let detail = format!("not UTF-8 after byte {}", e.utf8_error().valid_up_to());
-            Err(ReadError::Corrupt {
-                path: path.to_path_buf(),
-                detail,
-            })
+            Err(ReadError::Corrupt { path: path.to_path_buf(), detail })
         }
     }
 }
@@ -143,10 +129,7 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
     }
     if meta.len() > MAX_BYTES {
         let detail = format!("{} bytes is more than any store has", meta.len());
-        return Err(ReadError::Corrupt {
-            path: path.to_path_buf(),
-            detail,
-        });
+        return Err(ReadError::Corrupt { path: path.to_path_buf(), detail });
     }
     let file = match fs::File::open(path) {
         Ok(file) => file,
@@ -166,11 +149,7 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
 /// # Errors
 /// Where the store exists and cannot be read, or is damaged and has no usable backup.
 pub fn read_auth_store(path: &Path) -> Result<StoreSnapshot, ReadError> {
-    let snapshot = |doc, origin| StoreSnapshot {
-        path: path.to_path_buf(),
-        doc,
-        origin,
-    };
+    let snapshot = |doc, origin| StoreSnapshot { path: path.to_path_buf(), doc, origin };
     let started = Instant::now();
     let mut pause = Duration::from_micros(100);
     let detail = loop {
@@ -195,10 +174,7 @@ pub fn read_auth_store(path: &Path) -> Result<StoreSnapshot, ReadError> {
     {
         return Ok(snapshot(doc, Origin::Backup { detail }));
     }
-    Err(ReadError::Corrupt {
-        path: path.to_path_buf(),
-        detail,
-    })
+    Err(ReadError::Corrupt { path: path.to_path_buf(), detail })
 }
 
 pub(crate) fn backup_path(store: &Path) -> PathBuf {
@@ -234,21 +210,10 @@ mod tests {
         let missing = tmp.path().join("none.json");
         assert_eq!(read_auth_store(&missing).unwrap().origin, Origin::Missing);
         assert_eq!(read_auth_store(tmp.path()).unwrap_err().code(), Code::Unreadable);
-        for bad in [
-            &b""[..],
-            b"{",
-            b"[]",
-            b"nope",
-            b"\xff\xfe{}",
-            br#"{"profiles":[]}"#,
-            br#"{"version":1}"#,
-        ] {
+        for bad in [&b""[..], b"{", b"[]", b"nope", b"\xff\xfe{}", br#"{"profiles":[]}"#, br#"{"version":1}"#]
+        {
             fs::write(&path, bad).unwrap();
-            assert_eq!(
-                read_auth_store(&path).unwrap_err().code(),
-                Code::Corrupt,
-                "{bad:?}"
-            );
+            assert_eq!(read_auth_store(&path).unwrap_err().code(), Code::Corrupt, "{bad:?}");
             assert_eq!(fs::read(&path).unwrap(), bad, "reading wrote");
         }
     }
@@ -283,9 +248,7 @@ mod tests {
                     fs::read(&path).unwrap();
                 }
             });
-            let read = (0..300)
-                .map(|_| read_auth_store(&path))
-                .collect::<Result<Vec<_>, _>>();
+            let read = (0..300).map(|_| read_auth_store(&path)).collect::<Result<Vec<_>, _>>();
             stop.store(true, Ordering::Relaxed);
             read
         });

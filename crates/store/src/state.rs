@@ -40,9 +40,7 @@ pub struct UsageStats {
 /// Where the file exists and cannot be read. A damaged one means empty.
 pub fn read_auth_state(path: &Path, store: &AuthProfiles) -> Result<AuthState, ReadError> {
     match read_text(path) {
-        Ok(Some(text)) => Ok(AuthState {
-            top: serde_json::from_str(&text).unwrap_or_default(),
-        }),
+        Ok(Some(text)) => Ok(AuthState { top: serde_json::from_str(&text).unwrap_or_default() }),
         Ok(None) => Ok(AuthState::from_store(store)),
         Err(ReadError::Corrupt { .. }) => Ok(AuthState::default()),
         Err(e) => Err(e),
@@ -78,16 +76,12 @@ impl AuthState {
             last_used: time("lastUsed"),
             cooldown_until: time("cooldownUntil"),
             disabled_until: time("disabledUntil"),
-            disabled_reason: stats
-                .get("disabledReason")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            disabled_reason: stats.get("disabledReason").and_then(Value::as_str).map(str::to_owned),
             error_count: stats.get("errorCount").and_then(count).unwrap_or(0),
             failure_counts: match stats.get("failureCounts") {
-                Some(Value::Object(counts)) => counts
-                    .iter()
-                    .filter_map(|(reason, n)| Some((reason.clone(), count(n)?)))
-                    .collect(),
+                Some(Value::Object(counts)) => {
+                    counts.iter().filter_map(|(reason, n)| Some((reason.clone(), count(n)?))).collect()
+                }
                 _ => Vec::new(),
             },
             last_failure_at: time("lastFailureAt"),
@@ -107,15 +101,8 @@ impl AuthState {
         set("disabledUntil", usage.disabled_until.map(|t| json!(t)));
         set("disabledReason", usage.disabled_reason.as_ref().map(|r| json!(r)));
         set("errorCount", Some(json!(usage.error_count)));
-        let counts: Map<_, _> = usage
-            .failure_counts
-            .iter()
-            .map(|(k, n)| (k.clone(), json!(n)))
-            .collect();
-        set(
-            "failureCounts",
-            (!counts.is_empty()).then_some(Value::Object(counts)),
-        );
+        let counts: Map<_, _> = usage.failure_counts.iter().map(|(k, n)| (k.clone(), json!(n))).collect();
+        set("failureCounts", (!counts.is_empty()).then_some(Value::Object(counts)));
         set("lastFailureAt", usage.last_failure_at.map(|t| json!(t)));
     }
 
@@ -159,10 +146,7 @@ mod tests {
         assert_eq!(state.usage(&a).cooldown_until, Some(Millis(5)));
         assert_eq!(state.usage(&a).failure_counts, [("auth".into(), 2)]);
         std::fs::write(&path, r#"{"version":1}"#).unwrap();
-        assert_eq!(
-            read_auth_state(&path, &store()).unwrap().usage(&a),
-            UsageStats::default()
-        );
+        assert_eq!(read_auth_state(&path, &store()).unwrap().usage(&a), UsageStats::default());
     }
 
     #[test]
@@ -174,26 +158,14 @@ mod tests {
             std::fs::write(&path, damage).unwrap();
             let mut state = read_auth_state(&path, &store()).unwrap();
             assert_eq!(state.usage(&a), UsageStats::default(), "{damage}");
-            state.set_usage(
-                &a,
-                &UsageStats {
-                    error_count: 3,
-                    ..UsageStats::default()
-                },
-            );
+            state.set_usage(&a, &UsageStats { error_count: 3, ..UsageStats::default() });
             assert_eq!(state.usage(&a).error_count, 3);
         }
         let text = r#"{"x":1,"usageStats":{"a":{"blockedUntil":9,"lastUsed":1e400}}}"#;
         std::fs::write(&path, text.replace("1e400", "-4")).unwrap();
         let mut state = read_auth_state(&path, &store()).unwrap();
         assert_eq!(state.usage(&a).last_used, None);
-        state.set_usage(
-            &a,
-            &UsageStats {
-                last_used: Some(Millis(7)),
-                ..UsageStats::default()
-            },
-        );
+        state.set_usage(&a, &UsageStats { last_used: Some(Millis(7)), ..UsageStats::default() });
         assert!(state.to_text().contains("blockedUntil") && state.to_text().contains("\"x\": 1"));
     }
 }

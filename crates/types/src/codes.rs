@@ -167,18 +167,9 @@ mod tests {
             let text = code.as_str();
             assert!(text.chars().all(|c| c == '_' || c.is_ascii_lowercase()), "{text}");
             assert_eq!(Code::from_text(text), Some(*code));
-            assert!(
-                code.meaning().ends_with('.') && code.meaning().len() < 110,
-                "{text}"
-            );
-            assert!(
-                *code == Code::Ok || code.next_command().starts_with("coderclaw "),
-                "{text}"
-            );
-            assert!(
-                Code::ALL[i + 1..].iter().all(|other| other.as_str() != text),
-                "{text} twice"
-            );
+            assert!(code.meaning().ends_with('.') && code.meaning().len() < 110, "{text}");
+            assert!(*code == Code::Ok || code.next_command().starts_with("coderclaw "), "{text}");
+            assert!(Code::ALL[i + 1..].iter().all(|other| other.as_str() != text), "{text} twice");
         }
     }
 }

@@ -22,11 +22,7 @@ impl Env {
         os_home: Option<PathBuf>,
         cwd: PathBuf,
     ) -> Self {
-        Self {
-            vars: vars.into_iter().collect(),
-            os_home,
-            cwd,
-        }
+        Self { vars: vars.into_iter().collect(), os_home, cwd }
     }
 
     /// The variable's value, trimmed; `None` where it is unset, blank or not UTF-8.
@@ -73,15 +69,8 @@ impl Env {
     }
 
     fn plain_home(&self) -> PathBuf {
-        let named = self
-            .get("HOME")
-            .or_else(|| self.get("USERPROFILE"))
-            .map(PathBuf::from);
-        self.absolute(
-            &named
-                .or_else(|| self.os_home.clone())
-                .unwrap_or_else(|| self.cwd.clone()),
-        )
+        let named = self.get("HOME").or_else(|| self.get("USERPROFILE")).map(PathBuf::from);
+        self.absolute(&named.or_else(|| self.os_home.clone()).unwrap_or_else(|| self.cwd.clone()))
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {

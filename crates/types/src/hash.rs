@@ -112,11 +112,7 @@ impl GrantId {
     pub fn mint(origin: &str, client_id: &str, refresh: &Secret) -> Self {
         Self(sha256_parts(
             "coderclaw grant v1",
-            &[
-                origin.as_bytes(),
-                client_id.as_bytes(),
-                refresh.expose().as_bytes(),
-            ],
+            &[origin.as_bytes(), client_id.as_bytes(), refresh.expose().as_bytes()],
         ))
     }
 }

@@ -55,11 +55,7 @@ impl ProfileId {
         let id = id.trim();
         let rule = "1 to 320 bytes without control characters";
         if id.is_empty() || id.len() > 320 || id.chars().any(char::is_control) {
-            return Err(InvalidId {
-                what: "profile id",
-                id: id.escape_debug().take(64).collect(),
-                rule,
-            });
+            return Err(InvalidId { what: "profile id", id: id.escape_debug().take(64).collect(), rule });
         }
         Ok(Self(id.into()))
     }
@@ -152,11 +148,7 @@ mod tests {
 
     #[test]
     fn provider_ids_fold_old_spellings() {
-        for (from, to) in [
-            (" Z.AI ", "zai"),
-            ("OpenAI-Codex", "openai-codex"),
-            ("qwen", "qwen-portal"),
-        ] {
+        for (from, to) in [(" Z.AI ", "zai"), ("OpenAI-Codex", "openai-codex"), ("qwen", "qwen-portal")] {
             assert_eq!(ProviderId::new(from).as_str(), to);
         }
     }

@@ -79,11 +79,7 @@ mod tests {
     #[test]
     fn no_formatting_shows_a_secret() {
         let secret = Secret::from("sk-ant-oat01-canary");
-        for text in [
-            format!("{secret:?}"),
-            format!("{secret:#?}"),
-            format!("{:?}", Some(&secret)),
-        ] {
+        for text in [format!("{secret:?}"), format!("{secret:#?}"), format!("{:?}", Some(&secret))] {
             assert!(!text.contains("canary") && !text.contains("sk-"), "{text}");
         }
     }

@@ -1,7 +1,8 @@
 //! `apply` and `finish`: the new tokens go into every entry that still holds the spent one, then the books are closed.
 
 use coderclaw_store::{
-    Entry, Journal, Ledger, Outcome, OutcomeKind, Record, StoreGuard, TokenUpdate, WorkerLock, read_auth_store,
+    Entry, Journal, Ledger, Outcome, OutcomeKind, Record, StoreGuard, StoreSnapshot, TokenUpdate, WorkerLock,
+    read_auth_store,
 };
 use coderclaw_types::{Code, GrantId, TokenHash};
 
@@ -20,33 +21,19 @@ pub(super) fn apply_and_finish(
     tokens: &TokenUpdate,
     rejected: Option<TokenHash>,
 ) -> Result<(), RefreshError> {
-    let takers = apply(auth, &lock.grant(), spent, tokens)?;
+    apply(auth, &lock.grant(), spent, tokens)?;
     fault("refresh.applied")?;
-    let successor = TokenHash::of(&tokens.refresh);
-    if takers == 0 && !successor_is_held(auth, &lock.grant(), &successor)? {
-        // The entry vanished or was replaced by a login meanwhile; what came is kept for rescue.
-        journal.append(Record::Orphan { tokens: Box::new(tokens.clone()) })?;
-    }
-    finish(auth, lock, journal, spent, &successor, rejected)
+    finish(auth, lock, journal, spent, tokens, rejected)
 }
 
 /// Puts `tokens` into every entry of the grant, in every store of the state dir, that still holds `spent`. An entry
-/// that a login has replaced is left alone. Returns how many took them.
-fn apply(
-    auth: &Auth,
-    grant: &GrantId,
-    spent: &TokenHash,
-    tokens: &TokenUpdate,
-) -> Result<usize, RefreshError> {
-    let mut takers = 0;
+/// that a login has replaced is left alone.
+fn apply(auth: &Auth, grant: &GrantId, spent: &TokenHash, tokens: &TokenUpdate) -> Result<(), RefreshError> {
     let mut first_failure = None;
     for agent in auth.state().agents(auth.config())? {
         match apply_to(auth, &agent.store(), grant, spent, tokens) {
             Ok(0) => {}
-            Ok(taken) => {
-                takers += taken;
-                fault("refresh.applied_one")?;
-            }
+            Ok(_) => fault("refresh.applied_one")?,
             // The other stores must not wait for this one.
             Err(e) => drop(first_failure.get_or_insert(e)),
         }
@@ -54,7 +41,7 @@ fn apply(
     match first_failure {
         // The answer stays pending: the next holder of the lock tries again, and askers lend from the journal.
         Some(e) => Err(e),
-        None => Ok(takers),
+        None => Ok(()),
     }
 }
 
@@ -65,7 +52,7 @@ fn apply_to(
     spent: &TokenHash,
     tokens: &TokenUpdate,
 ) -> Result<usize, RefreshError> {
-    let takers = |store| {
+    let takers = |store: &StoreSnapshot| {
         let mut all = Refreshable::all_in(auth, store, grant);
         all.retain(|one| one.token == *spent);
         all
@@ -93,10 +80,12 @@ fn apply_to(
 
 /// Puts tokens that the journal would not take into the stores. True where at least one has them durably.
 pub(super) fn rescue(auth: &Auth, grant: &GrantId, spent: &TokenHash, tokens: &TokenUpdate) -> bool {
-    let Ok(agents) = auth.state().agents(auth.config()) else { return false };
-    let taken = agents.iter().filter(|agent| {
-        apply_to(auth, &agent.store(), grant, spent, tokens).is_ok_and(|taken| taken > 0)
-    });
+    let Ok(agents) = auth.state().agents(auth.config()) else {
+        return false;
+    };
+    let taken = agents
+        .iter()
+        .filter(|agent| apply_to(auth, &agent.store(), grant, spent, tokens).is_ok_and(|taken| taken > 0));
     taken.count() > 0
 }
 
@@ -120,11 +109,16 @@ fn finish(
     lock: &WorkerLock,
     journal: &mut Journal<'_>,
     spent: &TokenHash,
-    successor: &TokenHash,
+    tokens: &TokenUpdate,
     rejected: Option<TokenHash>,
 ) -> Result<(), RefreshError> {
-    Ledger::load(lock)?.record(lock, *spent, *successor)?;
+    let successor = TokenHash::of(&tokens.refresh);
+    Ledger::load(lock)?.record(lock, *spent, successor)?;
     fault("refresh.ledger")?;
+    if !successor_is_held(auth, &lock.grant(), &successor)? {
+        // The entry vanished or was replaced by a login meanwhile; what came is kept for rescue.
+        journal.append(Record::Orphan { tokens: Box::new(tokens.clone()) })?;
+    }
     if journal.view().pending.is_some() {
         journal.append(Record::Applied)?;
     }

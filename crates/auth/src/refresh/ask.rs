@@ -116,9 +116,8 @@ fn denial(
     still_works: bool,
 ) -> Option<Denial> {
     let now = moment.now;
-    let not_yet = |code, detail: &str, until| {
-        Some(Denial { code, detail: detail.into(), until, terminal: false })
-    };
+    let not_yet =
+        |code, detail: &str, until| Some(Denial { code, detail: detail.into(), until, terminal: false });
     if journal.logged_out {
         let detail = "this login was logged out".into();
         return Some(Denial { code: Code::NeedsLogin, detail, until: None, terminal: true });
@@ -127,7 +126,7 @@ fn denial(
         if one.entry.issued_at.is_some_and(|issued| now >= issued && now.since(issued) < YOUNG) {
             return not_yet(Code::Rejected, "the token was issued less than a minute ago", None);
         }
-        let forced = journal.outcome.as_ref().filter(|o| o.rejected.is_some() && o.at <= now);
+        let forced = journal.outcomes.iter().rfind(|o| o.rejected.is_some() && o.at <= now);
         if forced.is_some_and(|o| now.since(o.at) < FORCED_EVERY) {
             return not_yet(Code::Rejected, "a refresh was forced less than five minutes ago", None);
         }
@@ -180,9 +179,8 @@ mod tests {
 
     fn login(issued_ago: i64, expires_in: i64) -> Refreshable {
         let refresh = Secret::from("rt-1");
-        let provider = ProviderId::new("acme");
         let entry = OAuthEntry {
-            provider: provider.clone(),
+            provider: ProviderId::new("acme"),
             access: Some(Secret::from("at-1")),
             refresh: Some(refresh.clone()),
             expires: Some(Millis(NOW.0 + expires_in)),
@@ -198,7 +196,6 @@ mod tests {
         };
         Refreshable {
             profile: ProfileId::stored("acme:x"),
-            provider,
             token: TokenHash::of(&refresh),
             grant: GrantId::mint("o", "c", &refresh),
             refresh,
@@ -234,7 +231,9 @@ mod tests {
             code: if kind == OutcomeKind::Refused { Code::NeedsLogin } else { Code::Offline },
             detail: "why".into(),
         };
-        JournalView { outcome: Some(outcome), ..JournalView::default() }
+        let mut view = JournalView::default();
+        view.outcomes.push(outcome);
+        view
     }
 
     fn seen(one: &Refreshable, journal: &JournalView, want: &Want) -> String {
@@ -275,11 +274,11 @@ mod tests {
         assert_eq!(seen(&fresh, &none, &rejected()), "wanted");
         assert_eq!(seen(&login(MINUTE / 2, 50 * MINUTE), &none, &rejected()), "rejected");
         let mut forced = after(OutcomeKind::Refreshed, None);
-        let outcome = forced.outcome.as_mut().unwrap();
+        let outcome = &mut forced.outcomes[0];
         outcome.token = TokenHash::of(&Secret::from("rt-0"));
         outcome.rejected = Some(TokenHash::of(&Secret::from("at-0")));
         assert_eq!(seen(&fresh, &forced, &rejected()), "rejected");
-        forced.outcome.as_mut().unwrap().at = Millis(NOW.0 - 6 * MINUTE);
+        forced.outcomes[0].at = Millis(NOW.0 - 6 * MINUTE);
         assert_eq!(seen(&fresh, &forced, &rejected()), "wanted");
         let mut early = fresh.clone();
         early.entry.earliest_refresh_at = Some(Millis(NOW.0 + 1));
@@ -320,9 +319,13 @@ mod tests {
         assert_eq!(seen(&due, &spaced, &want), "offline works");
         assert_eq!(seen(&dead, &spaced, &explicit), "wanted");
         assert_eq!(seen(&dead, &after(OutcomeKind::NotSpent, Some(-1)), &want), "wanted");
-        assert_eq!(seen(&dead, &after(OutcomeKind::NotSpent, Some(90 * MINUTE)), &want), "wanted", "wrong clock");
+        assert_eq!(
+            seen(&dead, &after(OutcomeKind::NotSpent, Some(90 * MINUTE)), &want),
+            "wanted",
+            "wrong clock"
+        );
         let mut limited = spaced.clone();
-        limited.outcome.as_mut().unwrap().rate_limited = true;
+        limited.outcomes[0].rate_limited = true;
         assert_eq!(seen(&dead, &limited, &explicit), "offline");
     }
 
@@ -343,7 +346,7 @@ mod tests {
         assert_eq!(seen_at(&dead, &past, &want, Some(2), "n"), "offline");
         assert_eq!(seen_at(&dead, &past, &want, Some(3), "n"), "wanted");
         let mut offline = after(OutcomeKind::NotSpent, Some(9_000));
-        offline.outcome.as_mut().unwrap().network = Some("n".into());
+        offline.outcomes[0].network = Some("n".into());
         assert_eq!(seen_at(&dead, &offline, &want, None, "n"), "offline");
         assert_eq!(seen_at(&dead, &offline, &want, None, "other"), "wanted");
     }

@@ -28,7 +28,11 @@ enum Look {
     Gone,
     /// It cannot be refreshed by us.
     Fixed,
-    Known { one: Box<Refreshable>, asked: Asked, seq: u64 },
+    Known {
+        one: Box<Refreshable>,
+        asked: Asked,
+        seq: u64,
+    },
 }
 
 /// A token for the login `profile` of `agent`, refreshed if that is wanted and possible.
@@ -85,7 +89,9 @@ pub(crate) fn obtain(
             Ok(Some(guard)) => {
                 // The last holder may have finished between our look and the lock.
                 let again = self::look(auth, agent, profile, want, &network, began_at_seq)?;
-                let Look::Known { one: now, asked: Asked::Wanted { .. }, .. } = again else { continue };
+                let Look::Known { one: now, asked: Asked::Wanted { .. }, .. } = again else {
+                    continue;
+                };
                 if now.grant != one.grant {
                     continue;
                 }
@@ -139,7 +145,9 @@ fn settle_for(
     match (meanwhile, why) {
         (Some(good), _) if want.min_validity.is_zero() => Ok(Some(good)),
         (Some(good), _) => Err(RefreshError::CannotGuarantee { until: good.expires }),
-        (None, Some(why)) => Err(RefreshError::Denied { code: why.code, detail: why.detail, until: why.until }),
+        (None, Some(why)) => {
+            Err(RefreshError::Denied { code: why.code, detail: why.detail, until: why.until })
+        }
         (None, None) => Ok(None),
     }
 }
@@ -153,8 +161,12 @@ fn look(
     began_at_seq: Option<u64>,
 ) -> Result<Look, RefreshError> {
     let store = read_auth_store(&agent.store())?;
-    let Some(Entry::OAuth(entry)) = store.doc.get(profile) else { return Ok(Look::Gone) };
-    let Some(one) = Refreshable::of(auth, profile, &entry) else { return Ok(Look::Fixed) };
+    let Some(Entry::OAuth(entry)) = store.doc.get(profile) else {
+        return Ok(Look::Gone);
+    };
+    let Some(one) = Refreshable::of(auth, profile, &entry) else {
+        return Ok(Look::Fixed);
+    };
     let journal = JournalView::read(&auth.state().journal(&one.grant))?;
     let moment = Moment { now: auth.clock().now(), began_at_seq, network };
     let mut asked = ask(&one, &journal, want, &moment);
@@ -163,7 +175,7 @@ fn look(
     {
         asked = Asked::Denied { why, meanwhile: meanwhile.clone() };
     }
-    let seq = journal.outcome.as_ref().map_or(0, |outcome| outcome.seq);
+    let seq = journal.next_seq() - 1;
     Ok(Look::Known { one: Box::new(one), asked, seq })
 }
 

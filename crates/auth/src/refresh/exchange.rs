@@ -40,6 +40,8 @@ pub(super) fn exchange(
     due.journal.append(Record::Sending { token, at: auth.clock().now(), ambiguous, failures })?;
     fault("refresh.sending")?;
     let answer = runtime.block_on(send(&client, request));
+    // A name look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
     fault("refresh.sent")?;
     let now = auth.clock().now();
     let tokens = match answer {

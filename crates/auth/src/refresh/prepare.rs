@@ -33,7 +33,8 @@ fn check(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {
         let path = agent.store();
         // A store that cannot be read may hold a copy of this token, which would then be left behind.
         let store = read_auth_store(&path)?;
-        let holds = Refreshable::all_in(auth, &store, &due.one.grant).iter().any(|one| one.token == due.one.token);
+        let holds =
+            Refreshable::all_in(auth, &store, &due.one.grant).iter().any(|one| one.token == due.one.token);
         if !holds {
             continue;
         }

@@ -19,7 +19,6 @@ use super::spacing::{dice, spacing};
 pub(super) struct Due<'lock> {
     pub(super) one: Refreshable,
     pub(super) journal: Journal<'lock>,
-    pub(super) ledger: Ledger,
 }
 
 impl Due<'_> {
@@ -49,8 +48,12 @@ pub(super) fn settle<'lock>(
         Some(Pending::Prepared) | None => {}
     }
     let store = read_auth_store(&agent.store())?;
-    let Some(Entry::OAuth(entry)) = store.doc.get(profile) else { return Ok(None) };
-    let Some(one) = Refreshable::of(auth, profile, &entry) else { return Ok(None) };
+    let Some(Entry::OAuth(entry)) = store.doc.get(profile) else {
+        return Ok(None);
+    };
+    let Some(one) = Refreshable::of(auth, profile, &entry) else {
+        return Ok(None);
+    };
     if one.grant != lock.grant() {
         return Ok(None);
     }
@@ -61,11 +64,13 @@ pub(super) fn settle<'lock>(
     }
     let network = auth.network().digest();
     let moment = Moment { now: auth.clock().now(), began_at_seq: None, network: &network };
-    let Asked::Wanted { .. } = ask(&one, journal.view(), want, &moment) else { return Ok(None) };
+    let Asked::Wanted { .. } = ask(&one, journal.view(), want, &moment) else {
+        return Ok(None);
+    };
     if blocker(auth, &store, &one)?.is_some() {
         return Ok(None);
     }
-    Ok(Some(Due { one, journal, ledger }))
+    Ok(Some(Due { one, journal }))
 }
 
 /// The outcome of a request whose sender died: nobody knows.
@@ -112,7 +117,8 @@ pub(super) fn after_ambiguity(auth: &Auth, expires: Option<Millis>, at: Millis, 
 }
 
 /// The entry holds a token that was spent: it was restored from an older copy. Its successor is taken over from an
-/// entry of the same grant that holds it; else only a login helps.
+/// entry of the same grant that holds it, or from the orphan of a refresh that found no entry; else only a login
+/// helps.
 fn adopt(
     auth: &Auth,
     journal: &mut Journal<'_>,
@@ -121,15 +127,19 @@ fn adopt(
     one: &Refreshable,
 ) -> Result<(), RefreshError> {
     let chain = ledger.chain(&one.token);
-    let mut best: Option<(usize, Refreshable)> = None;
+    let place = |token: &TokenHash| chain.iter().position(|one| one == token);
+    let orphan = journal.view().orphan.as_deref();
+    let mut best = orphan.and_then(|tokens| Some((place(&TokenHash::of(&tokens.refresh))?, tokens.clone())));
     for other in auth.state().agents(auth.config())? {
-        let Ok(store) = read_auth_store(&other.store()) else { continue };
+        let Ok(store) = read_auth_store(&other.store()) else {
+            continue;
+        };
         for sibling in Refreshable::all_in(auth, &store, &one.grant) {
-            let at = chain.iter().position(|token| *token == sibling.token);
-            if let Some(at) = at
+            if let Some(at) = place(&sibling.token)
                 && best.as_ref().is_none_or(|(best_at, _)| at > *best_at)
+                && let Some(tokens) = tokens_of(&sibling)
             {
-                best = Some((at, sibling));
+                best = Some((at, tokens));
             }
         }
     }
@@ -147,9 +157,7 @@ fn adopt(
         code: Code::NeedsLogin,
         detail: "the store was restored from an older copy, and its refresh token has been used since".into(),
     };
-    if let Some((_, newest)) = best
-        && let Some(tokens) = tokens_of(&newest)
-    {
+    if let Some((_, tokens)) = best {
         let guard = StoreGuard::acquire(auth.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;
         let holds = |doc: &coderclaw_store::AuthProfiles| match doc.get(&one.profile) {

@@ -26,7 +26,14 @@ pub const WORKER_VARIABLE: &str = "CODERCLAW_WORKER";
 
 /// What a worker may know of its asker's environment, besides proxies and CAs.
 const PASSED_ON: &[&str] = &[
-    "HOME", "PATH", "TMPDIR", "LANG", "CODERCLAW_HOME", "CODERCLAW_PROFILE", "CODERCLAW_FAULT", "CODERCLAW_CLOCK",
+    "HOME",
+    "PATH",
+    "TMPDIR",
+    "LANG",
+    "CODERCLAW_HOME",
+    "CODERCLAW_PROFILE",
+    "CODERCLAW_FAULT",
+    "CODERCLAW_CLOCK",
 ];
 /// Exit statuses from here on name a code of the table.
 const FIRST_CODE: i32 = 64;
@@ -177,7 +184,8 @@ pub fn run_worker_process(env: Env, clock: Clock) -> ExitCode {
 
 fn worker_process(env: Env, clock: Clock) -> Result<(), Code> {
     // Out of the terminal's reach: Ctrl-C and a closing window are the asker's affair.
-    drop(rustix::process::setsid());
+    // It fails only for a process that leads its group already, which is as good.
+    rustix::process::setsid().ok();
     let job = env.get(WORKER_VARIABLE).and_then(|text| serde_json::from_str::<Job>(text).ok());
     let job = job.ok_or(Code::WorkerFailed)?;
     // The lock belongs to the open file; this handle and standard input share it.
@@ -193,7 +201,9 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job) -> Result<(), Code> {
     let refresh = || -> Result<(), RefreshError> {
         fault("refresh.locked")?;
         ensure_fingerprint_key(auth);
-        let Some(mut due) = settle(auth, lock, &agent, &job.profile, &job.want())? else { return Ok(()) };
+        let Some(mut due) = settle(auth, lock, &agent, &job.profile, &job.want())? else {
+            return Ok(());
+        };
         fault("refresh.settled")?;
         if !prepare::prepare(auth, &mut due)? {
             return Ok(());

@@ -24,11 +24,7 @@ impl State {
     /// No refresh to be had: a token that still works is lent all the same, unless it is known to be rejected.
     fn instead(&self, token: Token, otherwise: Answered) -> Answered {
         let rejected = matches!(otherwise, Answered::Told(Class::Refused | Class::Interrupted));
-        if self.works(token) && !rejected {
-            Answered::Lent(token)
-        } else {
-            otherwise
-        }
+        if self.works(token) && !rejected { Answered::Lent(token) } else { otherwise }
     }
 
     fn answer_asker(&mut self, asker: usize, answer: Answered) {
@@ -57,11 +53,7 @@ impl State {
 
     fn lock_key(&self, config: &Config, store: u8) -> Option<u8> {
         let grant = self.entry(store)?.grant;
-        Some(if config.keeps(Rule::LockPerGrant) {
-            grant
-        } else {
-            store
-        })
+        Some(if config.keeps(Rule::LockPerGrant) { grant } else { store })
     }
 
     /// Tries the lock. Who fails keeps watching.
@@ -119,11 +111,7 @@ impl State {
             self.askers[asker].phase = Phase::Wants;
             return true;
         }
-        let token = if config.keeps(Rule::RereadAfterLock) {
-            NOBODY
-        } else {
-            saw
-        };
+        let token = if config.keeps(Rule::RereadAfterLock) { NOBODY } else { saw };
         self.workers[slot] = Some(Worker {
             asker: id,
             store,
@@ -155,12 +143,7 @@ impl State {
         let Some(entry) = self.entry(store) else {
             return false;
         };
-        let worker = self
-            .workers
-            .iter()
-            .flatten()
-            .find(|worker| worker.grant == entry.grant)
-            .copied();
+        let worker = self.workers.iter().flatten().find(|worker| worker.grant == entry.grant).copied();
         if let Some(worker) = worker {
             if let Record::Answer { spent, new } = self.journal(entry.grant).record
                 && spent == entry.token

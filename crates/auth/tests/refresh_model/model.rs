@@ -91,19 +91,11 @@ impl Refresh {
         let left = state.left;
         if left.asker_deaths > 0 {
             let alive = |phase| matches!(phase, Phase::Wants | Phase::Holds);
-            let living = state
-                .askers
-                .iter()
-                .enumerate()
-                .filter(|(_, asker)| alive(asker.phase));
+            let living = state.askers.iter().enumerate().filter(|(_, asker)| alive(asker.phase));
             actions.extend(living.map(|(id, _)| Action::AskerDies(id)));
         }
         if left.worker_deaths > 0 {
-            let living = state
-                .workers
-                .iter()
-                .enumerate()
-                .filter(|(_, worker)| worker.is_some());
+            let living = state.workers.iter().enumerate().filter(|(_, worker)| worker.is_some());
             actions.extend(living.map(|(slot, _)| Action::WorkerDies(slot)));
         }
         if self.config.login && !state.logged_in {
@@ -131,9 +123,7 @@ impl Refresh {
         let mut actions = Vec::new();
         self.asker_actions(state, &mut actions);
         self.worker_actions(state, &mut actions);
-        actions
-            .into_iter()
-            .all(|action| self.next_state(state, action).is_none())
+        actions.into_iter().all(|action| self.next_state(state, action).is_none())
     }
 }
 

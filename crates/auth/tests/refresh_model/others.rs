@@ -9,10 +9,7 @@ impl State {
         if self.legacy == Some(Legacy::Original) {
             return false;
         }
-        let before = self.stores[0].replace(Entry {
-            grant: 1,
-            token: LOGIN,
-        });
+        let before = self.stores[0].replace(Entry { grant: 1, token: LOGIN });
         self.logged_in = true;
         self.born[usize::from(LOGIN)] = self.clock;
         self.witness.durable.add(LOGIN);
@@ -125,19 +122,12 @@ impl State {
             }
             OriginalStep::Locked(token) => {
                 let reply = self.serve(config, token, false);
-                let new = if let Reply::Tokens(new) = reply {
-                    Some(new)
-                } else {
-                    None
-                };
+                let new = if let Reply::Tokens(new) = reply { Some(new) } else { None };
                 self.original = OriginalStep::Holds(new);
             }
             OriginalStep::Holds(new) => {
                 if let (Some(token), Some(before)) = (new, self.entry(0)) {
-                    self.stores[0] = Some(Entry {
-                        grant: before.grant,
-                        token,
-                    });
+                    self.stores[0] = Some(Entry { grant: before.grant, token });
                     self.excuse(before.token);
                 }
                 self.legacy = None;

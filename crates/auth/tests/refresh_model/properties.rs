@@ -48,11 +48,7 @@ fn always() -> Vec<Property<Refresh>> {
         Property::always(PATIENT, |_, state: &State| !state.witness.wrong.too_soon),
         Property::always(HONEST, |_, state: &State| honest(state)),
         Property::always(RECEIVED, |_, state: &State| {
-            state
-                .witness
-                .received
-                .iter()
-                .all(|token| state.on_disk(token) || state.in_hand(token))
+            state.witness.received.iter().all(|token| state.on_disk(token) || state.in_hand(token))
         }),
         Property::always(DURABLE, |_, state: &State| {
             state.witness.durable.iter().all(|token| state.on_disk(token))
@@ -63,13 +59,9 @@ fn always() -> Vec<Property<Refresh>> {
             !state.logged_in || state.entry(0).is_some_and(|entry| entry.grant == 1)
         }),
         Property::always(ONE_WORKER, |_, state: &State| {
-            state.workers[0]
-                .zip(state.workers[1])
-                .is_none_or(|(one, other)| one.grant != other.grant)
+            state.workers[0].zip(state.workers[1]).is_none_or(|(one, other)| one.grant != other.grant)
         }),
-        Property::always(DURABLE_LENT, |_, state: &State| {
-            !state.witness.wrong.lent_undurable
-        }),
+        Property::always(DURABLE_LENT, |_, state: &State| !state.witness.wrong.lent_undurable),
         Property::always(ANSWERED, |model: &Refresh, state: &State| {
             let open = |phase| !matches!(phase, Phase::Done(_) | Phase::Dead);
             state.witness.wrong != Default::default()
@@ -89,10 +81,7 @@ fn always() -> Vec<Property<Refresh>> {
                 || state.grant_has_entry(0)
                 || state.workers.iter().any(Option::is_some)
                 || (state.journals[0].orphan.is_none()
-                    && !matches!(
-                        state.journals[0].record,
-                        Record::Answer { .. } | Record::Applied { .. }
-                    ))
+                    && !matches!(state.journals[0].record, Record::Answer { .. } | Record::Applied { .. }))
                 || !model.at_rest(state)
         }),
     ]
@@ -117,9 +106,7 @@ fn sometimes() -> Vec<Property<Refresh>> {
             some_worker(state, |_, step| matches!(step, Step::Apply { resumed: true, .. }))
         }),
         Property::sometimes(RETRIED, |_, state: &State| {
-            some_worker(state, |ambiguous, step| {
-                ambiguous && matches!(step, Step::Got(Reply::Tokens(_)))
-            })
+            some_worker(state, |ambiguous, step| ambiguous && matches!(step, Step::Got(Reply::Tokens(_))))
         }),
         Property::sometimes(INTERRUPTED, |_, state: &State| told(state, Class::Interrupted)),
         Property::sometimes(CLONE_UPDATED, |_, state: &State| {
@@ -145,23 +132,16 @@ fn sometimes() -> Vec<Property<Refresh>> {
 
 fn honest(state: &State) -> bool {
     state.journals.iter().all(|journal| {
-        journal
-            .outcomes
-            .iter()
-            .zip(0..)
-            .all(|(outcome, token)| match outcome.map(|outcome| outcome.class) {
-                Some(Class::Refused) => !state.witness.ambiguous.has(token),
-                Some(Class::Interrupted) => state.witness.ambiguous.has(token),
-                _ => true,
-            })
+        journal.outcomes.iter().zip(0..).all(|(outcome, token)| match outcome.map(|outcome| outcome.class) {
+            Some(Class::Refused) => !state.witness.ambiguous.has(token),
+            Some(Class::Interrupted) => state.witness.ambiguous.has(token),
+            _ => true,
+        })
     })
 }
 
 fn some_asker(state: &State, wanted: impl Fn(Answered) -> bool) -> bool {
-    state
-        .askers
-        .iter()
-        .any(|asker| matches!(asker.phase, Phase::Done(answer) if wanted(answer)))
+    state.askers.iter().any(|asker| matches!(asker.phase, Phase::Done(answer) if wanted(answer)))
 }
 
 fn told(state: &State, class: Class) -> bool {
@@ -169,9 +149,5 @@ fn told(state: &State, class: Class) -> bool {
 }
 
 fn some_worker(state: &State, wanted: impl Fn(bool, Step) -> bool) -> bool {
-    state
-        .workers
-        .iter()
-        .flatten()
-        .any(|worker| wanted(worker.ambiguous, worker.step))
+    state.workers.iter().flatten().any(|worker| wanted(worker.ambiguous, worker.step))
 }

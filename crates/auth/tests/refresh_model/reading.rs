@@ -86,10 +86,7 @@ impl State {
     }
 
     pub(crate) fn in_hand(&self, token: Token) -> bool {
-        self.workers
-            .iter()
-            .flatten()
-            .any(|worker| worker.step == Step::Got(Reply::Tokens(token)))
+        self.workers.iter().flatten().any(|worker| worker.step == Step::Got(Reply::Tokens(token)))
     }
 
     /// Somebody with the right to do so takes a token away; if it was nowhere else, nobody owes it any more.

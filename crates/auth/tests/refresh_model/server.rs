@@ -41,10 +41,7 @@ impl State {
 
     fn rotate(&mut self, family: usize, spent: Token) -> Token {
         let new = self.next;
-        assert!(
-            usize::from(new) < TOKENS - 1,
-            "the bounds of the run need more token numbers"
-        );
+        assert!(usize::from(new) < TOKENS - 1, "the bounds of the run need more token numbers");
         self.next += 1;
         self.born[usize::from(new)] = self.clock;
         self.families[family].current = new;

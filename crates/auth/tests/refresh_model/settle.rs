@@ -72,9 +72,7 @@ impl State {
     }
 
     fn target(&self, worker: &Worker) -> Option<Token> {
-        self.entry(worker.store)
-            .filter(|entry| entry.grant == worker.grant)
-            .map(|entry| entry.token)
+        self.entry(worker.store).filter(|entry| entry.grant == worker.grant).map(|entry| entry.token)
     }
 
     /// A logout that died between its record and the removal is carried through.
@@ -89,21 +87,8 @@ impl State {
     /// `answer` is applied again without a request; `applied` is finished.
     fn resume(&mut self, slot: usize, worker: &Worker) -> bool {
         let (spent, step) = match self.journal(worker.grant).record {
-            Record::Answer { spent, new } => (
-                spent,
-                Step::Apply {
-                    new,
-                    store: 0,
-                    resumed: true,
-                },
-            ),
-            Record::Applied { spent, new } => (
-                spent,
-                Step::Finish {
-                    new,
-                    stage: Stage::Done,
-                },
-            ),
+            Record::Answer { spent, new } => (spent, Step::Apply { new, store: 0, resumed: true }),
+            Record::Applied { spent, new } => (spent, Step::Finish { new, stage: Stage::Done }),
             _ => return false,
         };
         if let Some(worker) = &mut self.workers[slot] {

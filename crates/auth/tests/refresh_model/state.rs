@@ -267,25 +267,13 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: &Config) -> Self {
-        let entry = Some(Entry {
-            grant: 0,
-            token: START,
-        });
+        let entry = Some(Entry { grant: 0, token: START });
         let mut ledger = [NOBODY; TOKENS];
         ledger[usize::from(OLD)] = START;
         let mut born = [0; TOKENS];
         born[usize::from(START)] = u8::from(config.due);
-        let asker = |&store| Asker {
-            store,
-            phase: Phase::Idle,
-            started: 0,
-            saw: 0,
-        };
-        let family = |current, previous| Family {
-            current,
-            previous,
-            dead: false,
-        };
+        let asker = |&store| Asker { store, phase: Phase::Idle, started: 0, saw: 0 };
+        let family = |current, previous| Family { current, previous, dead: false };
         let mut witness = Witness::default();
         witness.definite.add(OLD);
         witness.spent.add(OLD);

@@ -57,11 +57,7 @@ impl State {
 
     pub(crate) fn record_outcome(&mut self, config: &Config, worker: &Worker, class: Class, ambiguous: bool) {
         let ambiguous = ambiguous && (config.keeps(Rule::AmbiguityRemembered) || class == Class::Ambiguous);
-        let at = if matches!(class, Class::Ambiguous | Class::NotSpent) {
-            self.clock
-        } else {
-            0
-        };
+        let at = if matches!(class, Class::Ambiguous | Class::NotSpent) { self.clock } else { 0 };
         let journal = self.journal_mut(worker.grant);
         if !config.keeps(Rule::OutcomePerToken) {
             journal.outcomes = Default::default();
@@ -98,16 +94,11 @@ impl State {
         if let Record::Sending { spent, .. } = self.journal(worker.grant).record
             && spent != worker.token
         {
-            let other = Worker {
-                token: spent,
-                ..worker
-            };
+            let other = Worker { token: spent, ..worker };
             self.record_outcome(config, &other, Class::Ambiguous, true);
         }
-        self.journal_mut(worker.grant).record = Record::Prepared {
-            spent: worker.token,
-            ambiguous: worker.ambiguous,
-        };
+        self.journal_mut(worker.grant).record =
+            Record::Prepared { spent: worker.token, ambiguous: worker.ambiguous };
         self.set_step(slot, Step::Sending);
     }
 
@@ -127,11 +118,8 @@ impl State {
         // Counted from its beginning, which is all that a dead worker leaves on disk.
         witness.cooling.add(token);
         if config.keeps(Rule::SendingRecorded) {
-            self.journal_mut(worker.grant).record = Record::Sending {
-                spent: token,
-                ambiguous: worker.ambiguous,
-                at: self.clock,
-            };
+            self.journal_mut(worker.grant).record =
+                Record::Sending { spent: token, ambiguous: worker.ambiguous, at: self.clock };
         }
         self.set_step(slot, Step::InFlight);
     }
@@ -180,31 +168,17 @@ impl State {
                 self.witness.received.remove(worker.token);
                 self.witness.durable.remove(worker.token);
                 self.witness.durable.add(new);
-                self.journal_mut(worker.grant).record = Record::Answer {
-                    spent: worker.token,
-                    new,
-                };
+                self.journal_mut(worker.grant).record = Record::Answer { spent: worker.token, new };
                 if !config.keeps(Rule::AnswerUntilApplied) {
                     self.journal_mut(worker.grant).record = Record::None;
                 }
-                self.set_step(
-                    slot,
-                    Step::Apply {
-                        new,
-                        store: 0,
-                        resumed: false,
-                    },
-                );
+                self.set_step(slot, Step::Apply { new, store: 0, resumed: false });
             }
             Reply::Refused => {
                 self.witness.definite.add(worker.token);
                 self.witness.received.remove(worker.token);
                 self.witness.durable.remove(worker.token);
-                let class = if worker.ambiguous {
-                    Class::Interrupted
-                } else {
-                    Class::Refused
-                };
+                let class = if worker.ambiguous { Class::Interrupted } else { Class::Refused };
                 self.give_up(config, slot, class, worker.ambiguous);
             }
             Reply::NotSpent => self.give_up(config, slot, Class::NotSpent, worker.ambiguous),
@@ -225,27 +199,14 @@ impl State {
             return false;
         }
         let compare = config.keeps(Rule::CompareBeforeApply);
-        let spent = Entry {
-            grant: worker.grant,
-            token: worker.token,
-        };
+        let spent = Entry { grant: worker.grant, token: worker.token };
         if self.entry(store).is_some_and(|entry| entry == spent || !compare) {
             self.write(slot, store, worker.grant, new);
         }
         let step = match (store, config.keeps(Rule::LedgerBeforeDone)) {
-            (0, _) => Step::Apply {
-                new,
-                store: 1,
-                resumed,
-            },
-            (_, true) => Step::Finish {
-                new,
-                stage: Stage::Ledger,
-            },
-            (_, false) => Step::Finish {
-                new,
-                stage: Stage::Applied,
-            },
+            (0, _) => Step::Apply { new, store: 1, resumed },
+            (_, true) => Step::Finish { new, stage: Stage::Ledger },
+            (_, false) => Step::Finish { new, stage: Stage::Applied },
         };
         self.set_step(slot, step);
         true
@@ -261,26 +222,11 @@ impl State {
         match stage {
             Stage::Ledger | Stage::LateLedger => {
                 self.ledger[usize::from(worker.token)] = new;
-                self.set_step(
-                    slot,
-                    Step::Finish {
-                        new,
-                        stage: Stage::Applied,
-                    },
-                );
+                self.set_step(slot, Step::Finish { new, stage: Stage::Applied });
             }
             Stage::Applied => {
-                self.journal_mut(grant).record = Record::Applied {
-                    spent: worker.token,
-                    new,
-                };
-                self.set_step(
-                    slot,
-                    Step::Finish {
-                        new,
-                        stage: Stage::Done,
-                    },
-                );
+                self.journal_mut(grant).record = Record::Applied { spent: worker.token, new };
+                self.set_step(slot, Step::Finish { new, stage: Stage::Done });
             }
             Stage::Done => {
                 let homeless = !self.held_by_entry(grant, new) && config.keeps(Rule::OrphanKept);
@@ -293,13 +239,7 @@ impl State {
                 if config.keeps(Rule::LedgerBeforeDone) {
                     self.end_worker(slot);
                 } else {
-                    self.set_step(
-                        slot,
-                        Step::Finish {
-                            new,
-                            stage: Stage::LateLedger,
-                        },
-                    );
+                    self.set_step(slot, Step::Finish { new, stage: Stage::LateLedger });
                 }
             }
         }

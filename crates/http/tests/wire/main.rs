@@ -18,10 +18,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nX-Test: Yes\r\nContent-Length: 2\r\n\r\nh
 fn client(vars: &[(&str, &str)], connect: u64, total: u64) -> Client {
     let vars = vars.iter().map(|(k, v)| ((*k).into(), (*v).into()));
     let network = Network::from_env(&Env::new(vars, None, "/".into()));
-    let limits = Limits {
-        connect: Duration::from_millis(connect),
-        total: Duration::from_millis(total),
-    };
+    let limits = Limits { connect: Duration::from_millis(connect), total: Duration::from_millis(total) };
     Client::new(&network, limits).unwrap()
 }
 
@@ -36,10 +33,7 @@ fn post(url: &str) -> Request {
 }
 
 fn send(client: &Client, request: Request) -> Result<Answer, SendError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(!format!("{request:?}{client:?}").contains("canary"));
     let answer = runtime.block_on(client.send(request));
     assert!(!format!("{answer:?}").contains("canary"));
@@ -103,11 +97,7 @@ fn nobody_listens() {
 
 #[test]
 fn no_such_name() {
-    assert_not_sent(
-        send_to("http://id.provider.invalid/"),
-        NotSentWhy::Dns,
-        "id.provider.invalid:80",
-    );
+    assert_not_sent(send_to("http://id.provider.invalid/"), NotSentWhy::Dns, "id.provider.invalid:80");
 }
 
 #[test]
@@ -125,11 +115,7 @@ fn closed_before_and_after_reading() {
     for act in [Act::CloseUnread, Act::CloseRead] {
         let server = Server::start(act);
         match send_to(&server.url("/")) {
-            Err(SendError::Lost {
-                status: None,
-                why: LostWhy::Cut | LostWhy::Reset,
-                ..
-            }) => {}
+            Err(SendError::Lost { status: None, why: LostWhy::Cut | LostWhy::Reset, .. }) => {}
             other => panic!("{other:?}"),
         }
         assert_eq!(server.connections(), 1);
@@ -150,11 +136,7 @@ fn half_a_body() {
 
 #[test]
 fn half_a_head_and_garbage() {
-    for bytes in [
-        "HTTP/1.1 200 OK\r\nContent-",
-        "canary\r\n\r\n",
-        "HTTP/9.9 200 canary\r\n\r\n",
-    ] {
+    for bytes in ["HTTP/1.1 200 OK\r\nContent-", "canary\r\n\r\n", "HTTP/9.9 200 canary\r\n\r\n"] {
         let server = Server::start(Act::Say(bytes.into()));
         assert_lost(send_to(&server.url("/")), LostWhy::Cut, None);
         assert_eq!((server.connections(), server.requests().len()), (1, 1));
@@ -178,10 +160,7 @@ fn too_slow() {
 
 #[test]
 fn too_large() {
-    let exact = format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {BODY_LIMIT}\r\n\r\n{}",
-        "x".repeat(BODY_LIMIT)
-    );
+    let exact = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY_LIMIT}\r\n\r\n{}", "x".repeat(BODY_LIMIT));
     let server = Server::start(Act::Say(exact.into()));
     assert_eq!(send_to(&server.url("/")).unwrap().body.len(), BODY_LIMIT);
     let large = format!("HTTP/1.1 200 OK\r\n\r\n{}", "canary ".repeat(300_000));
@@ -212,11 +191,7 @@ fn error_statuses_are_answers_and_come_once() {
         let head = format!("HTTP/1.1 {status} X\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n");
         let server = Server::start(Act::Say(head.into()));
         assert_eq!(send_to(&server.url("/")).unwrap().status, status);
-        assert_eq!(
-            (server.connections(), server.requests().len()),
-            (1, 1),
-            "{status}"
-        );
+        assert_eq!((server.connections(), server.requests().len()), (1, 1), "{status}");
     }
 }
 
@@ -234,11 +209,7 @@ fn no_connection_is_used_twice() {
 #[test]
 fn e16_https_asked_of_a_plain_server() {
     let plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
-    for act in [
-        Act::Greeted(plain),
-        Act::Greeted(Vec::new()),
-        Act::Greeted(vec![21, 3, 3, 0, 2, 2, 40]),
-    ] {
+    for act in [Act::Greeted(plain), Act::Greeted(Vec::new()), Act::Greeted(vec![21, 3, 3, 0, 2, 2, 40])] {
         let server = Server::start(act);
         let url = server.url("/").replace("http:", "https:");
         assert_not_sent(send_to(&url), NotSentWhy::Tls, "CAs");
@@ -264,22 +235,11 @@ fn e15_http_proxy() {
     let proxy = Server::start(Act::Say(OK.into()));
     let address = format!("http://user:pass@127.0.0.1:{}", proxy.port);
     let client = client(&[("HTTP_PROXY", &address)], 5_000, 20_000);
-    assert_eq!(
-        send(&client, post("http://id.provider.invalid/token"))
-            .unwrap()
-            .status,
-        200
-    );
+    assert_eq!(send(&client, post("http://id.provider.invalid/token")).unwrap().status, 200);
     let request = proxy.requests().concat().to_lowercase();
-    assert!(
-        request.starts_with("post http://id.provider.invalid/token?q=canary http/1.1\r\n"),
-        "{request}"
-    );
+    assert!(request.starts_with("post http://id.provider.invalid/token?q=canary http/1.1\r\n"), "{request}");
     // base64 of "user:pass", lower-cased like all the rest.
-    assert!(
-        request.contains("proxy-authorization: basic dxnlcjpwyxnz\r\n"),
-        "{request}"
-    );
+    assert!(request.contains("proxy-authorization: basic dxnlcjpwyxnz\r\n"), "{request}");
     // This machine itself is not asked for there.
     let server = Server::start(Act::Say(OK.into()));
     send(&client, post(&server.url("/"))).unwrap();
@@ -298,10 +258,7 @@ fn e15_tunnel_refused() {
         let answer = send(&client, post("https://id.provider.invalid/token"));
         assert_not_sent(answer, NotSentWhy::Proxy, "HTTPS_PROXY");
         let request = proxy.requests().concat();
-        assert!(
-            request.starts_with("CONNECT id.provider.invalid:443 HTTP/1.1\r\n"),
-            "{request}"
-        );
+        assert!(request.starts_with("CONNECT id.provider.invalid:443 HTTP/1.1\r\n"), "{request}");
         assert!(!request.contains("refresh_token"), "{request}");
     }
     let proxy = Server::start(Act::Hang);
@@ -329,18 +286,10 @@ fn e15_socks() {
     let proxy = Server::start(Act::Socks(OK.into()));
     let address = format!("socks5h://127.0.0.1:{}", proxy.port);
     let client = client(&[("ALL_PROXY", &address)], 5_000, 20_000);
-    assert_eq!(
-        send(&client, post("http://id.provider.invalid/token"))
-            .unwrap()
-            .status,
-        200
-    );
+    assert_eq!(send(&client, post("http://id.provider.invalid/token")).unwrap().status, 200);
     let requests = proxy.requests();
     assert_eq!(requests[0], "SOCKS id.provider.invalid");
-    assert!(
-        requests[1].starts_with("POST /token?q=canary HTTP/1.1\r\n"),
-        "{requests:?}"
-    );
+    assert!(requests[1].starts_with("POST /token?q=canary HTTP/1.1\r\n"), "{requests:?}");
 }
 
 /// E15: a setting that makes no sense, or a proxy that is not there, is named.
@@ -349,15 +298,7 @@ fn e15_bad_proxies() {
     let bad = client(&[("https_proxy", "ftp://u:canary@p")], 5_000, 20_000);
     let answer = send(&bad, post("https://id.provider.invalid/"));
     assert_not_sent(answer, NotSentWhy::Proxy, "https_proxy: the proxy scheme \"ftp\"");
-    let gone = client(
-        &[("https_proxy", "http://u:canary@proxy.invalid:8080")],
-        5_000,
-        20_000,
-    );
+    let gone = client(&[("https_proxy", "http://u:canary@proxy.invalid:8080")], 5_000, 20_000);
     let answer = send(&gone, post("https://id.provider.invalid/"));
-    assert_not_sent(
-        answer,
-        NotSentWhy::Proxy,
-        "http://proxy.invalid:8080 (https_proxy)",
-    );
+    assert_not_sent(answer, NotSentWhy::Proxy, "http://proxy.invalid:8080 (https_proxy)");
 }

@@ -127,9 +127,7 @@ fn read_request(stream: &mut TcpStream, seen: &Mutex<Seen>) -> std::io::Result<(
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head = head.to_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
             if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
                 seen.lock().unwrap().requests.push(text);
                 return Ok(());

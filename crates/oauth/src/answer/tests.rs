@@ -6,11 +6,7 @@ use super::*;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-    Answer {
-        status,
-        headers: headers.collect(),
-        body: body.into(),
-    }
+    Answer { status, headers: headers.collect(), body: body.into() }
 }
 
 /// One word for the class, with the code, so that a table stays readable.
@@ -34,22 +30,8 @@ fn every_status_with_bodies_that_name_no_code() {
             200..=299 | 408 | 502 | 504 | 520..=529 => "ambiguous",
             _ => "not spent ",
         };
-        for body in [
-            "",
-            HTML,
-            "[]",
-            "[\"invalid_grant\"]",
-            "\"invalid_grant\"",
-            "{}",
-            "null",
-            &large,
-        ] {
-            assert_eq!(
-                class(status, body),
-                wanted,
-                "{status} {}",
-                &body[..body.len().min(20)]
-            );
+        for body in ["", HTML, "[]", "[\"invalid_grant\"]", "\"invalid_grant\"", "{}", "null", &large] {
+            assert_eq!(class(status, body), wanted, "{status} {}", &body[..body.len().min(20)]);
         }
     }
 }
@@ -70,11 +52,7 @@ fn every_terminal_code_in_every_shape() {
             }
             // The same words with another status end nothing.
             for status in [302, 402, 405, 409, 422, 429, 500, 503] {
-                assert_eq!(
-                    class(status, &body),
-                    format!("not spent {code}"),
-                    "{status} {body}"
-                );
+                assert_eq!(class(status, &body), format!("not spent {code}"), "{status} {body}");
             }
             for status in [200, 408, 502, 504, 520, 524, 529] {
                 assert_eq!(class(status, &body), "ambiguous", "{status} {body}");
@@ -89,29 +67,17 @@ fn particular_bodies() {
     let table = [
         (404, anthropic, "refused not_found_error"),
         (400, anthropic, "not spent not_found_error"),
-        (
-            401,
-            r#"{"error":{"code":"account_deactivated"}}"#,
-            "not spent account_deactivated",
-        ),
+        (401, r#"{"error":{"code":"account_deactivated"}}"#, "not spent account_deactivated"),
         (400, r#"{"error":"invalid_client"}"#, "not spent invalid_client"),
         (
             400,
             r#"{"error":"invalid_request","error_description":"invalid_grant"}"#,
             "not spent invalid_request",
         ),
-        (
-            400,
-            r#"{"error":"invalid_grant","code":"refresh_token_reused"}"#,
-            "refused invalid_grant",
-        ),
+        (400, r#"{"error":"invalid_grant","code":"refresh_token_reused"}"#, "refused invalid_grant"),
         (401, r#"{"detail":"Unauthorized"}"#, "not spent "),
         (400, r#"{"error":{"code":400,"message":"x"}}"#, "not spent "),
-        (
-            400,
-            r#"{"error":"invalid_grant","error":"invalid_grant"}"#,
-            "not spent ",
-        ),
+        (400, r#"{"error":"invalid_grant","error":"invalid_grant"}"#, "not spent "),
         (400, r#"{"error":"invalid_grant""#, "not spent "),
         (403, HTML, "not spent "),
         (307, r#"{"error":"invalid_grant"}"#, "not spent invalid_grant"),
@@ -136,18 +102,9 @@ fn retry_after_in_both_forms() {
         (&[("retry-after", " 120 ")], Some(120)),
         (&[("retry-after", "99999")], Some(3600)),
         (&[("retry-after", "99999999999999999999999999")], Some(3600)),
-        (
-            &[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), ("date", DATE)],
-            Some(60),
-        ),
-        (
-            &[("retry-after", "Sun, 06 Nov 1994 23:50:37 GMT"), ("date", DATE)],
-            Some(3600),
-        ),
-        (
-            &[("retry-after", DATE), ("date", "Sun, 06 Nov 1994 08:50:37 GMT")],
-            Some(0),
-        ),
+        (&[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), ("date", DATE)], Some(60)),
+        (&[("retry-after", "Sun, 06 Nov 1994 23:50:37 GMT"), ("date", DATE)], Some(3600)),
+        (&[("retry-after", DATE), ("date", "Sun, 06 Nov 1994 08:50:37 GMT")], Some(0)),
         (&[("retry-after", DATE)], None),
         (&[("retry-after", DATE), ("date", "now")], None),
         (&[("retry-after", "-5")], None),
@@ -158,11 +115,7 @@ fn retry_after_in_both_forms() {
     for (headers, secs) in table {
         for status in [429, 503] {
             match read_answer(Ok(answer(status, headers, ""))) {
-                RefreshAnswer::NotSpent {
-                    retry_after,
-                    rate_limited,
-                    ..
-                } => {
+                RefreshAnswer::NotSpent { retry_after, rate_limited, .. } => {
                     assert_eq!(retry_after, secs.map(Duration::from_secs), "{headers:?}");
                     assert_eq!(rate_limited, status == 429);
                 }
@@ -174,14 +127,8 @@ fn retry_after_in_both_forms() {
 
 #[test]
 fn what_never_arrived() {
-    let not_sent = SendError::NotSent {
-        why: NotSentWhy::Dns,
-        detail: "d".into(),
-    };
-    let offline = RefreshAnswer::Offline {
-        why: NotSentWhy::Dns,
-        detail: "d".into(),
-    };
+    let not_sent = SendError::NotSent { why: NotSentWhy::Dns, detail: "d".into() };
+    let offline = RefreshAnswer::Offline { why: NotSentWhy::Dns, detail: "d".into() };
     assert_eq!(read_answer(Err(not_sent)), offline);
     for (why, status) in [
         (LostWhy::Timeout, None),
@@ -189,15 +136,8 @@ fn what_never_arrived() {
         (LostWhy::TooLarge, Some(500)),
         (LostWhy::Reset, Some(400)),
     ] {
-        let lost = SendError::Lost {
-            status,
-            why,
-            detail: "d".into(),
-        };
-        let ambiguous = RefreshAnswer::Ambiguous {
-            status,
-            why: "d".into(),
-        };
+        let lost = SendError::Lost { status, why, detail: "d".into() };
+        let ambiguous = RefreshAnswer::Ambiguous { status, why: "d".into() };
         assert_eq!(read_answer(Err(lost)), ambiguous);
     }
 }
@@ -214,17 +154,8 @@ fn e6_e15_words_for_people() {
     let said = words(r#"{"error":"invalid_grant","error_description":"Gone\u001b[2J\nnow"}"#);
     assert_eq!(said.as_deref(), Some("Gone[2J now"));
     let said = words(r#"{"error":{"message":"Country, region, or territory not supported"}}"#);
-    assert_eq!(
-        said.as_deref(),
-        Some("Country, region, or territory not supported")
-    );
-    assert_eq!(
-        words(&format!(r#"{{"detail":"{}"}}"#, "é ".repeat(500)))
-            .unwrap()
-            .chars()
-            .count(),
-        200
-    );
+    assert_eq!(said.as_deref(), Some("Country, region, or territory not supported"));
+    assert_eq!(words(&format!(r#"{{"detail":"{}"}}"#, "é ".repeat(500))).unwrap().chars().count(), 200);
     assert!(words(HTML).unwrap().contains("web page"));
     assert_eq!(words("plain"), None);
 }
@@ -234,14 +165,8 @@ fn e6_e15_words_for_people() {
 fn g1_debug_shows_no_token() {
     let token = "sk-ant-ort01-canary-0123456789-0123456789";
     for (status, body) in [
-        (
-            200,
-            format!(r#"{{"access_token":"{token}","refresh_token":"{token}","id_token":"{token}"}}"#),
-        ),
-        (
-            400,
-            format!(r#"{{"error":"invalid_grant","error_description":"no such token: {token}"}}"#),
-        ),
+        (200, format!(r#"{{"access_token":"{token}","refresh_token":"{token}","id_token":"{token}"}}"#)),
+        (400, format!(r#"{{"error":"invalid_grant","error_description":"no such token: {token}"}}"#)),
         (400, format!(r#"{{"error":"{token}"}}"#)),
         (500, token.to_owned()),
         (204, token.to_owned()),

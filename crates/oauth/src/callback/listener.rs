@@ -62,11 +62,7 @@ impl Listener {
     /// # Errors
     /// Where no port is free.
     pub async fn bind(ports: &[u16]) -> Result<Self, BindError> {
-        let candidates = if ports.is_empty() {
-            vec![0; TRIES]
-        } else {
-            ports.to_vec()
-        };
+        let candidates = if ports.is_empty() { vec![0; TRIES] } else { ports.to_vec() };
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for port in candidates {
             match Self::bind_one(port).await {
@@ -74,10 +70,7 @@ impl Listener {
                 Err(error) => last = error,
             }
         }
-        Err(BindError {
-            ports: ports.to_vec(),
-            source: last,
-        })
+        Err(BindError { ports: ports.to_vec(), source: last })
     }
 
     async fn bind_one(port: u16) -> io::Result<Self> {
@@ -89,12 +82,7 @@ impl Listener {
             // No IPv6 on this machine: then no browser here asks for it either.
             Err(_) => None,
         };
-        Ok(Self {
-            v4,
-            v6,
-            port,
-            yields: false,
-        })
+        Ok(Self { v4, v6, port, yields: false })
     }
 
     /// Gives way to a Codex CLI that wants the port: it sends `GET /cancel`, reads `Login cancelled`, and tries again. A
@@ -152,9 +140,7 @@ impl Listener {
                 }
             }
         };
-        tokio::time::timeout(limit, wait)
-            .await
-            .unwrap_or(Err(WaitError::TimedOut))
+        tokio::time::timeout(limit, wait).await.unwrap_or(Err(WaitError::TimedOut))
     }
 
     async fn next(&self, visitors: &mut JoinSet<Option<Result<Callback, WaitError>>>) -> Event {

@@ -48,14 +48,8 @@ mod tests {
     #[test]
     fn text_stays_text() {
         let page = page("200 OK", "</title>", "<script>'\"&");
-        assert!(
-            page.contains("&lt;script&gt;&#39;&quot;&amp;") && !page.contains("<script"),
-            "{page}"
-        );
+        assert!(page.contains("&lt;script&gt;&#39;&quot;&amp;") && !page.contains("<script"), "{page}");
         let (head, body) = page.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("Content-Length: {}\r\n", body.len())),
-            "{head}"
-        );
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
     }
 }

@@ -48,9 +48,7 @@ pub enum BadQuery {
 /// # Errors
 /// Where the query is not an answer to the request with this state. Such a query ends nothing.
 pub fn read_query(query: &str, state: &State) -> Result<Redirected, BadQuery> {
-    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     for (at, (name, _)) in pairs.iter().enumerate() {
         if pairs.iter().skip(at + 1).any(|(other, _)| other == name) {
             return Err(BadQuery::Repeated);
@@ -58,9 +56,7 @@ pub fn read_query(query: &str, state: &State) -> Result<Redirected, BadQuery> {
     }
     let get = |wanted: &str| {
         let found = pairs.iter().find(|(name, _)| name == wanted);
-        found
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     };
     if !state.matches(get("state").ok_or(BadQuery::NoState)?) {
         return Err(BadQuery::WrongState);
@@ -119,23 +115,14 @@ mod tests {
                 iss: Some("https://i".into()),
             })
         );
-        assert!(matches!(
-            read("error=x&code=c&state=st"),
-            Ok(Redirected::Denied { .. })
-        ));
-        assert!(matches!(
-            read("error=%00&state=st"),
-            Ok(Redirected::Denied { .. })
-        ));
+        assert!(matches!(read("error=x&code=c&state=st"), Ok(Redirected::Denied { .. })));
+        assert!(matches!(read("error=%00&state=st"), Ok(Redirected::Denied { .. })));
     }
 
     #[test]
     fn codes() {
         let code = |text: &str, iss: Option<&str>| {
-            Ok(Redirected::Code {
-                code: Secret::from(text),
-                iss: iss.map(str::to_owned),
-            })
+            Ok(Redirected::Code { code: Secret::from(text), iss: iss.map(str::to_owned) })
         };
         assert_eq!(read("state=st&code=a%2Fb%2B%23&x=&y="), code("a/b+#", None));
         assert_eq!(read("code=c&error=&state=st&iss=i"), code("c", Some("i")));

@@ -21,9 +21,7 @@ impl Reply {
         let stream = stream.into_std().ok()?;
         stream.set_nonblocking(false).ok()?;
         stream.set_write_timeout(Some(Duration::from_secs(2))).ok()?;
-        Some(Self {
-            browser: Some(stream),
-        })
+        Some(Self { browser: Some(stream) })
     }
 
     /// The login is complete and stored. `text` says whose it is.

@@ -32,12 +32,8 @@ impl Head {
         if !version.starts_with("HTTP/1.") || !target.starts_with('/') {
             return Err(());
         }
-        let mut head = Self {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            host: None,
-            from_browser: false,
-        };
+        let mut head =
+            Self { method: method.to_owned(), target: target.to_owned(), host: None, from_browser: false };
         for line in lines {
             let (name, value) = line.split_once(':').ok_or(())?;
             match name.to_ascii_lowercase().as_str() {
@@ -72,14 +68,8 @@ mod tests {
         let head = Head::parse(b"GET /cb?a=b?c HTTP/1.1\r\nHost: LocalHost:1\r\nX: y\r\n\r\nrest");
         let head = head.ok().flatten().unwrap();
         assert_eq!(head.path_and_query(), ("/cb", "a=b?c"));
-        assert_eq!(
-            (head.host.as_deref(), head.from_browser),
-            (Some("localhost:1"), false)
-        );
-        let head = Head::parse(b"GET / HTTP/1.0\nSec-Fetch-Site: none\n\n")
-            .ok()
-            .flatten()
-            .unwrap();
+        assert_eq!((head.host.as_deref(), head.from_browser), (Some("localhost:1"), false));
+        let head = Head::parse(b"GET / HTTP/1.0\nSec-Fetch-Site: none\n\n").ok().flatten().unwrap();
         assert!(head.from_browser && head.host.is_none());
         for part in ["", "GET / HTTP/1.1", "GET / HTTP/1.1\r\nHost: x\r\n"] {
             assert!(matches!(Head::parse(part.as_bytes()), Ok(None)), "{part}");

@@ -90,30 +90,14 @@ pub(super) async fn serve(mut stream: TcpStream, expected: &Expected) -> Option<
             let reply = Reply::new(stream)?;
             Some(Ok(Callback { code, iss, reply }))
         }
-        Ok(Redirected::Denied {
-            code,
-            description,
-            iss,
-        }) => {
-            let error = WaitError::Denied {
-                code,
-                description,
-                iss,
-            };
-            say(
-                &mut stream,
-                &page("400 Bad Request", "The login failed", &error.to_string()),
-            )
-            .await;
+        Ok(Redirected::Denied { code, description, iss }) => {
+            let error = WaitError::Denied { code, description, iss };
+            say(&mut stream, &page("400 Bad Request", "The login failed", &error.to_string())).await;
             Some(Err(error))
         }
         Ok(Redirected::Nothing) => {
             let error = WaitError::Nothing;
-            say(
-                &mut stream,
-                &page("400 Bad Request", "The login failed", &error.to_string()),
-            )
-            .await;
+            say(&mut stream, &page("400 Bad Request", "The login failed", &error.to_string())).await;
             Some(Err(error))
         }
     }

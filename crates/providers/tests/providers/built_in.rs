@@ -18,10 +18,7 @@ const ENV: &[(&str, &[&str])] = &[
     ("cloudflare-ai-gateway", &["CLOUDFLARE_AI_GATEWAY_API_KEY"]),
     ("coderclawllm", &["BUILDERFORCE_API_KEY"]),
     ("deepgram", &["DEEPGRAM_API_KEY"]),
-    (
-        "github-copilot",
-        &["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"],
-    ),
+    ("github-copilot", &["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"]),
     ("google", &["GEMINI_API_KEY"]),
     ("google-vertex", &[]),
     ("groq", &["GROQ_API_KEY"]),
@@ -54,10 +51,8 @@ const ENV: &[(&str, &[&str])] = &[
 #[test]
 fn environment_variables_are_the_originals() {
     let registry = Registry::built_in();
-    let all: Vec<(&str, Vec<&str>)> = registry
-        .iter()
-        .map(|one| (&*one.id, one.env.iter().map(|name| &**name).collect()))
-        .collect();
+    let all: Vec<(&str, Vec<&str>)> =
+        registry.iter().map(|one| (&*one.id, one.env.iter().map(|name| &**name).collect())).collect();
     let wanted: Vec<(&str, Vec<&str>)> = ENV.iter().map(|&(id, env)| (id, env.to_vec())).collect();
     assert_eq!(all, wanted);
 }
@@ -68,21 +63,9 @@ fn e14_every_provider_has_a_way_in() {
     for one in Registry::built_in().iter() {
         assert!(!one.auth.is_empty(), "{}", one.id);
         assert_eq!(one.source, Source::Builtin);
-        assert_eq!(
-            ProviderId::new(&one.id).as_str(),
-            one.id,
-            "an id has one spelling"
-        );
-        let kinds = [
-            CredentialKind::ApiKey,
-            CredentialKind::Token,
-            CredentialKind::OAuth,
-        ];
-        assert!(
-            kinds.iter().any(|&kind| one.auth_for(kind).is_some()),
-            "{}",
-            one.id
-        );
+        assert_eq!(ProviderId::new(&one.id).as_str(), one.id, "an id has one spelling");
+        let kinds = [CredentialKind::ApiKey, CredentialKind::Token, CredentialKind::OAuth];
+        assert!(kinds.iter().any(|&kind| one.auth_for(kind).is_some()), "{}", one.id);
     }
 }
 
@@ -113,12 +96,9 @@ fn e14_near_matches() {
 #[test]
 fn ids_are_found_in_any_spelling() {
     let registry = Registry::built_in();
-    for (typed, id) in [
-        ("OpenAI-Codex ", "openai-codex"),
-        ("z.ai", "zai"),
-        ("qwen", "qwen-portal"),
-        ("openai", "openai"),
-    ] {
+    for (typed, id) in
+        [("OpenAI-Codex ", "openai-codex"), ("z.ai", "zai"), ("qwen", "qwen-portal"), ("openai", "openai")]
+    {
         assert_eq!(registry.canonical(typed), Some(ProviderId::new(id)));
     }
     assert_eq!(registry.canonical("nobody"), None);
@@ -134,16 +114,10 @@ fn codex_as_its_login_needs_it() {
     assert_eq!(oauth.token_source, Source::Builtin);
     assert_eq!(*oauth.redirect_ports, [1455, 1457]);
     assert_eq!(oauth.redirect.as_deref(), Some("http://127.0.0.1/auth/callback"));
-    assert_eq!(
-        (oauth.token_request, oauth.revoke, oauth.rotates),
-        (TokenRequest::Form, Revoke::Token, true)
-    );
+    assert_eq!((oauth.token_request, oauth.revoke, oauth.rotates), (TokenRequest::Form, Revoke::Token, true));
     assert_eq!(oauth.default_lifetime, Some(Duration::from_secs(3600)));
-    let params: Vec<(&str, &str)> = oauth
-        .authorize_params
-        .iter()
-        .map(|(name, value)| (&**name, &**value))
-        .collect();
+    let params: Vec<(&str, &str)> =
+        oauth.authorize_params.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(
         params,
         [
@@ -152,15 +126,9 @@ fn codex_as_its_login_needs_it() {
             ("originator", "coderclaw"),
         ]
     );
-    assert_eq!(
-        *oauth.identity.account,
-        ["/https:~1~1api.openai.com~1auth/chatgpt_account_id"]
-    );
+    assert_eq!(*oauth.identity.account, ["/https:~1~1api.openai.com~1auth/chatgpt_account_id"]);
     assert_eq!(oauth.identity.subject.len(), 3);
-    assert_eq!(
-        codex.api(CredentialKind::OAuth).kind,
-        Some(ApiKind::OpenAiResponses)
-    );
+    assert_eq!(codex.api(CredentialKind::OAuth).kind, Some(ApiKind::OpenAiResponses));
     assert_eq!(codex.billing(CredentialKind::OAuth), Billing::Subscription);
 }
 
@@ -191,17 +159,9 @@ fn setup_tokens_are_checked_when_pasted() {
     assert_eq!(key.accepts(&Secret::from("sk-ant-api03-x")), Ok(()));
     assert_eq!(
         key.accepts(&of_length(90)).unwrap_err(),
-        Rejected::Prefix {
-            prefix: "sk-ant-api".to_owned()
-        }
+        Rejected::Prefix { prefix: "sk-ant-api".to_owned() }
     );
-    assert_eq!(
-        anthropic
-            .auth(MethodKind::Token)
-            .unwrap()
-            .accepts(&Secret::from("anything")),
-        Ok(())
-    );
+    assert_eq!(anthropic.auth(MethodKind::Token).unwrap().accepts(&Secret::from("anything")), Ok(()));
 }
 
 #[test]
@@ -213,16 +173,7 @@ fn subscriptions_and_keys_are_told_apart() {
     assert_eq!(anthropic.billing(CredentialKind::ApiKey), Billing::Metered);
     assert_eq!(anthropic.env_kind("ANTHROPIC_OAUTH_TOKEN"), CredentialKind::Token);
     assert_eq!(anthropic.env_kind("ANTHROPIC_API_KEY"), CredentialKind::ApiKey);
-    assert_eq!(
-        get(&registry, "huggingface").env_kind("HF_TOKEN"),
-        CredentialKind::ApiKey
-    );
-    assert_eq!(
-        get(&registry, "github-copilot").env_kind("GH_TOKEN"),
-        CredentialKind::Token
-    );
-    assert_eq!(
-        get(&registry, "google-vertex").billing(CredentialKind::Token),
-        Billing::Metered
-    );
+    assert_eq!(get(&registry, "huggingface").env_kind("HF_TOKEN"), CredentialKind::ApiKey);
+    assert_eq!(get(&registry, "github-copilot").env_kind("GH_TOKEN"), CredentialKind::Token);
+    assert_eq!(get(&registry, "google-vertex").billing(CredentialKind::Token), Billing::Metered);
 }

@@ -62,14 +62,8 @@ fn a_provider_of_ones_own() {
     assert_eq!(*oauth.identity.email, ["/email", "/mail"]);
     assert!(oauth.rotates, "the careful answer where nothing is said");
     assert_eq!(oauth.billing, Billing::Subscription);
-    assert_eq!(
-        acme.api.headers[0].0, "x-acme-account",
-        "header names are lower case"
-    );
-    assert_eq!(
-        acme.api(CredentialKind::ApiKey).header.as_deref(),
-        Some("x-api-key")
-    );
+    assert_eq!(acme.api.headers[0].0, "x-acme-account", "header names are lower case");
+    assert_eq!(acme.api(CredentialKind::ApiKey).header.as_deref(), Some("x-api-key"));
     assert_eq!(acme.api(CredentialKind::ApiKey).kind, Some(ApiKind::OpenAiChat));
     assert_eq!(acme.api(CredentialKind::OAuth).header, None);
 }
@@ -105,11 +99,8 @@ fn scalars_and_arrays_replace_tables_merge_methods_merge_by_name() {
     wanted.source = Source::UserFile("codex.toml".into());
     wanted.name = "Ours".into();
     wanted.api.base_url = Some("http://127.0.0.1:8080".into());
-    wanted.api.headers = vec![
-        ("chatgpt-account-id".into(), "{accountId}".into()),
-        ("x-proxy".into(), "1".into()),
-    ]
-    .into();
+    wanted.api.headers =
+        vec![("chatgpt-account-id".into(), "{accountId}".into()), ("x-proxy".into(), "1".into())].into();
     let methods = wanted.auth.to_mut();
     methods[0].token_url = Some("http://127.0.0.1:8080/token".into());
     methods[0].token_source = Source::UserFile("codex.toml".into());
@@ -126,10 +117,7 @@ fn scalars_and_arrays_replace_tables_merge_methods_merge_by_name() {
 #[test]
 fn a_file_that_leaves_the_token_endpoint_alone_does_not_vouch_for_it() {
     let registry = with(&[
-        (
-            "a.toml",
-            "extends = 'openai-codex'\n[[auth]]\nmethod = 'oauth'\nissuer = 'https://other.example'",
-        ),
+        ("a.toml", "extends = 'openai-codex'\n[[auth]]\nmethod = 'oauth'\nissuer = 'https://other.example'"),
         ("b.toml", "id = 'mine'\nextends = 'openai-codex'"),
     ])
     .unwrap();
@@ -143,22 +131,12 @@ fn a_new_provider_based_on_another() {
     let registry = with(&[
         // In the wrong order on purpose, and based on a provider that another file changes in place.
         ("1.toml", "id = 'third'\nextends = 'second'\naliases = ['three']"),
-        (
-            "2.toml",
-            "id = 'second'\nextends = 'anthropic'\nname = 'Second'\naliases = ['two']",
-        ),
-        (
-            "3.toml",
-            "extends = 'anthropic'\n[api]\nbase_url = 'http://127.0.0.1:1/v1'",
-        ),
+        ("2.toml", "id = 'second'\nextends = 'anthropic'\nname = 'Second'\naliases = ['two']"),
+        ("3.toml", "extends = 'anthropic'\n[api]\nbase_url = 'http://127.0.0.1:1/v1'"),
     ])
     .unwrap();
     let third = get(&registry, "three");
-    assert_eq!(
-        (&*third.id, &*third.name),
-        ("third", "third"),
-        "a name is its owner's"
-    );
+    assert_eq!((&*third.id, &*third.name), ("third", "third"), "a name is its owner's");
     assert_eq!(*third.aliases, ["three"]);
     assert_eq!(third.api.base_url.as_deref(), Some("http://127.0.0.1:1/v1"));
     assert_eq!(third.auth, get(&registry, "anthropic").auth);
@@ -172,11 +150,7 @@ fn methods_can_be_taken_away() {
         "extends = 'anthropic'\n[[auth]]\nmethod = 'api-key'\ndisabled = true\n[[auth]]\nmethod = 'token'\ndisabled = false",
     )])
     .unwrap();
-    let methods: Vec<_> = get(&registry, "anthropic")
-        .auth
-        .iter()
-        .map(|one| one.method)
-        .collect();
+    let methods: Vec<_> = get(&registry, "anthropic").auth.iter().map(|one| one.method).collect();
     assert_eq!(methods, [MethodKind::SetupToken, MethodKind::Token]);
 }
 

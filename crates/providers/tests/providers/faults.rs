@@ -6,14 +6,8 @@ use crate::with;
 
 /// One file each, and the message behind its path.
 const ALONE: &[(&str, &str)] = &[
-    (
-        "",
-        "1: an id is missing (or extends, to change a provider that exists)",
-    ),
-    (
-        "id = 'a'",
-        "1:6: no way to log in is left: at least one [[auth]] is needed",
-    ),
+    ("", "1: an id is missing (or extends, to change a provider that exists)"),
+    ("id = 'a'", "1:6: no way to log in is left: at least one [[auth]] is needed"),
     (
         "id = 'a'\ncolour = 'red'\n[[auth]]\nmethod = 'token'",
         "2:1: unknown key `colour`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `api`, `lend`, `auth`",
@@ -26,23 +20,11 @@ const ALONE: &[(&str, &str)] = &[
         "id = 'a'\n[[auth]]\nmethod = 'token'\nclient_secret = 'canary'",
         "4:1: unknown key `client_secret`, expected one of `method`, `billing`, `issuer`, `authorize_url`, `token_url`, `revoke_url`, `revoke`, `client_id`, `scopes`, `required_scopes`, `redirect`, `redirect_ports`, `authorize_params`, `token_request`, `rotates`, `default_lifetime`, `identity`, `device_url`, `pattern`, `disabled`, `api`, `lend`",
     ),
-    (
-        "id = 'a'\n[[auth]]\nbilling = 'metered'",
-        "2:1: missing key `method`",
-    ),
+    ("id = 'a'\n[[auth]]\nbilling = 'metered'", "2:1: missing key `method`"),
     ("id = 1", "1:6: invalid type: integer `1`, expected a string"),
-    (
-        "id = 'A'",
-        "1:6: an id is 1 to 64 of a-z 0-9 . _ -, a letter or digit first",
-    ),
-    (
-        "id = '-a'",
-        "1:6: an id is 1 to 64 of a-z 0-9 . _ -, a letter or digit first",
-    ),
-    (
-        "id = 'qwen'\n[[auth]]\nmethod = 'token'",
-        "1:6: \"qwen\" is another spelling of \"qwen-portal\"",
-    ),
+    ("id = 'A'", "1:6: an id is 1 to 64 of a-z 0-9 . _ -, a letter or digit first"),
+    ("id = '-a'", "1:6: an id is 1 to 64 of a-z 0-9 . _ -, a letter or digit first"),
+    ("id = 'qwen'\n[[auth]]\nmethod = 'token'", "1:6: \"qwen\" is another spelling of \"qwen-portal\""),
     (
         "id = 'openai'\n[[auth]]\nmethod = 'token'",
         "1:6: \"openai\" is built in: to change it, write extends = \"openai\" and no id",
@@ -51,10 +33,7 @@ const ALONE: &[(&str, &str)] = &[
         "id = 'openai'\nextends = 'openai'",
         "1:6: \"openai\" is built in: to change it, write extends = \"openai\" and no id",
     ),
-    (
-        "id = 'a'\nname = \"x\\u001b[2J\"",
-        "2:8: one line of text is wanted, without control characters",
-    ),
+    ("id = 'a'\nname = \"x\\u001b[2J\"", "2:8: one line of text is wanted, without control characters"),
     (
         "id = 'a'\n\"\\u001b[2J\" = 1",
         "2:1: unknown key `\\u{1b}[2J`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `api`, `lend`, `auth`",
@@ -79,10 +58,7 @@ const ALONE: &[(&str, &str)] = &[
         "id = 'a'\n[[auth]]\nmethod = 'oauth'\ntoken_url = 'http://auth.example/token'",
         "4:13: plain http is for 127.0.0.1 and [::1] only, use https",
     ),
-    (
-        "id = 'a'\n[[auth]]\nmethod = 'oauth'\nissuer = 'auth.example'",
-        "4:10: a URL begins with https://",
-    ),
+    ("id = 'a'\n[[auth]]\nmethod = 'oauth'\nissuer = 'auth.example'", "4:10: a URL begins with https://"),
     (
         "id = 'a'\n[[auth]]\nmethod = 'oauth'\nclient_id = 'c'",
         "3:10: method \"oauth\" needs an issuer, or authorize_url and token_url",
@@ -151,26 +127,11 @@ const ALONE: &[(&str, &str)] = &[
         "id = 'a'\n[api]\nbase_url = 'https://a.example/v1/'",
         "3:12: a base URL has no query and no slash at its end",
     ),
-    (
-        "id = 'a'\n[api]\nprobe = 'models'",
-        "3:9: a path begins with / and holds visible ASCII",
-    ),
-    (
-        "id = 'a'\n[api]\nheader = 'x y'",
-        "3:10: this cannot be the name of a header",
-    ),
-    (
-        "id = 'a'\n[api]\nheaders = { 'x y' = '1' }",
-        "3:13: this cannot be the name of a header",
-    ),
-    (
-        "id = 'a'\n[api]\nheaders = { x = \"1\\r\\ny: 2\" }",
-        "3:17: a header's value is visible ASCII",
-    ),
-    (
-        "id = 'a'\n[api]\nheaders = { x = '{token}' }",
-        "3:17: of braces, only {accountId} can stand here",
-    ),
+    ("id = 'a'\n[api]\nprobe = 'models'", "3:9: a path begins with / and holds visible ASCII"),
+    ("id = 'a'\n[api]\nheader = 'x y'", "3:10: this cannot be the name of a header"),
+    ("id = 'a'\n[api]\nheaders = { 'x y' = '1' }", "3:13: this cannot be the name of a header"),
+    ("id = 'a'\n[api]\nheaders = { x = \"1\\r\\ny: 2\" }", "3:17: a header's value is visible ASCII"),
+    ("id = 'a'\n[api]\nheaders = { x = '{token}' }", "3:17: of braces, only {accountId} can stand here"),
     (
         "id = 'a'\n[lend]\nenv = { 'A B' = '{token}' }",
         "3:9: a variable's name is letters, digits and _, no digit first",
@@ -179,22 +140,13 @@ const ALONE: &[(&str, &str)] = &[
         "id = 'a'\n[lend]\nenv = { A = '{secret}' }",
         "3:13: of braces, only {token} and {accountId} can stand here",
     ),
-    (
-        "id = 'a'\nenv = ['A=B']",
-        "2:7: a variable's name is letters, digits and _, no digit first",
-    ),
+    ("id = 'a'\nenv = ['A=B']", "2:7: a variable's name is letters, digits and _, no digit first"),
     (
         "extends = 'antropic'",
         "1:11: there is no provider \"antropic\" to extend, did you mean \"anthropic\"?",
     ),
-    (
-        "id = 'a'\nextends = 'nobody-at-all'",
-        "2:11: there is no provider \"nobody-at-all\" to extend",
-    ),
-    (
-        "id = 'a'\nextends = 'a'",
-        "2:11: extends goes round in a circle: \"a\", \"a\"",
-    ),
+    ("id = 'a'\nextends = 'nobody-at-all'", "2:11: there is no provider \"nobody-at-all\" to extend"),
+    ("id = 'a'\nextends = 'a'", "2:11: extends goes round in a circle: \"a\", \"a\""),
     (
         "extends = 'openai'\n[[auth]]\nmethod = 'api-key'\ndisabled = true",
         "1:11: no way to log in is left: at least one [[auth]] is needed",
@@ -207,19 +159,13 @@ const ALONE: &[(&str, &str)] = &[
         "id = 'a'\naliases = ['openai']\n[[auth]]\nmethod = 'token'",
         "2:11: the alias \"openai\" already means \"openai\"",
     ),
-    (
-        "id = 'a'\naliases = ['a']\n[[auth]]\nmethod = 'token'",
-        "2:11: the alias \"a\" already means \"a\"",
-    ),
+    ("id = 'a'\naliases = ['a']\n[[auth]]\nmethod = 'token'", "2:11: the alias \"a\" already means \"a\""),
     (
         "id = 'a'\naliases = ['z.ai']\n[[auth]]\nmethod = 'token'",
         "2:11: \"z.ai\" is another spelling of \"zai\"",
     ),
     ("id = 'a'\nid = 'b'", "2:1: duplicate key"),
-    (
-        "# é\nid = 'é' = 'a'",
-        "2:10: unexpected key or value, expected newline, `#`",
-    ),
+    ("# é\nid = 'é' = 'a'", "2:10: unexpected key or value, expected newline, `#`"),
     ("id = 'a", "1:8: invalid literal string, expected `'`"),
 ];
 
@@ -256,16 +202,9 @@ fn files_that_do_not_go_together() {
             &[("a.toml", &in_place), ("b.toml", &in_place)],
             "b.toml:1:11: a second file about \"openai\": the first is a.toml",
         ),
+        (&[("a.toml", &acme), ("b.toml", &other)], "a.toml:2:11: the alias \"a1\" already means \"other\""),
         (
-            &[("a.toml", &acme), ("b.toml", &other)],
-            "a.toml:2:11: the alias \"a1\" already means \"other\"",
-        ),
-        (
-            &[
-                ("0.toml", &based("outside", "y")),
-                ("1.toml", &based("y", "z")),
-                ("2.toml", &based("z", "y")),
-            ],
+            &[("0.toml", &based("outside", "y")), ("1.toml", &based("y", "z")), ("2.toml", &based("z", "y"))],
             "1.toml:3:11: extends goes round in a circle: \"y\", \"z\", \"y\"",
         ),
         (
@@ -300,12 +239,7 @@ fn token_endpoints_are_https_or_loopback() {
         let text = format!("extends = 'openai-codex'\n[[auth]]\nmethod = 'oauth'\ntoken_url = '{url}'");
         let result = with(&[("a.toml", &text)]);
         assert_eq!(result.is_ok(), good, "{url}");
-        assert!(
-            result
-                .err()
-                .is_none_or(|error| error.line == 4 && error.column == Some(13)),
-            "{url}"
-        );
+        assert!(result.err().is_none_or(|error| error.line == 4 && error.column == Some(13)), "{url}");
     }
 }
 

@@ -13,11 +13,7 @@ mod faults;
 mod requests;
 
 fn with(files: &[(&str, &str)]) -> Result<Registry, ManifestError> {
-    Registry::with_files(
-        files
-            .iter()
-            .map(|&(path, text)| (PathBuf::from(path), text.to_owned())),
-    )
+    Registry::with_files(files.iter().map(|&(path, text)| (PathBuf::from(path), text.to_owned())))
 }
 
 fn get<'a>(registry: &'a Registry, id: &str) -> &'a Manifest {

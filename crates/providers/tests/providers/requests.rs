@@ -6,10 +6,7 @@ use coderclaw_types::Secret;
 use crate::{get, with};
 
 fn shown(lines: &[(String, Secret)]) -> Vec<(&str, &str)> {
-    lines
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.expose()))
-        .collect()
+    lines.iter().map(|(name, value)| (name.as_str(), value.expose())).collect()
 }
 
 #[test]
@@ -57,14 +54,8 @@ fn a_token_that_looks_like_a_placeholder_stays_itself() {
     let acme = get(&registry, "acme");
     let token = Secret::from("{accountId}{token}");
     let lent = acme.lend_env(CredentialKind::Token, &token, Some("acct"));
-    assert_eq!(
-        shown(&lent),
-        [("BOTH", "{accountId}{token}@acct"), ("FIXED", "x")]
-    );
-    assert_eq!(
-        shown(&acme.lend_env(CredentialKind::Token, &token, None)),
-        [("FIXED", "x")]
-    );
+    assert_eq!(shown(&lent), [("BOTH", "{accountId}{token}@acct"), ("FIXED", "x")]);
+    assert_eq!(shown(&acme.lend_env(CredentialKind::Token, &token, None)), [("FIXED", "x")]);
 }
 
 #[test]
@@ -83,11 +74,7 @@ fn child_programs_get_the_variable_that_they_know() {
         assert_eq!(shown(&lent), [(name, "tok")], "{provider} {kind}");
     }
     let vertex = get(&registry, "google-vertex");
-    assert!(
-        vertex
-            .lend_env(CredentialKind::Token, &Secret::from("tok"), None)
-            .is_empty()
-    );
+    assert!(vertex.lend_env(CredentialKind::Token, &Secret::from("tok"), None).is_empty());
 }
 
 /// G1, G2: neither headers nor variables show the credential when they are printed for debugging.
@@ -96,11 +83,7 @@ fn g1_g2_debug_output_shows_no_token() {
     let registry = Registry::built_in();
     let token = Secret::from("canary-token");
     for one in registry.iter() {
-        for kind in [
-            CredentialKind::ApiKey,
-            CredentialKind::Token,
-            CredentialKind::OAuth,
-        ] {
+        for kind in [CredentialKind::ApiKey, CredentialKind::Token, CredentialKind::OAuth] {
             let headers = one.request_headers(kind, &token, Some("canary-account"));
             let lent = one.lend_env(kind, &token, Some("canary-account"));
             let text = format!("{headers:?} {lent:#?} {one:?}");

@@ -47,12 +47,7 @@ pub(crate) struct Raw {
 
 impl Raw {
     fn split(&self) -> (&str, &[u8]) {
-        let at = self
-            .bytes
-            .windows(4)
-            .position(|w| w == b"\r\n\r\n")
-            .expect("a head")
-            + 4;
+        let at = self.bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
         (std::str::from_utf8(&self.bytes[..at]).unwrap(), &self.bytes[at..])
     }
 
@@ -116,27 +111,18 @@ pub(crate) fn send(sandbox: &Sandbox, bytes: &[u8]) -> Raw {
     let mut stream = connect(sandbox);
     match stream.write_all(bytes) {
         Ok(()) => read_all(stream),
-        Err(e) => Raw {
-            bytes: Vec::new(),
-            error: Some(e.kind()),
-        },
+        Err(e) => Raw { bytes: Vec::new(), error: Some(e.kind()) },
     }
 }
 
 pub(crate) fn post(sandbox: &Sandbox, path: &str, pairs: &[(&str, &str)]) -> Raw {
     let body = Serializer::new(String::new()).extend_pairs(pairs).finish();
-    send(
-        sandbox,
-        &post_bytes(path, "application/x-www-form-urlencoded", &body),
-    )
+    send(sandbox, &post_bytes(path, "application/x-www-form-urlencoded", &body))
 }
 
 pub(crate) fn refresh_bytes(refresh: &Secret) -> Vec<u8> {
-    let pairs = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", refresh.expose()),
-        ("client_id", "client-1"),
-    ];
+    let pairs =
+        [("grant_type", "refresh_token"), ("refresh_token", refresh.expose()), ("client_id", "client-1")];
     let body = Serializer::new(String::new()).extend_pairs(pairs).finish();
     post_bytes("/oauth/token", "application/x-www-form-urlencoded", &body)
 }
@@ -146,18 +132,11 @@ pub(crate) fn refresh(sandbox: &Sandbox, refresh: &Secret) -> Raw {
 }
 
 pub(crate) fn get(sandbox: &Sandbox, target: &str, headers: &str) -> Raw {
-    send(
-        sandbox,
-        format!("GET {target} HTTP/1.1\r\nHost: sandbox\r\n{headers}\r\n").as_bytes(),
-    )
+    send(sandbox, format!("GET {target} HTTP/1.1\r\nHost: sandbox\r\n{headers}\r\n").as_bytes())
 }
 
 pub(crate) fn whoami(sandbox: &Sandbox, access: &Secret) -> Raw {
-    get(
-        sandbox,
-        "/api/whoami",
-        &format!("Authorization: Bearer {}\r\n", access.expose()),
-    )
+    get(sandbox, "/api/whoami", &format!("Authorization: Bearer {}\r\n", access.expose()))
 }
 
 pub(crate) fn claims(token: &Secret) -> Value {

@@ -19,18 +19,12 @@ fn a1_256_clients_at_once() {
     let barrier = Arc::new(Barrier::new(CLIENTS));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let (sandbox, barrier, bytes) = (
-                Arc::clone(&sandbox),
-                Arc::clone(&barrier),
-                refresh_bytes(&grant.refresh),
-            );
+            let (sandbox, barrier, bytes) =
+                (Arc::clone(&sandbox), Arc::clone(&barrier), refresh_bytes(&grant.refresh));
             thread::spawn(move || {
                 barrier.wait();
                 let raw = send(&sandbox, &bytes);
-                (
-                    raw.status(),
-                    (raw.status() == 200).then(|| raw.secret("refresh_token")),
-                )
+                (raw.status(), (raw.status() == 200).then(|| raw.secret("refresh_token")))
             })
         })
         .collect();
@@ -85,18 +79,19 @@ fn the_end_waits_for_nobody() {
     let (sandbox, _) = start_with(|_| ());
     let gate = sandbox.gate();
     let mut streams = Vec::new();
-    let mut ask = |fault: Option<Fault>, count: usize| {
-        let grant = sandbox.grant("user-1");
-        if let Some(fault) = fault {
-            sandbox.script(fault, 1);
-        }
-        let mut stream = connect(&sandbox);
-        stream.write_all(&refresh_bytes(&grant.refresh)).unwrap();
-        assert!(sandbox.wait_for(SOON, |log| {
-            log.iter().filter(|seen| seen.kind == Kind::Refresh).count() == count
-        }));
-        streams.push(stream);
-    };
+    let mut ask =
+        |fault: Option<Fault>, count: usize| {
+            let grant = sandbox.grant("user-1");
+            if let Some(fault) = fault {
+                sandbox.script(fault, 1);
+            }
+            let mut stream = connect(&sandbox);
+            stream.write_all(&refresh_bytes(&grant.refresh)).unwrap();
+            assert!(sandbox.wait_for(SOON, |log| {
+                log.iter().filter(|seen| seen.kind == Kind::Refresh).count() == count
+            }));
+            streams.push(stream);
+        };
     ask(None, 1);
     ask(Some(Fault::RotateThenDelay(hour)), 2);
     ask(Some(Fault::SlowBody(hour)), 3);
@@ -104,9 +99,7 @@ fn the_end_waits_for_nobody() {
     ask(Some(Fault::RotateThenDelay(Duration::MAX)), 5);
     let idle = connect(&sandbox);
     let mut partial = connect(&sandbox);
-    partial
-        .write_all(b"POST /oauth/token HTTP/1.1\r\nContent-Length: 10\r\n\r\nhal")
-        .unwrap();
+    partial.write_all(b"POST /oauth/token HTTP/1.1\r\nContent-Length: 10\r\n\r\nhal").unwrap();
 
     let origin = sandbox.origin().to_owned();
     let (ended, end) = std::sync::mpsc::channel();
@@ -115,10 +108,7 @@ fn the_end_waits_for_nobody() {
         ended.send(())
     });
     assert!(end.recv_timeout(SOON).is_ok(), "somebody is being waited for");
-    assert!(
-        read_all(streams.remove(0)).bytes.is_empty(),
-        "a held answer is not sent at the end"
-    );
+    assert!(read_all(streams.remove(0)).bytes.is_empty(), "a held answer is not sent at the end");
     drop((idle, partial, gate));
     assert!(std::net::TcpStream::connect(origin.strip_prefix("http://").unwrap()).is_err());
 }

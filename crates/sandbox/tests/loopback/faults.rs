@@ -27,18 +27,8 @@ fn connections_that_break() {
     let sandbox = start();
     let raw = strike(&sandbox, &Fault::DropBeforeRead);
     assert!(raw.bytes.is_empty());
-    assert!(
-        matches!(
-            raw.error,
-            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
-        ),
-        "{raw:?}"
-    );
-    assert_eq!(
-        sandbox.log().last().unwrap().kind,
-        Kind::Other,
-        "nobody read what it was"
-    );
+    assert!(matches!(raw.error, Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)), "{raw:?}");
+    assert_eq!(sandbox.log().last().unwrap().kind, Kind::Other, "nobody read what it was");
 
     for fault in [Fault::DropBeforeRotate, Fault::RotateThenDrop] {
         let raw = strike(&sandbox, &fault);
@@ -59,42 +49,20 @@ fn answers_that_are_something_else() {
     let table: [(Fault, u16, Option<&str>, &str); 7] = [
         (Fault::html_200(), 200, None, "<!doctype html>"),
         (Fault::status(500), 500, None, "<!doctype html>"),
-        (
-            Fault::Reply(late),
-            503,
-            Some("Tue, 14 Nov 2023 22:15:20 GMT"),
-            "<!doctype html>",
-        ),
+        (Fault::Reply(late), 503, Some("Tue, 14 Nov 2023 22:15:20 GMT"), "<!doctype html>"),
         (Fault::Reply(soon), 429, Some("7"), ""),
         (Fault::Reply(Reply::new(429, Body::Empty)), 429, None, ""),
-        (
-            Fault::Reply(Reply::new(200, Body::Json("{\"access".into()))),
-            200,
-            None,
-            "{\"access",
-        ),
-        (
-            Fault::RotateThenReply(Reply::new(502, Body::Html)),
-            502,
-            None,
-            "<!doctype html>",
-        ),
+        (Fault::Reply(Reply::new(200, Body::Json("{\"access".into()))), 200, None, "{\"access"),
+        (Fault::RotateThenReply(Reply::new(502, Body::Html)), 502, None, "<!doctype html>"),
     ];
     for (fault, status, retry_after, start) in table {
         let raw = strike(&sandbox, &fault);
-        assert_eq!(
-            (raw.status(), raw.header("retry-after")),
-            (status, retry_after),
-            "{fault:?}"
-        );
+        assert_eq!((raw.status(), raw.header("retry-after")), (status, retry_after), "{fault:?}");
         assert!(raw.text().starts_with(start) && raw.text().len() == raw.declared());
         assert!(raw.text().is_empty() == start.is_empty());
     }
     let raw = strike(&sandbox, &Fault::redirect("http://other.test/oauth/token"));
-    assert_eq!(
-        (raw.status(), raw.header("location")),
-        (307, Some("http://other.test/oauth/token"))
-    );
+    assert_eq!((raw.status(), raw.header("location")), (307, Some("http://other.test/oauth/token")));
 }
 
 #[test]
@@ -115,14 +83,8 @@ fn refusals_by_name() {
         assert_eq!(raw.json()["error"].is_object(), nested, "{code}");
         assert!(!nested || raw.json()["error"]["param"].is_null());
     }
-    let raw = strike(
-        &sandbox,
-        &Fault::Reply(Reply::error_object(400, "refresh_token_expired")),
-    );
-    assert_eq!(
-        (raw.status(), raw.error_code().as_str()),
-        (400, "refresh_token_expired")
-    );
+    let raw = strike(&sandbox, &Fault::Reply(Reply::error_object(400, "refresh_token_expired")));
+    assert_eq!((raw.status(), raw.error_code().as_str()), (400, "refresh_token_expired"));
     assert_eq!(sandbox.counts().refused, 0, "the server itself refused nothing");
 }
 
@@ -132,56 +94,20 @@ fn good_answers_with_something_odd() {
     let table: [(Fault, &str, Option<Value>); 12] = [
         (Fault::NoRefreshToken, "refresh_token", None),
         (Fault::ExpiresIn(ExpiresIn::Zero), "expires_in", Some(json!(0))),
-        (
-            Fault::ExpiresIn(ExpiresIn::Negative),
-            "expires_in",
-            Some(json!(-3600)),
-        ),
-        (
-            Fault::ExpiresIn(ExpiresIn::Huge),
-            "expires_in",
-            Some(json!(9_007_199_254_740_993_i64)),
-        ),
-        (
-            Fault::ExpiresIn(ExpiresIn::String),
-            "expires_in",
-            Some(json!("3600")),
-        ),
-        (
-            Fault::ExpiresIn(ExpiresIn::Float),
-            "expires_in",
-            Some(json!(3600.5)),
-        ),
+        (Fault::ExpiresIn(ExpiresIn::Negative), "expires_in", Some(json!(-3600))),
+        (Fault::ExpiresIn(ExpiresIn::Huge), "expires_in", Some(json!(9_007_199_254_740_993_i64))),
+        (Fault::ExpiresIn(ExpiresIn::String), "expires_in", Some(json!("3600"))),
+        (Fault::ExpiresIn(ExpiresIn::Float), "expires_in", Some(json!(3600.5))),
         (Fault::ExpiresIn(ExpiresIn::Absent), "expires_in", None),
-        (
-            Fault::ExpiresIn(ExpiresIn::Exact(42)),
-            "expires_in",
-            Some(json!(42)),
-        ),
-        (
-            Fault::TokenType(Some("DPoP".into())),
-            "token_type",
-            Some(json!("DPoP")),
-        ),
+        (Fault::ExpiresIn(ExpiresIn::Exact(42)), "expires_in", Some(json!(42))),
+        (Fault::TokenType(Some("DPoP".into())), "token_type", Some(json!("DPoP"))),
         (Fault::TokenType(None), "token_type", None),
-        (
-            Fault::EarliestRefreshAt(json!("soon")),
-            "earliest_refresh_at",
-            Some(json!("soon")),
-        ),
-        (
-            Fault::EarliestRefreshAt(Value::Null),
-            "earliest_refresh_at",
-            Some(Value::Null),
-        ),
+        (Fault::EarliestRefreshAt(json!("soon")), "earliest_refresh_at", Some(json!("soon"))),
+        (Fault::EarliestRefreshAt(Value::Null), "earliest_refresh_at", Some(Value::Null)),
     ];
     for (fault, key, value) in table {
         let raw = strike(&sandbox, &fault);
-        assert_eq!(
-            (raw.status(), raw.json().get(key)),
-            (200, value.as_ref()),
-            "{fault:?}"
-        );
+        assert_eq!((raw.status(), raw.json().get(key)), (200, value.as_ref()), "{fault:?}");
         assert!(sandbox.is_live_access(&raw.secret("access_token")));
         if key != "refresh_token" {
             assert!(sandbox.is_live(&raw.secret("refresh_token")), "{fault:?}");
@@ -190,18 +116,12 @@ fn good_answers_with_something_odd() {
     let raw = strike(&sandbox, &Fault::OtherAccount);
     let stranger = claims(&raw.secret("access_token"));
     assert_eq!(stranger["sub"], "stranger");
-    assert_eq!(
-        stranger["https://api.openai.com/auth"]["chatgpt_account_id"],
-        "acct-stranger"
-    );
+    assert_eq!(stranger["https://api.openai.com/auth"]["chatgpt_account_id"], "acct-stranger");
     assert_eq!(claims(&raw.secret("id_token"))["sub"], "stranger");
 
     let raw = strike(&sandbox, &Fault::DuplicateKeys);
     assert_eq!(raw.text().matches("\"refresh_token\":").count(), 2);
-    assert!(
-        sandbox.is_live(&raw.secret("refresh_token")),
-        "the second is the good one"
-    );
+    assert!(sandbox.is_live(&raw.secret("refresh_token")), "the second is the good one");
 
     let raw = strike(&sandbox, &Fault::HugeBody);
     assert!(raw.text().len() > 2_000_000 && raw.declared() == raw.text().len());
@@ -211,10 +131,9 @@ fn good_answers_with_something_odd() {
 #[test]
 fn slow_answers_are_whole_in_the_end() {
     let sandbox = start();
-    for fault in [
-        Fault::RotateThenDelay(Duration::from_millis(1)),
-        Fault::SlowBody(Duration::from_micros(10)),
-    ] {
+    for fault in
+        [Fault::RotateThenDelay(Duration::from_millis(1)), Fault::SlowBody(Duration::from_micros(10))]
+    {
         let raw = strike(&sandbox, &fault);
         assert!(sandbox.is_live(&raw.secret("refresh_token")), "{fault:?}");
     }
@@ -228,8 +147,7 @@ fn a_hanging_server_waits_for_the_client_to_leave() {
     let mut stream = connect(&sandbox);
     stream.write_all(&refresh_bytes(&grant.refresh)).unwrap();
     assert!(sandbox.wait_for(crate::client::SOON, |log| {
-        log.last()
-            .is_some_and(|seen| seen.fault == Some("hang_before_rotate"))
+        log.last().is_some_and(|seen| seen.fault == Some("hang_before_rotate"))
     }));
     assert!(sandbox.is_live(&grant.refresh));
     stream.shutdown(Shutdown::Write).unwrap();
@@ -248,20 +166,9 @@ fn faults_come_in_order_and_a_refused_request_uses_up_none_that_rotate() {
     assert_eq!(refresh(&sandbox, &grant.refresh).status(), 500);
     assert_eq!(refresh(&sandbox, &"sandbox-rt-unknown".into()).status(), 401);
     assert!(refresh(&sandbox, &grant.refresh).bytes.is_empty());
-    assert_eq!(
-        refresh(&sandbox, &grant.refresh).error_code(),
-        "refresh_token_reused"
-    );
+    assert_eq!(refresh(&sandbox, &grant.refresh).error_code(), "refresh_token_reused");
     let counts = sandbox.counts();
-    assert_eq!(
-        (
-            counts.refreshes,
-            counts.rotations,
-            counts.reuses,
-            counts.most_sent()
-        ),
-        (5, 1, 1, 4)
-    );
+    assert_eq!((counts.refreshes, counts.rotations, counts.reuses, counts.most_sent()), (5, 1, 1, 4));
 
     // A spent token that runs into a fault is still a reuse, though the server does not come to act on it.
     let grant = sandbox.grant("user-1");

@@ -30,9 +30,7 @@ fn target(change: &[(&str, &str)]) -> String {
         params.push((key, value));
     }
     params.retain(|(_, value)| !value.is_empty());
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(params)
-        .finish();
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
     format!("/oauth/authorize?{query}")
 }
 
@@ -56,10 +54,7 @@ fn exchange(code: &str, change: &[(&str, &str)]) -> Vec<(String, String)> {
         params.retain(|(k, _)| k != key);
         params.push((key, value));
     }
-    params
-        .into_iter()
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect()
+    params.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
 fn send_exchange(
@@ -75,27 +70,17 @@ fn send_exchange(
 #[test]
 fn a_login_from_the_browser_to_the_tokens() {
     let sandbox = start();
-    sandbox.add_user(User {
-        account: "acct-111".into(),
-        ..User::named("user-9")
-    });
+    sandbox.add_user(User { account: "acct-111".into(), ..User::named("user-9") });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let callback = format!("http://{}/auth/callback", listener.local_addr().unwrap());
     let visited = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut bytes = [0; 4096];
         let n = stream.read(&mut bytes).unwrap();
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone").unwrap();
         String::from_utf8(bytes[..n].to_vec()).unwrap()
     });
-    let page = browse(&format!(
-        "{}{}",
-        sandbox.origin(),
-        target(&[("redirect_uri", &callback)])
-    ))
-    .unwrap();
+    let page = browse(&format!("{}{}", sandbox.origin(), target(&[("redirect_uri", &callback)]))).unwrap();
     assert_eq!((page.status, page.body.as_str()), (200, "done"));
     let request = visited.join().unwrap();
     assert!(request.starts_with("GET /auth/callback?code=sandbox-code-"));
@@ -107,38 +92,20 @@ fn a_login_from_the_browser_to_the_tokens() {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let json = answer.json();
-    assert_eq!(
-        (json["token_type"].as_str(), json["expires_in"].as_i64()),
-        (Some("Bearer"), Some(3600))
-    );
+    assert_eq!((json["token_type"].as_str(), json["expires_in"].as_i64()), (Some("Bearer"), Some(3600)));
     assert_eq!(json["scope"], "openid profile email offline_access");
     assert!(json["refresh_token"].as_str().unwrap().starts_with("sandbox-rt-"));
 
     let access = claims(&answer.secret("access_token"));
     assert_eq!(access["sub"], "user-9");
-    assert_eq!(
-        (access["iat"].as_i64(), access["exp"].as_i64()),
-        (Some(NOW), Some(NOW + 3600))
-    );
-    assert_eq!(
-        access["https://api.openai.com/auth"]["chatgpt_account_id"],
-        "acct-111"
-    );
-    assert_eq!(
-        access["https://api.openai.com/profile"]["email"],
-        "user-9@example.test"
-    );
+    assert_eq!((access["iat"].as_i64(), access["exp"].as_i64()), (Some(NOW), Some(NOW + 3600)));
+    assert_eq!(access["https://api.openai.com/auth"]["chatgpt_account_id"], "acct-111");
+    assert_eq!(access["https://api.openai.com/profile"]["email"], "user-9@example.test");
     let id = claims(&answer.secret("id_token"));
-    assert_eq!(
-        (id["iss"].as_str(), id["nonce"].as_str()),
-        (Some(sandbox.origin()), Some("n-1"))
-    );
+    assert_eq!((id["iss"].as_str(), id["nonce"].as_str()), (Some(sandbox.origin()), Some("n-1")));
     assert_eq!(id["aud"][0], "client-1");
     assert_ne!(id["jti"], access["jti"]);
-    assert_eq!(
-        whoami(&sandbox, &answer.secret("access_token")).json()["account"],
-        "acct-111"
-    );
+    assert_eq!(whoami(&sandbox, &answer.secret("access_token")).json()["account"], "acct-111");
 
     let log = sandbox.log();
     let kinds: Vec<_> = log.iter().map(|seen| seen.kind).collect();
@@ -158,10 +125,7 @@ fn pkce_is_demanded_and_checked() {
     ] {
         let params = redirected(&sandbox, &change);
         assert_eq!(params["error"], "invalid_request", "{change:?}");
-        assert_eq!(
-            (params["state"].as_str(), params["iss"].as_str()),
-            ("s", sandbox.origin())
-        );
+        assert_eq!((params["state"].as_str(), params["iss"].as_str()), ("s", sandbox.origin()));
         assert!(!params.contains_key("code"));
     }
     let code = redirected(&sandbox, &[])["code"].clone();
@@ -175,17 +139,9 @@ fn pkce_is_demanded_and_checked() {
         ("code", "sandbox-code-guess"),
     ] {
         let answer = send_exchange(&sandbox, &code, &[change]);
-        assert_eq!(
-            (answer.status(), answer.error_code().as_str()),
-            (400, "invalid_grant"),
-            "{change:?}"
-        );
+        assert_eq!((answer.status(), answer.error_code().as_str()), (400, "invalid_grant"), "{change:?}");
     }
-    assert_eq!(
-        send_exchange(&sandbox, &code, &[]).status(),
-        200,
-        "a wrong verifier does not burn the code"
-    );
+    assert_eq!(send_exchange(&sandbox, &code, &[]).status(), 200, "a wrong verifier does not burn the code");
 }
 
 #[test]
@@ -200,11 +156,7 @@ fn a_code_works_once_and_its_reuse_ends_the_family() {
 
     let code = redirected(&sandbox, &[])["code"].clone();
     hands.forward(600);
-    assert_eq!(
-        send_exchange(&sandbox, &code, &[]).error_code(),
-        "invalid_grant",
-        "codes live ten minutes"
-    );
+    assert_eq!(send_exchange(&sandbox, &code, &[]).error_code(), "invalid_grant", "codes live ten minutes");
 }
 
 #[test]
@@ -220,23 +172,13 @@ fn nothing_is_sent_to_an_address_that_is_not_loopback() {
         "",
     ] {
         let answer = get(&sandbox, &target(&[("redirect_uri", redirect)]), "");
-        assert_eq!(
-            (answer.status(), answer.header("location")),
-            (400, None),
-            "{redirect}"
-        );
+        assert_eq!((answer.status(), answer.header("location")), (400, None), "{redirect}");
     }
     for redirect in ["http://localhost:9/cb", "http://[::1]:9/cb?x=1"] {
-        assert!(
-            redirected(&sandbox, &[("redirect_uri", redirect)]).contains_key("code"),
-            "{redirect}"
-        );
+        assert!(redirected(&sandbox, &[("redirect_uri", redirect)]).contains_key("code"), "{redirect}");
     }
     assert_eq!(get(&sandbox, &target(&[("client_id", "")]), "").status(), 400);
-    assert_eq!(
-        redirected(&sandbox, &[("response_type", "token")])["error"],
-        "unsupported_response_type"
-    );
+    assert_eq!(redirected(&sandbox, &[("response_type", "token")])["error"], "unsupported_response_type");
     assert!(browse("http://example.test/").is_err() && browse("file:///etc/passwd").is_err());
 }
 
@@ -248,26 +190,13 @@ fn who_signs_in_is_named_chosen_or_set() {
         claims(&send_exchange(&sandbox, &code, &[]).secret("access_token"))["sub"].clone()
     };
     let page = browse(&format!("{}{}", sandbox.origin(), target(&[]))).unwrap();
-    assert!(
-        page.status == 200 && page.body.contains("user=work%40example.test"),
-        "{}",
-        page.body
-    );
+    assert!(page.status == 200 && page.body.contains("user=work%40example.test"), "{}", page.body);
     assert!(page.body.contains("&lt;home&gt;") && !page.body.contains("<home>"));
     assert_eq!(subject(&[("login_hint", "work@example.test")]), "work");
-    assert_eq!(
-        subject(&[
-            ("user", "<home>@example.test"),
-            ("login_hint", "work@example.test")
-        ]),
-        "<home>"
-    );
+    assert_eq!(subject(&[("user", "<home>@example.test"), ("login_hint", "work@example.test")]), "<home>");
     sandbox.next_user("work@example.test");
     assert_eq!(subject(&[]), "work");
-    assert_eq!(
-        redirected(&sandbox, &[("user", "nobody@example.test")])["error"],
-        "access_denied"
-    );
+    assert_eq!(redirected(&sandbox, &[("user", "nobody@example.test")])["error"], "access_denied");
     sandbox.deny_next("access_denied", "The person said no.");
     let denied = redirected(&sandbox, &[]);
     assert_eq!(
@@ -281,17 +210,11 @@ fn who_signs_in_is_named_chosen_or_set() {
 fn the_token_endpoint_reads_forms_and_json_and_refuses_nonsense() {
     let sandbox = start();
     let code = redirected(&sandbox, &[])["code"].clone();
-    let object: serde_json::Map<_, _> = exchange(&code, &[])
-        .into_iter()
-        .map(|(k, v)| (k, v.into()))
-        .collect();
+    let object: serde_json::Map<_, _> =
+        exchange(&code, &[]).into_iter().map(|(k, v)| (k, v.into())).collect();
     let body = serde_json::Value::Object(object).to_string();
     assert_eq!(
-        send(
-            &sandbox,
-            &post_bytes("/oauth/token", "application/json; charset=utf-8", &body)
-        )
-        .status(),
+        send(&sandbox, &post_bytes("/oauth/token", "application/json; charset=utf-8", &body)).status(),
         200
     );
 
@@ -299,49 +222,21 @@ fn the_token_endpoint_reads_forms_and_json_and_refuses_nonsense() {
     for (content_type, body, status, error) in [
         (form, "", 400, "invalid_request"),
         (form, "grant_type=password", 400, "unsupported_grant_type"),
-        (
-            form,
-            "grant_type=refresh_token&grant_type=refresh_token",
-            400,
-            "invalid_request",
-        ),
-        (
-            form,
-            "grant_type=refresh_token&refresh_token=x",
-            401,
-            "invalid_client",
-        ),
-        (
-            form,
-            "grant_type=refresh_token&refresh_token=&client_id=c",
-            400,
-            "invalid_request",
-        ),
-        (
-            form,
-            "grant_type=refresh_token&client_id=c",
-            400,
-            "invalid_request",
-        ),
+        (form, "grant_type=refresh_token&grant_type=refresh_token", 400, "invalid_request"),
+        (form, "grant_type=refresh_token&refresh_token=x", 401, "invalid_client"),
+        (form, "grant_type=refresh_token&refresh_token=&client_id=c", 400, "invalid_request"),
+        (form, "grant_type=refresh_token&client_id=c", 400, "invalid_request"),
         ("application/json", "[]", 400, "invalid_request"),
         ("application/json", "{\"grant_type\":1}", 400, "invalid_request"),
     ] {
         let answer = send(&sandbox, &post_bytes("/oauth/token", content_type, body));
-        assert_eq!(
-            (answer.status(), answer.error_code().as_str()),
-            (status, error),
-            "{body}"
-        );
+        assert_eq!((answer.status(), answer.error_code().as_str()), (status, error), "{body}");
     }
     assert_eq!(get(&sandbox, "/oauth/token", "").status(), 405);
     assert_eq!(get(&sandbox, "/nowhere", "").status(), 404);
     assert_eq!(send(&sandbox, b"\x16\x03\x01 not http\r\n\r\n").status(), 400);
     assert_eq!(
-        send(
-            &sandbox,
-            b"POST /oauth/token HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"
-        )
-        .status(),
+        send(&sandbox, b"POST /oauth/token HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n").status(),
         400
     );
     let metadata = get(&sandbox, "/.well-known/oauth-authorization-server", "").json();
@@ -373,9 +268,6 @@ fn the_manifest_is_toml_that_points_here() {
     assert_eq!(method["token_url"].as_str(), Some(sandbox.token_url().as_str()));
     assert_eq!(method["redirect_ports"].as_array().map(Vec::len), Some(0));
     for key in ["authorize_url", "revoke_url", "issuer"] {
-        assert!(
-            method[key].as_str().unwrap().starts_with(sandbox.origin()),
-            "{key}"
-        );
+        assert!(method[key].as_str().unwrap().starts_with(sandbox.origin()), "{key}");
     }
 }

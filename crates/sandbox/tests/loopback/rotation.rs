@@ -16,54 +16,26 @@ fn a1_reuse_is_counted_and_ends_the_family() {
     let (access, newest) = (second.secret("access_token"), second.secret("refresh_token"));
     assert!(sandbox.is_live(&newest) && !sandbox.is_live(&grant.refresh));
     assert_eq!(whoami(&sandbox, &access).status(), 200);
-    assert_eq!(
-        whoami(&sandbox, &grant.access).status(),
-        200,
-        "rotation does not end access tokens"
-    );
+    assert_eq!(whoami(&sandbox, &grant.access).status(), 200, "rotation does not end access tokens");
 
     let reused = refresh(&sandbox, &grant.refresh);
-    assert_eq!(
-        (reused.status(), reused.error_code().as_str()),
-        (401, "refresh_token_reused")
-    );
-    assert!(
-        reused.json()["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("already been used")
-    );
-    assert_eq!(
-        refresh(&sandbox, &newest).error_code(),
-        "refresh_token_invalidated"
-    );
-    assert_eq!(
-        refresh(&sandbox, &Secret::from("sandbox-rt-guess")).error_code(),
-        "token_expired"
-    );
+    assert_eq!((reused.status(), reused.error_code().as_str()), (401, "refresh_token_reused"));
+    assert!(reused.json()["error"]["message"].as_str().unwrap().contains("already been used"));
+    assert_eq!(refresh(&sandbox, &newest).error_code(), "refresh_token_invalidated");
+    assert_eq!(refresh(&sandbox, &Secret::from("sandbox-rt-guess")).error_code(), "token_expired");
     assert_eq!(whoami(&sandbox, &access).status(), 401);
     assert!(!sandbox.is_live_access(&access));
 
     let counts = sandbox.counts();
-    assert_eq!(
-        (counts.refreshes, counts.rotations, counts.reuses, counts.refused),
-        (4, 1, 1, 3)
-    );
+    assert_eq!((counts.refreshes, counts.rotations, counts.reuses, counts.refused), (4, 1, 1, 3));
     assert_eq!(counts.refreshes_of(&TokenHash::of(&grant.refresh)), 2);
     assert_eq!(counts.most_sent(), 2);
     let log = sandbox.log();
     let refreshes: Vec<_> = log.iter().filter(|seen| seen.kind == Kind::Refresh).collect();
     assert!(refreshes[0].rotated && refreshes[0].status == Some(200));
     assert_eq!(refreshes[1].refusal, Some(Refusal::Reused));
-    assert!(
-        refreshes[..3]
-            .iter()
-            .all(|seen| seen.family == Some(grant.family))
-    );
-    assert_eq!(
-        (refreshes[3].family, refreshes[3].refusal),
-        (None, Some(Refusal::Unknown))
-    );
+    assert!(refreshes[..3].iter().all(|seen| seen.family == Some(grant.family)));
+    assert_eq!((refreshes[3].family, refreshes[3].refusal), (None, Some(Refusal::Unknown)));
 }
 
 #[test]
@@ -75,10 +47,7 @@ fn the_grace_window_follows_the_clock() {
     let again = refresh(&sandbox, &grant.refresh);
     assert_eq!(again.status(), 200);
     hands.forward(1);
-    assert_eq!(
-        refresh(&sandbox, &grant.refresh).error_code(),
-        "refresh_token_reused"
-    );
+    assert_eq!(refresh(&sandbox, &grant.refresh).error_code(), "refresh_token_reused");
     assert!(!sandbox.is_live(&again.secret("refresh_token")));
     assert_eq!(sandbox.counts().reuses, 2, "grace or not, the token was spent");
 }
@@ -96,10 +65,7 @@ fn lifetimes_follow_the_clock() {
     hands.forward(1);
     assert!(!sandbox.is_live_access(&grant.access) && sandbox.is_live(&grant.refresh));
     hands.forward(700);
-    assert_eq!(
-        refresh(&sandbox, &grant.refresh).error_code(),
-        "refresh_token_expired"
-    );
+    assert_eq!(refresh(&sandbox, &grant.refresh).error_code(), "refresh_token_expired");
 }
 
 #[test]
@@ -109,10 +75,7 @@ fn other_servers_manners() {
     let grant = sandbox.grant("user-1");
     let second = refresh(&sandbox, &grant.refresh);
     let reused = refresh(&sandbox, &grant.refresh);
-    assert_eq!(
-        (reused.status(), reused.error_code().as_str()),
-        (400, "invalid_grant")
-    );
+    assert_eq!((reused.status(), reused.error_code().as_str()), (400, "invalid_grant"));
     assert!(!sandbox.is_live(&second.secret("refresh_token")));
 
     sandbox.policy(|p| p.rotates = false);
@@ -131,29 +94,19 @@ fn earliest_refresh_is_told_and_enforced() {
     let times = (NOW + 3240, "2023-11-14T23:07:20Z");
     for (form, wanted) in [
         (EarliestForm::Number, serde_json::json!(times.0)),
-        (
-            EarliestForm::NumericString,
-            serde_json::json!(times.0.to_string()),
-        ),
+        (EarliestForm::NumericString, serde_json::json!(times.0.to_string())),
         (EarliestForm::Rfc3339, serde_json::json!(times.1)),
         (EarliestForm::Null, serde_json::Value::Null),
     ] {
         sandbox.policy(|p| {
-            p.earliest_refresh = Some(Earliest {
-                before_expiry: Duration::from_secs(360),
-                form,
-                enforced: Enforced::No,
-            });
+            p.earliest_refresh =
+                Some(Earliest { before_expiry: Duration::from_secs(360), form, enforced: Enforced::No });
         });
         let answer = refresh(&sandbox, &sandbox.grant("user-1").refresh);
         assert_eq!(answer.json()["earliest_refresh_at"], wanted);
     }
     let enforce = |enforced| {
-        let rule = Earliest {
-            before_expiry: Duration::from_secs(360),
-            form: EarliestForm::Number,
-            enforced,
-        };
+        let rule = Earliest { before_expiry: Duration::from_secs(360), form: EarliestForm::Number, enforced };
         sandbox.policy(|p| p.earliest_refresh = Some(rule));
     };
     enforce(Enforced::Refuse);
@@ -166,10 +119,7 @@ fn earliest_refresh_is_told_and_enforced() {
     assert!(!sandbox.is_live(&spent.refresh) && sandbox.is_live_access(&spent.access));
     hands.forward(3240);
     assert_eq!(refresh(&sandbox, &kept.refresh).status(), 200);
-    assert_eq!(
-        refresh(&sandbox, &spent.refresh).error_code(),
-        "refresh_token_reused"
-    );
+    assert_eq!(refresh(&sandbox, &spent.refresh).error_code(), "refresh_token_reused");
 }
 
 #[test]
@@ -211,11 +161,7 @@ fn scopes_may_shrink_and_not_grow() {
 fn revocation_as_form_and_json() {
     let sandbox = start();
     let one = sandbox.grant("user-1");
-    let answer = post(
-        &sandbox,
-        "/oauth/revoke",
-        &[("token", one.refresh.expose()), ("client_id", "c")],
-    );
+    let answer = post(&sandbox, "/oauth/revoke", &[("token", one.refresh.expose()), ("client_id", "c")]);
     assert_eq!((answer.status(), answer.text()), (200, ""));
     assert!(!sandbox.is_live(&one.refresh) && !sandbox.is_live_access(&one.access));
 

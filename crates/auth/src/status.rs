@@ -1,0 +1,138 @@
+//! How every login of an agent stands: what the resolver would say, profile by profile.
+
+use coderclaw_providers::Manifest;
+use coderclaw_store::{AgentPaths, Entry, Origin, read_fingerprint_key};
+use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
+
+use crate::context::Auth;
+use crate::explain::Explanation;
+use crate::resolve::{Ask, Readiness, ResolveError, Stands, is_newer};
+
+/// One profile.
+#[derive(Debug, Clone)]
+pub struct ProfileStatus {
+    /// Its id.
+    pub id: ProfileId,
+    /// Its provider, by the id it has here; `None` where the entry names none.
+    pub provider: Option<ProviderId>,
+    /// `oauth`, `token`, `api_key`, or what it calls itself.
+    pub kind: String,
+    /// The account's e-mail.
+    pub email: Option<String>,
+    /// How it stands.
+    pub state: Code,
+    /// The original's word for it: `ok`, `expiring`, `expired`, `missing` or `static`.
+    pub status: &'static str,
+    /// Until when the state holds, where known.
+    pub until: Option<Millis>,
+    /// More, for people.
+    pub detail: Option<String>,
+    /// When the credential ends; for a login, its access token.
+    pub expires_at: Option<Millis>,
+    /// It renews itself.
+    pub refreshable: bool,
+    /// Identifies the secret.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// One provider that the agent has profiles of, or a key in the environment.
+#[derive(Debug, Clone)]
+pub struct ProviderStatus {
+    /// Its id.
+    pub provider: ProviderId,
+    /// Its name.
+    pub name: String,
+    /// What would be used, and why.
+    pub explanation: Explanation,
+}
+
+/// One agent.
+#[derive(Debug, Clone)]
+pub struct AgentStatus {
+    /// All its profiles, in store order.
+    pub profiles: Vec<ProfileStatus>,
+    /// Its providers.
+    pub providers: Vec<ProviderStatus>,
+    /// What is wrong with the store itself.
+    pub store_note: Option<(Code, String)>,
+}
+
+impl Auth {
+    /// How the agent's logins stand. Looks and changes nothing.
+    ///
+    /// # Errors
+    /// Where its files cannot be read.
+    pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
+        let (store, standings) = self.standings(agent)?;
+        let key = read_fingerprint_key(self.state())?;
+        let mut profiles = Vec::new();
+        let mut with_profiles: Vec<ProviderId> = Vec::new();
+        for Stands { id, entry, standing } in standings {
+            let provider = entry.provider().map(|p| self.canonical(p));
+            if let Some(provider) = &provider
+                && !with_profiles.contains(provider)
+            {
+                with_profiles.push(provider.clone());
+            }
+            let refreshable = matches!(&entry, Entry::OAuth(login) if login.refresh.is_some());
+            let fingerprint =
+                key.as_ref().zip(standing.secret.as_ref()).map(|(key, secret)| Fingerprint::of(key, secret));
+            profiles.push(ProfileStatus {
+                status: old_word(&entry, standing.reason, standing.readiness),
+                provider,
+                kind: entry.kind().to_owned(),
+                email: entry.email().map(str::to_owned),
+                state: standing.reason,
+                until: standing.until,
+                detail: standing.detail,
+                expires_at: standing.valid_until,
+                refreshable,
+                fingerprint,
+                id,
+            });
+        }
+        let mut providers = Vec::new();
+        for manifest in self.registry().iter() {
+            let has_key = || manifest.env.iter().any(|name| self.env().get(name).is_some());
+            if with_profiles.contains(&ProviderId::new(&manifest.id)) || has_key() {
+                providers.push(self.provider_status(agent, manifest)?);
+            }
+        }
+        let store_note = match store.origin {
+            Origin::Backup { detail } => {
+                Some((Code::Corrupt, format!("the store is damaged ({detail}); its backup serves")))
+            }
+            _ if is_newer(&store.doc) => {
+                let detail = format!("version {}: it is read, and never written", store.doc.version());
+                Some((Code::UnsupportedVersion, detail))
+            }
+            _ => None,
+        };
+        Ok(AgentStatus { profiles, providers, store_note })
+    }
+
+    fn provider_status(
+        &self,
+        agent: &AgentPaths,
+        manifest: &Manifest,
+    ) -> Result<ProviderStatus, ResolveError> {
+        Ok(ProviderStatus {
+            provider: ProviderId::new(&manifest.id),
+            name: manifest.name.to_string(),
+            explanation: self.explain(agent, manifest, &Ask::default())?,
+        })
+    }
+}
+
+/// The original's five words, truthfully.
+fn old_word(entry: &Entry, reason: Code, readiness: Readiness) -> &'static str {
+    match reason {
+        Code::MissingCredential | Code::UnresolvedRef | Code::InvalidExpires | Code::Corrupt => "missing",
+        Code::Expired | Code::NeedsLogin | Code::Interrupted | Code::Revoked | Code::Rejected => "expired",
+        Code::Expiring => "expiring",
+        _ if matches!(entry, Entry::ApiKey(_)) => "static",
+        _ if matches!(entry, Entry::Token(token) if token.expires.is_none()) => "static",
+        _ if readiness == Readiness::Blocked => "expired",
+        _ => "ok",
+    }
+}
