@@ -1,0 +1,206 @@
+//! Every command, flag and help text. The reference is made from here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps the logins of your AI agents in one place, refreshes each exactly once, and lends access tokens.
+#[derive(Debug, Parser)]
+#[command(name = "coderclaw", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Global {
+    /// The agent whose logins are meant
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) agent: Option<String>,
+    /// Pure JSON on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Only what was asked for, no words around it
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// More words
+    #[arg(long, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// No colours; NO_COLOR does the same
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole story in a minute, on an embedded provider, in a throw-away state dir
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
+    /// Logins, and which of them is used
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Leave the state dir behind, to look around in
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// How every login stands, and what is used
+    Status(StatusArgs),
+    /// Log in, look, choose
+    Auth {
+        #[command(subcommand)]
+        command: AuthCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Exit 1 where something needs attention, 2 where something ends within a day
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Log in with a browser
+    Login(LoginArgs),
+    /// The agent's profiles
+    List {
+        /// Only of this provider
+        #[arg(long, value_name = "ID")]
+        provider: Option<String>,
+    },
+    /// Lend an access token, refreshed first where it is due
+    Token(TokenArgs),
+    /// Which profile is used, and why not the others
+    Explain(ExplainArgs),
+    /// Refresh a login that is due, now
+    Refresh(RefreshArgs),
+    /// The order in which a provider's profiles are tried
+    Order {
+        #[command(subcommand)]
+        command: OrderCommand,
+    },
+    /// Every file that may hold a secret
+    Paths,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The provider to log in to
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: String,
+    /// How to log in
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+    /// The profile's id; by default it is made from the identity
+    #[arg(long, value_name = "ID")]
+    pub(crate) profile_id: Option<String>,
+    /// Also where that id holds somebody else's login
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// The provider whose API is called
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: String,
+    /// This profile and no other
+    #[arg(long, value_name = "ID")]
+    pub(crate) profile: Option<String>,
+    /// As for this session: its pin counts
+    #[arg(long, value_name = "KEY")]
+    pub(crate) session: Option<String>,
+    /// The token must work for at least this long: 90s, 30m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = crate::text::duration)]
+    pub(crate) min_validity: Option<std::time::Duration>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: TokenFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenFormat {
+    /// The token and a newline
+    #[default]
+    Token,
+    /// An object with everything the API needs
+    Json,
+    /// NAME='value' lines for a shell
+    Env,
+    /// The header lines that the API needs
+    Header,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The provider in question
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: String,
+    /// As for this session: its pin counts
+    #[arg(long, value_name = "KEY")]
+    pub(crate) session: Option<String>,
+    /// For this model
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RefreshArgs {
+    /// The provider in question
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: String,
+    /// This profile instead of the one that would be used
+    #[arg(long, value_name = "ID")]
+    pub(crate) profile: Option<String>,
+    /// Standard input has the access token that the provider has just rejected; only then is a fresh one refreshed
+    #[arg(long)]
+    pub(crate) rejected_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrderCommand {
+    /// Show the agent's own order
+    Get {
+        /// The provider in question
+        #[arg(long, value_name = "ID")]
+        provider: String,
+    },
+    /// Set it: these profiles, in this order, and no others
+    Set {
+        /// The provider in question
+        #[arg(long, value_name = "ID")]
+        provider: String,
+        /// Profile ids, first choice first
+        #[arg(required = true, value_name = "PROFILE")]
+        profiles: Vec<String>,
+    },
+    /// Remove it
+    Clear {
+        /// The provider in question
+        #[arg(long, value_name = "ID")]
+        provider: String,
+    },
+}
+
+impl Cli {
+    pub(crate) fn wants_json(&self) -> bool {
+        let token_json = matches!(
+            &self.command,
+            Some(Command::Models { command: ModelsCommand::Auth { command: AuthCommand::Token(args) } })
+                if args.format == TokenFormat::Json
+        );
+        self.global.json || token_json
+    }
+}

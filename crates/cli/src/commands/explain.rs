@@ -1,0 +1,67 @@
+//! `models auth explain`: which profile is used, and why not the others.
+
+use coderclaw_auth::{Ask, Explanation, OrderSource, Verdict};
+
+use crate::args::ExplainArgs;
+use crate::commands::Context;
+use crate::error::CommandError;
+use crate::report::Report;
+use crate::text::{self, clean};
+
+pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, CommandError> {
+    let agent = context.agent()?;
+    let manifest = context.provider(&args.provider)?;
+    let ask = Ask { session: args.session, model: args.model, ..Ask::default() };
+    let explanation = context.auth.explain(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    if context.global.json {
+        return Ok(Report::json(&explanation));
+    }
+    Ok(Report::text(words(&explanation, context.auth.clock().now())))
+}
+
+fn words(explanation: &Explanation, now: coderclaw_types::Millis) -> String {
+    let mut out = String::new();
+    let provider = &explanation.provider;
+    let agent = &explanation.agent_id;
+    match &explanation.winner {
+        Some(winner) => {
+            let name = winner.profile_id.as_ref().map_or_else(|| winner.source.clone(), ToString::to_string);
+            out.push_str(&format!("{provider}, agent {agent}: {} is used.\n", clean(&name)));
+        }
+        None => out.push_str(&format!("{provider}, agent {agent}: nothing can be used.\n")),
+    }
+    out.push_str(match explanation.order_source {
+        OrderSource::Store => "Order: the agent's own, from its store.\n",
+        OrderSource::Config => "Order: auth.order of the config.\n",
+        OrderSource::None => "Order: none set. Logins, then tokens, then keys; longest unused first.\n",
+    });
+    if !explanation.candidates.is_empty() {
+        out.push('\n');
+    }
+    for candidate in &explanation.candidates {
+        let name = match (&candidate.profile_id, &candidate.source) {
+            (Some(id), _) => clean(id.as_str()),
+            (None, Some(source)) => source.clone(),
+            (None, None) => "a key".into(),
+        };
+        let (mark, verdict) = match candidate.verdict {
+            Verdict::Winner => ("→", "winner"),
+            Verdict::Standby => (" ", "standby"),
+            Verdict::Skipped => (" ", "skipped"),
+        };
+        let kind = candidate.kind.as_deref().unwrap_or("nothing stored");
+        out.push_str(&format!("{mark} {name}  ({})\n", clean(kind)));
+        let mut why = format!("{verdict}, {}", candidate.reason);
+        if candidate.reason != coderclaw_types::Code::Ok {
+            let detail = candidate.detail.as_deref().unwrap_or(candidate.reason.meaning());
+            why.push_str(&format!(": {}", clean(detail).trim_end_matches('.')));
+        }
+        if let Some(until) = candidate.until {
+            why.push_str(&format!(" (until {}, {})", text::local(until), text::when(until, now)));
+        }
+        for line in text::wrap(&why, text::width().saturating_sub(4)) {
+            out.push_str(&format!("    {line}\n"));
+        }
+    }
+    out
+}

@@ -1,0 +1,88 @@
+//! One file a command.
+
+mod explain;
+mod list;
+mod login;
+mod order;
+mod paths;
+mod refresh;
+mod status;
+mod token;
+
+use coderclaw_auth::{Auth, Runner};
+use coderclaw_providers::Manifest;
+use coderclaw_store::AgentPaths;
+use coderclaw_types::{Clock, Env};
+
+use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs};
+use crate::error::CommandError;
+use crate::report::Report;
+
+/// What a command works with.
+pub(crate) struct Context {
+    pub(crate) auth: Auth,
+    pub(crate) global: Global,
+}
+
+impl Context {
+    fn open(global: Global, env: Env, clock: Clock) -> Result<Self, CommandError> {
+        let auth = Auth::open(env, clock, Runner::Process(own_program()))?;
+        Ok(Self { auth, global })
+    }
+
+    pub(crate) fn agent(&self) -> Result<AgentPaths, CommandError> {
+        Ok(self.auth.agent(self.global.agent.as_deref())?)
+    }
+
+    /// The agent's name for a next command; none where it is the default agent anyway.
+    pub(crate) fn agent_hint(&self) -> Option<&str> {
+        self.global.agent.as_deref()
+    }
+
+    pub(crate) fn provider(&self, name: &str) -> Result<&Manifest, CommandError> {
+        Ok(self.auth.provider(name)?)
+    }
+
+    /// Failures of a command about this provider.
+    pub(crate) fn about<E: Into<CommandError>>(&self, provider: &Manifest) -> impl Fn(E) -> CommandError {
+        let agent = self.agent_hint().map(str::to_owned);
+        let provider = provider.id.to_string();
+        move |e| e.into().about(&provider, agent.as_deref())
+    }
+}
+
+/// This very program, also when its file was replaced by an upgrade while it runs.
+fn own_program() -> std::path::PathBuf {
+    if cfg!(target_os = "linux") {
+        return "/proc/self/exe".into();
+    }
+    std::env::current_exe().unwrap_or_else(|_| "coderclaw".into())
+}
+
+pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandError> {
+    let global = cli.global;
+    match cli.command {
+        #[cfg(feature = "demo")]
+        Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
+        None => status::run(&Context::open(global, env, clock)?, &StatusArgs { check: false }),
+        Some(Command::Models { command }) => {
+            let context = Context::open(global, env, clock)?;
+            match command {
+                ModelsCommand::Status(args) => status::run(&context, &args),
+                ModelsCommand::Auth { command } => auth(&context, command),
+            }
+        }
+    }
+}
+
+fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError> {
+    match command {
+        AuthCommand::Login(args) => login::run(context, args),
+        AuthCommand::List { provider } => list::run(context, provider.as_deref()),
+        AuthCommand::Token(args) => token::run(context, args),
+        AuthCommand::Explain(args) => explain::run(context, args),
+        AuthCommand::Refresh(args) => refresh::run(context, args),
+        AuthCommand::Order { command } => order::run(context, command),
+        AuthCommand::Paths => paths::run(context),
+    }
+}

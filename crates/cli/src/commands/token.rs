@@ -1,0 +1,80 @@
+//! `models auth token`: lends an access token.
+
+use coderclaw_auth::{Ask, Lease};
+use coderclaw_providers::CredentialKind;
+use coderclaw_types::{Millis, ProfileId};
+use serde::Serialize;
+
+use crate::args::{TokenArgs, TokenFormat};
+use crate::commands::Context;
+use crate::error::CommandError;
+use crate::report::Report;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeaseJson<'a> {
+    provider: &'a str,
+    profile_id: Option<&'a ProfileId>,
+    token: &'a str,
+    token_type: &'static str,
+    header: Vec<HeaderJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a str>,
+    valid_until: Option<Millis>,
+    fingerprint: Option<&'a str>,
+    source: &'a str,
+}
+
+#[derive(Serialize)]
+struct HeaderJson<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+pub(super) fn run(context: &Context, args: TokenArgs) -> Result<Report, CommandError> {
+    let agent = context.agent()?;
+    let manifest = context.provider(&args.provider)?;
+    let ask = Ask {
+        session: args.session,
+        profile: args.profile.as_deref().map(ProfileId::stored),
+        min_validity: args.min_validity.unwrap_or_default(),
+        ..Ask::default()
+    };
+    let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    let format = if context.global.json { TokenFormat::Json } else { args.format };
+    Ok(match format {
+        TokenFormat::Token => Report::text(format!("{}\n", lease.token.expose())),
+        TokenFormat::Json => Report::json(&json(&lease)),
+        TokenFormat::Env => Report::text(lines(&lease.env, |name, value| {
+            // Always quoted, so that any shell and any later token is safe.
+            format!("{name}='{}'", value.replace('\'', "'\\''"))
+        })),
+        TokenFormat::Header => Report::text(lines(&lease.headers, |name, value| format!("{name}: {value}"))),
+    })
+}
+
+fn lines(pairs: &[(String, coderclaw_types::Secret)], line: impl Fn(&str, &str) -> String) -> String {
+    pairs.iter().map(|(name, value)| line(name, value.expose()) + "\n").collect()
+}
+
+fn json(lease: &Lease) -> LeaseJson<'_> {
+    let bearer = lease.headers.first().is_some_and(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    LeaseJson {
+        provider: lease.provider.as_str(),
+        profile_id: lease.profile.as_ref(),
+        token: lease.token.expose(),
+        token_type: match lease.kind {
+            CredentialKind::ApiKey if !bearer => "api_key",
+            _ => "Bearer",
+        },
+        header: lease
+            .headers
+            .iter()
+            .map(|(name, value)| HeaderJson { name, value: value.expose() })
+            .collect(),
+        account_id: lease.account_id.as_deref(),
+        valid_until: lease.valid_until,
+        fingerprint: lease.fingerprint.as_ref().map(coderclaw_types::Fingerprint::as_str),
+        source: &lease.source,
+    }
+}

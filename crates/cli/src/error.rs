@@ -1,0 +1,172 @@
+//! What a failed command says: a stable code, the cause, one next command.
+
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use coderclaw_auth::{LeaseError, LoginError, OpenError, OrderError, ResolveError};
+use coderclaw_types::{Code, Millis};
+use serde_json::json;
+
+/// A command that did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) struct CommandError(Box<Said>);
+
+#[derive(Debug)]
+struct Said {
+    code: Code,
+    message: String,
+    hint: Option<String>,
+    until: Option<Millis>,
+    provider: Option<String>,
+    profile: Option<String>,
+    agent: Option<String>,
+    help: Option<(String, u8)>,
+}
+
+impl CommandError {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self(Box::new(Said {
+            code,
+            message: message.into(),
+            hint: None,
+            until: None,
+            provider: None,
+            profile: None,
+            agent: None,
+            help: None,
+        }))
+    }
+
+    /// Help that was asked for, or that is shown in place of a command.
+    pub(crate) fn help(text: String, exit: u8) -> Self {
+        let mut error = Self::new(Code::Usage, "a command is wanted");
+        error.0.help = Some((text, exit));
+        error
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_help(&self) -> bool {
+        self.0.help.is_some()
+    }
+
+    /// The command to type next, where the code's own would be too general.
+    pub(crate) fn hint(mut self, hint: String) -> Self {
+        self.0.hint = Some(hint);
+        self
+    }
+
+    /// What the failure is about, for the next command.
+    pub(crate) fn about(mut self, provider: &str, agent: Option<&str>) -> Self {
+        self.0.provider = Some(provider.into());
+        self.0.agent = agent.map(str::to_owned);
+        self
+    }
+
+    pub(crate) fn profile(mut self, profile: impl Into<String>) -> Self {
+        self.0.profile = Some(profile.into());
+        self
+    }
+
+    /// The one command to type next.
+    fn next(&self) -> Option<String> {
+        if let Some(hint) = &self.0.hint {
+            return Some(hint.clone());
+        }
+        let command = next_command(
+            self.0.code,
+            self.0.provider.as_deref(),
+            self.0.profile.as_deref(),
+            self.0.agent.as_deref(),
+        );
+        (!command.is_empty()).then_some(command)
+    }
+
+    /// Prints and gives the exit code: words on standard error, JSON on standard output.
+    pub(crate) fn print(self, is_json: bool) -> ExitCode {
+        if let Some((text, exit)) = &self.0.help {
+            if *exit == 0 {
+                std::io::stdout().lock().write_all(text.as_bytes()).ok();
+                return ExitCode::SUCCESS;
+            }
+            if !is_json {
+                std::io::stderr().lock().write_all(text.as_bytes()).ok();
+                return ExitCode::from(*exit);
+            }
+        }
+        if is_json {
+            let mut error = json!({"code": self.0.code, "message": self.0.message, "hint": self.next()});
+            if let Some(until) = self.0.until {
+                error["until"] = json!(until);
+            }
+            writeln!(std::io::stdout().lock(), "{:#}", json!({"error": error})).ok();
+        } else {
+            let mut text = format!("Error: {} [{}]\n", self.0.message, self.0.code);
+            if let Some(next) = self.next() {
+                text.push_str(&format!("  next: {next}\n"));
+            }
+            std::io::stderr().lock().write_all(text.as_bytes()).ok();
+        }
+        ExitCode::FAILURE
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+/// The next command of `code` with its blanks filled in. What is not known becomes a word to replace.
+pub(crate) fn next_command(
+    code: Code,
+    provider: Option<&str>,
+    profile: Option<&str>,
+    agent: Option<&str>,
+) -> String {
+    let mut command = code
+        .next_command()
+        .replace("{provider}", provider.unwrap_or("PROVIDER"))
+        .replace("{profile}", &crate::text::shell_word(profile.unwrap_or("PROFILE")))
+        .replace("{agent}", agent.unwrap_or("main"));
+    if let Some(agent) = agent
+        && command.starts_with("coderclaw models")
+        && !command.contains("--agent")
+    {
+        command.push_str(&format!(" --agent {agent}"));
+    }
+    command
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<ResolveError> for CommandError {
+    fn from(error: ResolveError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<LeaseError> for CommandError {
+    fn from(error: LeaseError) -> Self {
+        let mut out = Self::new(error.code(), error.to_string());
+        out.0.until = error.until();
+        out.0.profile = error.profile().map(ToString::to_string);
+        out
+    }
+}
+
+impl From<LoginError> for CommandError {
+    fn from(error: LoginError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<OrderError> for CommandError {
+    fn from(error: OrderError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,140 @@
+//! From arguments to a command. A wrong call exits 1, and its words are short.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use coderclaw_types::{Code, Env};
+
+use crate::args::Cli;
+use crate::error::CommandError;
+
+/// Parses the arguments. `--profile NAME` or `--dev` before the first command choose another state dir.
+pub(crate) fn parse(arguments: Vec<OsString>, env: Env) -> Result<(Cli, Env), CommandError> {
+    let (arguments, env) = state_profile(arguments, env)?;
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => Ok((cli, env)),
+        Err(e) => Err(usage(&e)),
+    }
+}
+
+/// Whether a call that could not be parsed asked for JSON.
+pub(crate) fn wants_json(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| argument == "--json")
+}
+
+fn usage(error: &clap::Error) -> CommandError {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return CommandError::help(error.to_string(), 0);
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return CommandError::help(error.to_string(), 1);
+    }
+    let text = error.to_string();
+    let said = text.split("\n\n").next().unwrap_or_default().trim();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let command = usage.trim().strip_prefix("Usage: ").unwrap_or(&usage).trim();
+    let path: Vec<&str> =
+        command.split_whitespace().take_while(|word| word.starts_with(char::is_alphabetic)).collect();
+    let path = if path.is_empty() { "coderclaw".into() } else { path.join(" ") };
+    CommandError::new(Code::Usage, said).hint(format!("{path} --help"))
+}
+
+/// `--profile NAME`, `--profile=NAME` and `--dev` count only before the first command, where they are taken out.
+fn state_profile(arguments: Vec<OsString>, env: Env) -> Result<(Vec<OsString>, Env), CommandError> {
+    let mut rest = Vec::new();
+    let mut name: Option<String> = None;
+    let mut arguments = arguments.into_iter();
+    rest.extend(arguments.next());
+    let set = |found: String, name: &mut Option<String>| {
+        let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let starts_well = found.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !starts_well || found.len() > 64 || !found.chars().all(known) {
+            return Err(CommandError::new(Code::Usage, format!("\"{found}\" is no name for --profile")));
+        }
+        match name.replace(found) {
+            None => Ok(()),
+            Some(_) => {
+                Err(CommandError::new(Code::Usage, "--profile and --dev go only once, and not together"))
+            }
+        }
+    };
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--dev") => set("dev".into(), &mut name)?,
+            Some("--profile") => {
+                let found = arguments.next().and_then(|value| value.into_string().ok());
+                set(
+                    found.ok_or_else(|| CommandError::new(Code::Usage, "--profile takes a name"))?,
+                    &mut name,
+                )?;
+            }
+            Some(text) if text.starts_with("--profile=") => {
+                set(text["--profile=".len()..].into(), &mut name)?;
+            }
+            Some(text) if text.starts_with('-') => rest.push(argument),
+            _ => {
+                rest.push(argument);
+                break;
+            }
+        }
+    }
+    rest.extend(arguments);
+    let env = match name {
+        None => env,
+        Some(name) => env.with("CODERCLAW_PROFILE", name),
+    };
+    Ok((rest, env))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(Cli, Env), CommandError> {
+        let words = line.split_whitespace().map(OsString::from).collect();
+        parse(words, Env::new([("HOME".into(), "/h".into())], None, "/".into()))
+    }
+
+    /// B9: every next command of the table of codes is one that parses.
+    #[test]
+    fn b9_every_hint_parses() {
+        for code in Code::ALL {
+            let hint = code.next_command();
+            let hint = hint.replace("{provider}", "p").replace("{profile}", "p:x").replace("{agent}", "a");
+            match parsed(&hint) {
+                Ok(_) => {}
+                Err(e) => assert!(e.is_help(), "{code}: {hint}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_profile_counts_before_the_command_only() {
+        let (_, env) = parsed("coderclaw --profile work models status").unwrap();
+        assert_eq!(env.get("CODERCLAW_PROFILE"), Some("work"));
+        let (_, env) = parsed("coderclaw --dev --json models status").unwrap();
+        assert_eq!(env.get("CODERCLAW_PROFILE"), Some("dev"));
+        let (_, env) = parsed("coderclaw models auth token --provider p --profile p:x").unwrap();
+        assert_eq!(env.get("CODERCLAW_PROFILE"), None);
+        for bad in
+            ["--profile", "--profile ../x models status", "--dev --profile x models status", "--profile="]
+        {
+            assert!(parsed(&format!("coderclaw {bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_call_is_told_in_a_line() {
+        let error = parsed("coderclaw models auth token").unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("--provider") && !text.contains('\n'), "{text}");
+        let error = parsed("coderclaw models statsu").unwrap_err();
+        assert!(error.to_string().contains("statsu"), "{error}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The binary as a person, a script and forty processes at once use it, against a server that counts.
+//!
+//! Run with the feature `faults`: it brings the fail points and a clock that tests can move.
+
+#![allow(clippy::disallowed_methods, reason = "a test makes its own files and reads its own settings")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
+#![allow(missing_docs, reason = "tests")]
+
+mod kill;
+mod storm;
+mod world;

@@ -1,0 +1,245 @@
+//! A throw-away world: a state dir, a home, a sandbox, and the binary with nothing else in its environment.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use coderclaw_sandbox::{Options, Sandbox, User};
+use coderclaw_types::{Clock, Millis, Secret, TokenHash};
+use serde_json::{Value, json};
+
+/// The provider that the tests use: the built-in one, pointed at the sandbox.
+pub(crate) const PROVIDER: &str = "openai-codex";
+pub(crate) const ME: &str = "openai-codex:me@x.test";
+
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    dir: tempfile::TempDir,
+    shift: i64,
+    vars: Vec<(String, String)>,
+}
+
+/// A login as it stands in a store.
+pub(crate) struct Login {
+    pub(crate) access: Secret,
+    pub(crate) refresh: Secret,
+    pub(crate) entry: Value,
+}
+
+pub(crate) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let sandbox = Sandbox::start(Options::new(Clock::from_fn(now))).unwrap();
+        sandbox.add_user(User {
+            email: "me@x.test".into(),
+            account: "acct-me-1".into(),
+            ..User::named("user-me")
+        });
+        sandbox.policy(|policy| policy.access_lifetime = 3_600);
+        let dir = tempfile::tempdir().unwrap();
+        let world = Self { sandbox, dir, shift: 0, vars: Vec::new() };
+        std::fs::create_dir_all(world.state().join("providers")).unwrap();
+        std::fs::create_dir_all(world.home()).unwrap();
+        world.private(&world.state().join("providers/openai-codex.toml"), &world.sandbox.manifest(PROVIDER));
+        world
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn store_of(&self, agent: &str) -> PathBuf {
+        self.state().join("agents").join(agent).join("agent/auth-profiles.json")
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.store_of("main")
+    }
+
+    /// Moves the clock of the processes started from now on.
+    pub(crate) fn shift_clock(&mut self, by: Duration) {
+        self.shift += i64::try_from(by.as_millis()).unwrap();
+    }
+
+    /// Sets a variable for the processes started from now on.
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.vars.retain(|(known, _)| known != name);
+        self.vars.push((name.into(), value.into()));
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.vars.retain(|(known, _)| known != name);
+    }
+
+    /// A file that only its owner can read.
+    pub(crate) fn private(&self, path: &Path, text: &str) {
+        use std::os::unix::fs::OpenOptionsExt;
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        drop(std::fs::remove_file(path));
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// A login of `me@x.test` whose access token ends `left` from now (negative: it has ended).
+    pub(crate) fn login(&self, left: i64) -> Login {
+        let grant = self.sandbox.grant("user-me");
+        let expires = now().0 + self.shift + left;
+        let entry = json!({
+            "type": "oauth",
+            "provider": PROVIDER,
+            "access": grant.access.expose(),
+            "refresh": grant.refresh.expose(),
+            "expires": expires,
+            "issuedAt": expires - 3_600_000,
+            "email": "me@x.test",
+            "accountId": "acct-me-1",
+        });
+        Login { access: grant.access, refresh: grant.refresh, entry }
+    }
+
+    /// Writes a store with these entries, as the original would.
+    pub(crate) fn seed(&self, agent: &str, entries: &[(&str, &Value)]) {
+        let profiles: serde_json::Map<String, Value> =
+            entries.iter().map(|(id, entry)| ((*id).to_owned(), (*entry).clone())).collect();
+        let text = format!("{:#}\n", json!({"version": 1, "profiles": profiles}));
+        self.private(&self.store_of(agent), &text);
+    }
+
+    /// A world whose one login has expired.
+    pub(crate) fn expired() -> (Self, Login) {
+        let world = Self::new();
+        let login = world.login(-1_000);
+        world.seed("main", &[(ME, &login.entry)]);
+        (world, login)
+    }
+
+    /// The entry as it stands in the store now.
+    pub(crate) fn entry(&self, agent: &str, id: &str) -> Value {
+        let text = std::fs::read_to_string(self.store_of(agent)).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["profiles"][id].clone()
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coderclaw"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home())
+            .env("PATH", "/usr/bin:/bin")
+            .env("TZ", "UTC")
+            .env("CODERCLAW_STATE_DIR", self.state())
+            .env("CODERCLAW_CLOCK", self.shift.to_string())
+            .envs(self.vars.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut child = self.start(self.command(arguments).stdin(Stdio::piped()));
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Ran::from(child.wait_with_output().unwrap())
+    }
+
+    /// `models auth token` for the test's provider.
+    pub(crate) fn token(&self) -> Ran {
+        self.run(TOKEN)
+    }
+
+    pub(crate) fn start(&self, command: &mut Command) -> Child {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Starts `count` processes that ask for a token, all at once.
+    pub(crate) fn storm(&self, count: usize) -> Vec<Ran> {
+        let children: Vec<Child> = (0..count).map(|_| self.start(&mut self.command(TOKEN))).collect();
+        children.into_iter().map(|child| Ran::from(child.wait_with_output().unwrap())).collect()
+    }
+
+    /// Everything under the state dir and the home: path, mode, size, content.
+    pub(crate) fn picture(&self) -> Vec<(PathBuf, u32, Vec<u8>)> {
+        use std::os::unix::fs::MetadataExt;
+        let mut all = Vec::new();
+        let mut folders = vec![self.state(), self.home()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let meta = std::fs::symlink_metadata(&path).unwrap();
+                let mut content = Vec::new();
+                if meta.is_dir() {
+                    folders.push(path.clone());
+                } else if meta.is_file() {
+                    std::fs::File::open(&path).unwrap().read_to_end(&mut content).unwrap();
+                    // Reading leaves no trace but the access time; everything else is compared.
+                    content.extend_from_slice(&meta.mtime_nsec().to_le_bytes());
+                }
+                all.push((path, meta.mode(), content));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// How often the server has seen this refresh token.
+    pub(crate) fn sent(&self, refresh: &Secret) -> usize {
+        usize::try_from(self.sandbox.counts().refreshes_of(&TokenHash::of(refresh))).unwrap()
+    }
+}
+
+pub(crate) const TOKEN: &[&str] = &["models", "auth", "token", "--provider", PROVIDER];
+
+/// What a finished process left.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// Its standard output, after it went well.
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.stdout
+    }
+
+    pub(crate) fn json(self) -> Value {
+        let text = self.ok();
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    }
+
+    /// The code that a failed command names on standard error.
+    pub(crate) fn code(&self) -> &str {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        let line = self.stderr.lines().next().unwrap_or_default();
+        line.rsplit_once('[').map_or("", |(_, code)| code.trim_end_matches(']'))
+    }
+}
