@@ -3,8 +3,6 @@
 //! They exist only with the feature `faults`; without it [`hit`] is an empty function. `CODERCLAW_FAULT` holds a
 //! list such as `refresh.answered:kill,store.read:emfile`; `point@2:kill` means the second time it is passed.
 
-use std::io;
-
 /// Every fail point, in the order in which a refresh passes them. A test asserts that each can be hit.
 pub const POINTS: &[&str] = &[
     "store.read",
@@ -31,7 +29,7 @@ pub const POINTS: &[&str] = &[
 /// The error that the armed plan asks for here.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
-pub fn hit(_point: &'static str) -> io::Result<()> {
+pub fn hit(_point: &'static str) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use coderclaw_sandbox::{Fault, Reply};
 
-use crate::world::{ME, TOKEN, World};
+use crate::world::{ME, Ran, TOKEN, World};
 
 /// How many times the storms are repeated: 200 in the torture run, fewer beside all other tests.
 fn rounds(usual: usize) -> usize {
@@ -20,7 +20,7 @@ fn a1_a_storm_causes_one_refresh() {
         let login = world.login(-1_000);
         world.seed("main", &[(ME, &login.entry)]);
         let before = world.sandbox.counts();
-        let tokens: HashSet<String> = world.storm(32).into_iter().map(|ran| ran.ok()).collect();
+        let tokens: HashSet<String> = world.storm(32).into_iter().map(Ran::ok).collect();
         let after = world.sandbox.counts();
         assert_eq!(tokens.len(), 1, "round {round}: distinct tokens");
         assert_ne!(tokens.into_iter().next().unwrap().trim(), login.access.expose());
@@ -43,10 +43,8 @@ fn a2_a_storm_over_two_agents_that_share_a_grant() {
             world.start(command.args(["--agent", agent]))
         })
         .collect();
-    let tokens: HashSet<String> = children
-        .into_iter()
-        .map(|child| crate::world::Ran::from(child.wait_with_output().unwrap()).ok())
-        .collect();
+    let tokens: HashSet<String> =
+        children.into_iter().map(|child| Ran::from(child.wait_with_output().unwrap()).ok()).collect();
     assert_eq!(tokens.len(), 1);
     assert_eq!((world.sandbox.counts().refreshes, world.sandbox.counts().reuses), (1, 0));
     let (one, two) = (world.entry("main", ME), world.entry("work", "openai-codex:copied"));

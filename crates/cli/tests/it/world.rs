@@ -40,7 +40,7 @@ impl World {
             account: "acct-me-1".into(),
             ..User::named("user-me")
         });
-        sandbox.policy(|policy| policy.access_lifetime = 3_600);
+        sandbox.policy(|policy| policy.access_lifetime = Duration::from_secs(3_600));
         let dir = tempfile::tempdir().unwrap();
         let world = Self { sandbox, dir, shift: 0, vars: Vec::new() };
         std::fs::create_dir_all(world.state().join("providers")).unwrap();
