@@ -187,6 +187,8 @@ pub(crate) struct Standing {
     pub(crate) secret: Option<Secret>,
     pub(crate) valid_until: Option<Millis>,
     pub(crate) account_id: Option<String>,
+    /// A refresh is answered and not yet in the store.
+    unfinished: bool,
 }
 
 /// A profile and how it stands.
@@ -206,6 +208,7 @@ impl Standing {
             secret: None,
             valid_until: None,
             account_id: None,
+            unfinished: false,
         }
     }
 
@@ -213,6 +216,7 @@ impl Standing {
         self.secret = Some(good.access.clone());
         self.valid_until = good.expires;
         self.account_id.clone_from(&good.account_id);
+        self.unfinished = good.unfinished;
         self
     }
 }
@@ -292,6 +296,7 @@ impl Auth {
             if winner.standing.readiness == Readiness::Now
                 && !was_rejected
                 && !too_short
+                && !winner.standing.unfinished
                 && let Some(lease) = scene.lend(&winner)
             {
                 return Ok(lease);

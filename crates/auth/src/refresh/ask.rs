@@ -45,6 +45,8 @@ pub(crate) struct Good {
     pub(crate) expires: Option<Millis>,
     pub(crate) issued_at: Option<Millis>,
     pub(crate) account_id: Option<String>,
+    /// It stands in the journal and not yet in the store: a worker is at it, or died over it.
+    pub(crate) unfinished: bool,
 }
 
 /// Why no refresh is made.
@@ -77,6 +79,7 @@ pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment:
             expires: Some(tokens.expires),
             issued_at: Some(tokens.issued_at),
             account_id: tokens.account_id.clone().or_else(|| one.entry.account_id.clone()),
+            unfinished: true,
         });
     }
     let outcome = journal.outcome_of(&one.token);
@@ -92,6 +95,7 @@ pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment:
             expires: Some(life.expires),
             issued_at: life.issued_at,
             account_id: one.entry.account_id.clone(),
+            unfinished: false,
         };
         match life.freshness(now, want.min_validity, &hash) {
             _ if rejected => {}

@@ -52,7 +52,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(_auth: &Auth, agent: &AgentPaths, one: &Refreshable, want: &Want) -> Self {
+    pub(super) fn new(agent: &AgentPaths, one: &Refreshable, want: &Want) -> Self {
         Self {
             grant: one.grant,
             agent: agent.agent.as_str().into(),
