@@ -16,7 +16,9 @@ mod order;
 mod order_edit;
 mod refresh;
 mod resolve;
+mod scene;
 mod session;
+mod standing;
 mod status;
 
 pub use context::{Auth, OpenError, Runner};
