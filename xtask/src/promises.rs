@@ -1,6 +1,6 @@
 //! `docs/promises.md` says of each promise whether a test names it. This keeps that true.
 //!
-//! A test names a promise in a comment (`/// Z1, Z2: ...`) or at the start of its name (`fn z1_...`).
+//! A test names a promise at the head of its doc comment (`/// Z1, Z2: ...`) or, in small letters, of its own name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
