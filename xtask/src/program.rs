@@ -5,6 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+/// Where cargo comes from.
+const RUSTUP: &str = "https://rustup.rs";
+
 /// A program, its arguments, and how one gets it.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -21,7 +24,7 @@ impl Program {
 
     /// Cargo, as a person at a shell would start it: without what `cargo run` has told us about this package.
     pub(crate) fn cargo(args: &[&str]) -> Self {
-        let mut cargo = Self::new("cargo", args).installed_by("https://rustup.rs");
+        let mut cargo = Self::new("cargo", args).installed_by(RUSTUP);
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
             if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
@@ -120,8 +123,9 @@ impl Program {
         if status.success() {
             return Ok(());
         }
+        // Of cargo, a missing subcommand looks like any other bad end.
         let hint = match self.install {
-            "" => String::new(),
+            "" | RUSTUP => String::new(),
             install => format!(" (if it is not installed: {install})"),
         };
         Err(self.ended(status) + &hint)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::program::Program;
 use crate::repository::Repository;
-use crate::tally::Tally;
+use crate::tally::{Runner, Tally};
 use crate::{documents, leaks, promises};
 
 /// The features that the tests need: fail points.
@@ -85,7 +85,7 @@ pub(crate) fn test(repository: &Repository) -> Result<(), String> {
     steps.step("tests", || tests(repository, &mut tally));
     steps.step("examples in docs", || {
         let before = tally;
-        cargo(&["test", "--workspace", "--doc"]).run_and_read(|line| tally.read(line))?;
+        cargo(&["test", "--workspace", "--doc"]).run_and_read(|line| tally.read(Runner::CargoTest, line))?;
         Ok(format!("{} examples run", tally.passed - before.passed))
     });
     steps.step("documentation", || {
@@ -138,25 +138,25 @@ fn nextest_version(root: &Path) -> Option<String> {
 /// Runs the tests with an empty home folder, and looks afterwards whether it still is empty.
 fn tests(repository: &Repository, tally: &mut Tally) -> Result<String, String> {
     let home = empty_home(repository)?;
-    let runner = if nextest_version(repository.root()).is_some() {
-        Program::cargo(&["nextest", "run", "--workspace", "--profile", "ci"]).args(&FEATURES)
+    let (runner, program) = if nextest_version(repository.root()).is_some() {
+        (Runner::Nextest, Program::cargo(&["nextest", "run", "--workspace", "--profile", "ci"]))
     } else {
         println!("cargo-nextest is not installed; `cargo test` runs the same tests.");
-        Program::cargo(&["test", "--workspace", "--tests", "--no-fail-fast"]).args(&FEATURES)
+        (Runner::CargoTest, Program::cargo(&["test", "--workspace", "--tests", "--no-fail-fast"]))
     };
-    let mut runner = runner.inside(repository.root()).env("HOME", &home);
+    let mut program = program.args(&FEATURES).inside(repository.root()).env("HOME", &home);
     for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
-        runner = runner.without_env(name);
+        program = program.without_env(name);
     }
     // The tools themselves stay where they are.
     for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
         if std::env::var_os(name).is_none()
             && let Some(own) = std::env::home_dir()
         {
-            runner = runner.env(name, own.join(folder));
+            program = program.env(name, own.join(folder));
         }
     }
-    let ended = runner.run_and_read(|line| tally.read(line));
+    let ended = program.run_and_read(|line| tally.read(runner, line));
     let left: Vec<String> = files_below(&home);
     ended?;
     if tally.passed == 0 {
