@@ -38,7 +38,7 @@ pub(crate) fn bench(repository: &Repository) -> Result<(), String> {
     let base = figures[0].instructions;
     println!("\n{}", headline()?);
     println!(
-        "{:<58} {:>22} {:>8} {:>16} {:>16}  threads/sockets/CA files",
+        "{:<62} {:>22} {:>8} {:>16} {:>16}  threads/sockets/CA files",
         "command", "instructions", "x true", "median ms", "peak MB"
     );
     for (command, figures) in commands.iter().zip(&figures) {
@@ -83,7 +83,7 @@ fn line(name: &str, figures: &Figures, base: Option<u64>, has_budget: bool) -> S
         format!("{threads}/{sockets}/{ca_files}")
     });
     let cells = [instructions, time, resident].map(|cell| cell.trim_end().to_owned());
-    format!("{name:<58} {:>22} {ratio:>8} {:>16} {:>16}  {reached}", cells[0], cells[1], cells[2])
+    format!("{name:<62} {:>22} {ratio:>8} {:>16} {:>16}  {reached}", cells[0], cells[1], cells[2])
 }
 
 fn judged(within: bool, budget: &str) -> String {
