@@ -32,6 +32,7 @@ pub(crate) struct Seen {
     pub(crate) entry: Entry,
     pub(crate) provider: Option<ProviderId>,
     standing: OnceCell<Standing>,
+    fingerprint: OnceCell<Option<Fingerprint>>,
 }
 
 /// A candidate and what is needed to lend it.
@@ -69,7 +70,7 @@ impl<'a> Scene<'a> {
         let (store, usage) = auth.read(agent)?;
         let seen = store.doc.entries().map(|(id, entry)| {
             let provider = entry.provider().map(|provider| auth.canonical(provider));
-            Seen { id, entry, provider, standing: OnceCell::new() }
+            Seen { id, entry, provider, standing: OnceCell::new(), fingerprint: OnceCell::new() }
         });
         Ok(Self {
             seen: seen.collect(),
@@ -110,8 +111,13 @@ impl<'a> Scene<'a> {
         Ok(seen.standing.get_or_init(|| found))
     }
 
-    /// What identifies a secret; `None` until the state dir has been written to.
-    pub(crate) fn fingerprint(&self, secret: Option<&Secret>) -> Option<Fingerprint> {
+    /// What identifies the entry's secret; `None` until the state dir has been written to.
+    pub(crate) fn fingerprint(&self, seen: &Seen) -> Option<Fingerprint> {
+        let secret = seen.standing.get()?.secret.as_ref();
+        seen.fingerprint.get_or_init(|| self.fingerprint_of(secret)).clone()
+    }
+
+    fn fingerprint_of(&self, secret: Option<&Secret>) -> Option<Fingerprint> {
         Some(Fingerprint::of(self.key.as_ref()?, secret?))
     }
 
@@ -213,10 +219,15 @@ impl<'a> Scene<'a> {
     }
 
     fn winner(&self, contender: &Contender) -> Winner {
+        let id = contender.candidate.profile_id.as_ref();
+        let fingerprint = match self.seen.iter().find(|seen| Some(&seen.id) == id) {
+            Some(seen) => self.fingerprint(seen),
+            None => self.fingerprint_of(contender.standing.secret.as_ref()),
+        };
         Winner {
             profile_id: contender.candidate.profile_id.clone(),
             source: contender.candidate.source.clone().unwrap_or_else(|| "profile".into()),
-            fingerprint: self.fingerprint(contender.standing.secret.as_ref()),
+            fingerprint,
             valid_until: contender.standing.valid_until,
         }
     }

@@ -76,7 +76,7 @@ impl Auth {
                 with_profiles.push(provider.clone());
             }
             let refreshable = matches!(entry, Entry::OAuth(login) if login.refresh.is_some());
-            let fingerprint = scene.fingerprint(standing.secret.as_ref());
+            let fingerprint = scene.fingerprint(seen);
             profiles.push(ProfileStatus {
                 status: old_word(entry, standing.reason, standing.readiness),
                 provider: seen.provider.clone(),

@@ -21,7 +21,7 @@ use super::asker::ensure_fingerprint_key;
 use super::settle::settle;
 use super::{RefreshError, apply, exchange, prepare};
 
-/// The variable that makes this program a worker: a [`Job`] as JSON, without secrets.
+/// The variable that makes this program a worker: a job as JSON, without secrets.
 pub const WORKER_VARIABLE: &str = "CODERCLAW_WORKER";
 
 /// What a worker may know of its asker's environment, besides proxies and CAs.

@@ -7,6 +7,7 @@ mod order;
 mod paths;
 mod refresh;
 mod status;
+mod status_json;
 mod token;
 
 use coderclaw_auth::{Auth, Runner};
