@@ -214,3 +214,15 @@ fn an_answer_for_somebody_else_is_not_stored() {
     assert_eq!(world.token(&world.auth()).unwrap_err(), Code::NeedsLogin);
     assert_eq!(std::fs::read(world.store()).unwrap(), before);
 }
+
+/// One agent's damaged store does not keep another agent from its login, before or after the answer.
+#[test]
+fn a_damaged_store_of_another_agent_is_in_nobodys_way() {
+    let world = World::new();
+    world.seed();
+    let damaged = world.dir.path().join("agents/broken/agent/auth-profiles.json");
+    private(&damaged, "{");
+    let token = world.token(&world.auth()).unwrap();
+    assert_eq!(world.entry()["access"], token.expose());
+    assert_eq!(std::fs::read_to_string(&damaged).unwrap(), "{");
+}
