@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use coderclaw_auth::{Ask, Auth, Runner};
-use coderclaw_sandbox::{Fault, Options, Reply, Sandbox, User};
+use coderclaw_sandbox::{Fault, Options, Sandbox, User};
 use coderclaw_types::{Clock, Code, Env, Millis, Secret, TokenHash};
 use serde_json::{Value, json};
 
