@@ -45,6 +45,7 @@ impl Endpoint {
                 subject: texts(&method.identity.subject),
                 email: texts(&method.identity.email),
                 account: texts(&method.identity.account),
+                plan: texts(&method.identity.plan),
             },
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
         })

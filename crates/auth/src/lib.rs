@@ -25,7 +25,7 @@ pub use context::{Auth, OpenError, Runner};
 pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
 pub use lease::Lease;
-pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi};
+pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};
 pub use order_edit::OrderError;
 pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
 pub use resolve::{Ask, LeaseError, ResolveError};
