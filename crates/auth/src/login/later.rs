@@ -1,6 +1,6 @@
 //! A login in two processes: one gives out the address, another is handed what the browser showed.
 
-use coderclaw_oauth::{Pasted, Pkce, RefreshAnswer, State, read_paste};
+use coderclaw_oauth::{Pasted, Pkce, RefreshAnswer, State, Unusable, read_paste};
 use coderclaw_providers::Manifest;
 use coderclaw_store::{AgentPaths, PendingLogin};
 use coderclaw_types::{Millis, ProviderId, Secret};
@@ -99,6 +99,7 @@ impl Auth {
                 check_issuer(iss.as_deref(), &way)?;
                 return Err(LoginError::Denied(answer.to_string()));
             }
+            Pasted::Unusable(Unusable::Empty) => return Err(LoginError::InputRequired(answer.to_string())),
             other => return Err(LoginError::NotTheAnswer(other.to_string())),
         };
         let runtime = runtime()?;
