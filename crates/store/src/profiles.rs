@@ -166,6 +166,9 @@ impl Entry {
     }
 
     fn read(raw: &RawValue) -> Self {
+        if !raw.get().starts_with('{') {
+            return Self::Damaged { why: "it is not an object".into() };
+        }
         let fields = match serde_json::from_str::<Fields<'_>>(raw.get()) {
             Ok(fields) => fields,
             Err(e) => return Self::Damaged { why: e.to_string() },

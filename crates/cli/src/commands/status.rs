@@ -136,7 +136,9 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
     }
     let provider = profile.provider.as_ref().map(ProviderId::as_str);
     let next = next_command(profile.state, provider, Some(profile.id.as_str()), context.agent_hint());
-    attention.push(format!("  {}: {}\n", clean(profile.id.as_str()), profile.state.meaning()));
+    let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());
+    attention
+        .extend(text::wrap(&why, text::width().saturating_sub(2)).iter().map(|line| format!("  {line}\n")));
     if !next.is_empty() {
         attention.push(format!("    {next}\n"));
     }
