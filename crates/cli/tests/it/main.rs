@@ -7,5 +7,6 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod kill;
+mod status;
 mod storm;
 mod world;
