@@ -1,3 +1,109 @@
-//! The project's own commands; `cargo xtask --help` lists them.
+//! The project's own commands. `cargo xtask --help` is their index.
 
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "these commands are run by people and by CI")]
+#![expect(clippy::disallowed_methods, reason = "not part of the product: it owns its process and its files")]
+
+mod bench;
+mod documents;
+mod leaks;
+mod program;
+mod promises;
+mod repository;
+mod suite;
+mod tally;
+
+use std::process::ExitCode;
+
+use program::Program;
+use repository::Repository;
+
+/// Name, arguments, what it does.
+const COMMANDS: &[(&str, &str, &str)] = &[
+    ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
+    ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
+    ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
+    ("e2e", "[--with NAME]...", "the commands against programs that nobody here wrote"),
+    ("bench", "", "instructions, time and memory of the release binary, beside their budgets"),
+    ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[&str]) -> Result<(), String> {
+    match args {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{}", index());
+            Ok(())
+        }
+        ["test"] => suite::test(&Repository::find()?),
+        ["check"] => suite::check(&Repository::find()?),
+        ["promises"] => promises::show(&Repository::find()?),
+        ["promises", "--write"] => promises::write(&Repository::find()?),
+        ["e2e"] => {
+            println!("no e2e suites yet");
+            Ok(())
+        }
+        ["e2e", "--with", name, ..] => Err(format!("no e2e suites yet, so none is called {name}")),
+        ["bench"] => bench::bench(&Repository::find()?),
+        ["torture"] => torture("200"),
+        ["torture", "--times", times] => torture(times),
+        [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {
+            Err(format!("wrong arguments for `{command}`\n\n{}", index()))
+        }
+        [other, ..] => Err(format!("there is no `cargo xtask {other}`\n\n{}", index())),
+    }
+}
+
+fn index() -> String {
+    let mut text = "Usage: cargo xtask COMMAND\n\n".to_owned();
+    for (name, arguments, what) in COMMANDS {
+        let call = format!("{name} {arguments}");
+        text.push_str(&format!("  {call:<22} {what}\n"));
+    }
+    text
+}
+
+/// The names that a document may use after `cargo xtask`.
+fn command_names() -> Vec<&'static str> {
+    COMMANDS.iter().map(|(name, ..)| *name).collect()
+}
+
+fn torture(times: &str) -> Result<(), String> {
+    let valid = times.parse::<u32>().is_ok_and(|times| times > 0);
+    if !valid {
+        return Err(format!("--times wants a number above 0, not `{times}`"));
+    }
+    let filter = "test(storm) | test(kill)";
+    Program::cargo(&["nextest", "run", "--package", "coderclaw", "--features", "faults"])
+        .args(&["--profile", "torture", "--filterset", filter])
+        .env("CODERCLAW_TORTURE", times)
+        .installed_by("cargo install --locked cargo-nextest")
+        .run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_names_every_command_and_nothing_else_is_taken() {
+        for (name, ..) in COMMANDS {
+            assert!(index().contains(name));
+        }
+        let said = dispatch(&["tests"]).unwrap_err();
+        assert!(said.contains("no `cargo xtask tests`") && said.contains("bench"), "{said}");
+        assert!(dispatch(&["bench", "--fast"]).unwrap_err().contains("wrong arguments"));
+        assert!(dispatch(&["torture", "--times", "0"]).unwrap_err().contains("above 0"));
+        assert!(dispatch(&["e2e", "--with", "browser"]).is_err());
+    }
+}

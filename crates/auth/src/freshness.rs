@@ -28,7 +28,7 @@ pub(crate) enum Freshness {
 }
 
 impl Life {
-    /// Looks at the token at `now`. `salt` is the token's hash: it widens the margin by up to a tenth, so that the
+    /// Looks at the token at `now`. `salt` is the refresh token's hash: it widens the margin by up to a tenth, so that the
     /// tokens of many accounts do not all fall due in the same second, while all askers of one token agree.
     pub(crate) fn freshness(&self, now: Millis, min_validity: Duration, salt: &TokenHash) -> Freshness {
         let left = self.expires.since(now);

@@ -1,9 +1,10 @@
 //! A token on loan.
 
 use coderclaw_providers::CredentialKind;
-use coderclaw_types::{Fingerprint, Millis, ProfileId, ProviderId, Secret};
+use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
 
-/// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one.
+/// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
+/// identifies it on a screen is [`Auth::fingerprint`](crate::Auth::fingerprint).
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Whose API it opens.
@@ -20,8 +21,6 @@ pub struct Lease {
     pub account_id: Option<String>,
     /// Until when it works; `None` where no end is known.
     pub valid_until: Option<Millis>,
-    /// What identifies the token on a screen; `None` until the state dir has been written to.
-    pub fingerprint: Option<Fingerprint>,
     /// The header lines that the API needs, the credential's first.
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.

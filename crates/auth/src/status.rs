@@ -1,12 +1,14 @@
 //! How every login of an agent stands: what the resolver would say, profile by profile.
 
 use coderclaw_providers::Manifest;
-use coderclaw_store::{AgentPaths, Entry, Origin, read_fingerprint_key};
+use coderclaw_store::{AgentPaths, AuthProfiles, Entry, Origin};
 use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
 
 use crate::context::Auth;
 use crate::explain::Explanation;
-use crate::resolve::{Ask, Readiness, ResolveError, Stands, is_newer};
+use crate::resolve::{Ask, ResolveError};
+use crate::scene::Scene;
+use crate::standing::Readiness;
 
 /// One profile.
 #[derive(Debug, Clone)]
@@ -63,23 +65,21 @@ impl Auth {
     /// # Errors
     /// Where its files cannot be read.
     pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
-        let (store, standings) = self.standings(agent)?;
-        let key = read_fingerprint_key(self.state())?;
+        let scene = Scene::read(self, agent)?;
         let mut profiles = Vec::new();
         let mut with_profiles: Vec<ProviderId> = Vec::new();
-        for Stands { id, entry, standing } in standings {
-            let provider = entry.provider().map(|p| self.canonical(p));
-            if let Some(provider) = &provider
+        for seen in scene.seen() {
+            let (entry, standing) = (&seen.entry, scene.shown(seen)?);
+            if let Some(provider) = &seen.provider
                 && !with_profiles.contains(provider)
             {
                 with_profiles.push(provider.clone());
             }
-            let refreshable = matches!(&entry, Entry::OAuth(login) if login.refresh.is_some());
-            let fingerprint =
-                key.as_ref().zip(standing.secret.as_ref()).map(|(key, secret)| Fingerprint::of(key, secret));
+            let refreshable = matches!(entry, Entry::OAuth(login) if login.refresh.is_some());
+            let fingerprint = scene.fingerprint(seen);
             profiles.push(ProfileStatus {
-                status: old_word(&entry, standing.reason, standing.readiness),
-                provider,
+                status: old_word(entry, standing.reason, standing.readiness),
+                provider: seen.provider.clone(),
                 kind: entry.kind().to_owned(),
                 email: entry.email().map(str::to_owned),
                 state: standing.reason,
@@ -88,40 +88,38 @@ impl Auth {
                 expires_at: standing.valid_until,
                 refreshable,
                 fingerprint,
-                id,
+                id: seen.id.clone(),
             });
         }
         let mut providers = Vec::new();
         for manifest in self.registry().iter() {
             let has_key = || manifest.env.iter().any(|name| self.env().get(name).is_some());
             if with_profiles.contains(&ProviderId::new(&manifest.id)) || has_key() {
-                providers.push(self.provider_status(agent, manifest)?);
+                providers.push(provider_status(&scene, manifest)?);
             }
         }
-        let store_note = match store.origin {
+        let store_note = match &scene.store().origin {
             Origin::Backup { detail } => {
                 Some((Code::Corrupt, format!("the store is damaged ({detail}); its backup serves")))
             }
-            _ if is_newer(&store.doc) => {
-                let detail = format!("version {}: it is read, and never written", store.doc.version());
+            _ if scene.store().doc.version() > AuthProfiles::VERSION => {
+                let detail =
+                    format!("version {}: it is read, and never written", scene.store().doc.version());
                 Some((Code::UnsupportedVersion, detail))
             }
             _ => None,
         };
         Ok(AgentStatus { profiles, providers, store_note })
     }
+}
 
-    fn provider_status(
-        &self,
-        agent: &AgentPaths,
-        manifest: &Manifest,
-    ) -> Result<ProviderStatus, ResolveError> {
-        Ok(ProviderStatus {
-            provider: ProviderId::new(&manifest.id),
-            name: manifest.name.to_string(),
-            explanation: self.explain(agent, manifest, &Ask::default())?,
-        })
-    }
+fn provider_status(scene: &Scene<'_>, manifest: &Manifest) -> Result<ProviderStatus, ResolveError> {
+    let ask = Ask::default();
+    Ok(ProviderStatus {
+        provider: ProviderId::new(&manifest.id),
+        name: manifest.name.to_string(),
+        explanation: scene.explanation(&scene.decide(manifest, &ask)?, &ask),
+    })
 }
 
 /// The original's five words, truthfully.

@@ -1,12 +1,14 @@
 //! What a failed command says: a stable code, the cause, one next command.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use coderclaw_auth::{LeaseError, LoginError, OpenError, OrderError, ResolveError};
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
+
+use crate::text;
 
 /// A command that did not do what it was asked to.
 #[derive(Debug)]
@@ -101,7 +103,11 @@ impl CommandError {
             }
             writeln!(std::io::stdout().lock(), "{:#}", json!({"error": error})).ok();
         } else {
-            let mut text = format!("Error: {} [{}]\n", self.0.message, self.0.code);
+            let line = format!("Error: {} [{}]", self.0.message, self.0.code);
+            // A log or a pipe gets one line, a person unbroken words.
+            let is_seen = std::io::stderr().is_terminal();
+            let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
+            let mut text = lines.join("\n") + "\n";
             if let Some(next) = self.next() {
                 text.push_str(&format!("  next: {next}\n"));
             }
@@ -127,7 +133,7 @@ pub(crate) fn next_command(
     let mut command = code
         .next_command()
         .replace("{provider}", provider.unwrap_or("PROVIDER"))
-        .replace("{profile}", &crate::text::shell_word(profile.unwrap_or("PROFILE")))
+        .replace("{profile}", &text::shell_word(profile.unwrap_or("PROFILE")))
         .replace("{agent}", agent.unwrap_or("main"));
     if let Some(agent) = agent
         && command.starts_with("coderclaw models")

@@ -166,62 +166,119 @@ impl Entry {
     }
 
     fn read(raw: &RawValue) -> Self {
-        let map = match serde_json::from_str::<Value>(raw.get()) {
-            Ok(Value::Object(map)) => map,
-            Ok(_) => {
-                return Self::Damaged { why: "it is not an object".into() };
-            }
+        if !raw.get().starts_with('{') {
+            return Self::Damaged { why: "it is not an object".into() };
+        }
+        let fields = match serde_json::from_str::<Fields<'_>>(raw.get()) {
+            Ok(fields) => fields,
             Err(e) => return Self::Damaged { why: e.to_string() },
         };
-        let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::trim).filter(|s| !s.is_empty());
-        let secret = |key: &str| text(key).map(Secret::from);
-        let owned = |key: &str| text(key).map(str::to_owned);
-        let time = |key: &str| map.get(key).and_then(millis).filter(|t| t.0 > 0);
-        let Some(kind) = text("type") else {
+        let Some(kind) = text(fields.kind) else {
             return Self::Damaged { why: "it has no `type`".into() };
         };
-        let provider = text("provider").map(ProviderId::new);
-        if !matches!(kind, "api_key" | "token" | "oauth") {
-            return Self::Unknown { kind: kind.into(), provider };
+        let provider = text(fields.provider).map(|id| ProviderId::new(&id));
+        if !matches!(kind.as_str(), "api_key" | "token" | "oauth") {
+            return Self::Unknown { kind, provider };
         }
         let Some(provider) = provider else {
             return Self::Damaged { why: "it has no `provider`".into() };
         };
-        match kind {
+        let secret = |field| text(field).map(Secret::from);
+        let email = text(fields.email);
+        match kind.as_str() {
             "api_key" => Self::ApiKey(ApiKeyEntry {
                 provider,
-                key: secret("key"),
-                email: owned("email"),
-                is_ref: map.contains_key("keyRef"),
+                key: secret(fields.key),
+                email,
+                is_ref: fields.key_ref.is_some(),
             }),
             "token" => Self::Token(TokenEntry {
                 provider,
-                token: secret("token"),
-                expires: time("expires"),
-                invalid_expires: map.get("expires").is_some_and(|v| !v.is_null() && millis(v).is_none()),
-                email: owned("email"),
-                is_ref: map.contains_key("tokenRef"),
+                token: secret(fields.token),
+                expires: time(fields.expires),
+                invalid_expires: fields
+                    .expires
+                    .is_some_and(|raw| raw.get() != "null" && millis(raw).is_none()),
+                email,
+                is_ref: fields.token_ref.is_some(),
             }),
             _ => Self::OAuth(Box::new(OAuthEntry {
                 provider,
-                access: secret("access"),
-                refresh: secret("refresh"),
-                expires: time("expires"),
-                issued_at: time("issuedAt"),
-                earliest_refresh_at: time("earliestRefreshAt"),
-                email: owned("email"),
-                account_id: owned("accountId"),
-                subject: owned("sub"),
-                issuer: owned("issuer"),
-                client_id: owned("clientId"),
-                token_origin: owned("tokenOrigin"),
-                grant: text("grant").and_then(|g| g.parse().ok()),
+                access: secret(fields.access),
+                refresh: secret(fields.refresh),
+                expires: time(fields.expires),
+                issued_at: time(fields.issued_at),
+                earliest_refresh_at: time(fields.earliest_refresh_at),
+                email,
+                account_id: text(fields.account_id),
+                subject: text(fields.sub),
+                issuer: text(fields.issuer),
+                client_id: text(fields.client_id),
+                token_origin: text(fields.token_origin),
+                grant: text(fields.grant).and_then(|grant| grant.parse().ok()),
             })),
         }
     }
 }
 
-fn millis(value: &Value) -> Option<Millis> {
+/// The keys of an entry that mean something here, each still as the text it has in the file: a value of the wrong
+/// kind must not spoil the others, and what is not looked at need not be parsed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    provider: Option<&'a RawValue>,
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    key_ref: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_ref: Option<&'a RawValue>,
+    #[serde(borrow)]
+    access: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refresh: Option<&'a RawValue>,
+    #[serde(borrow)]
+    expires: Option<&'a RawValue>,
+    #[serde(borrow)]
+    issued_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    earliest_refresh_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    email: Option<&'a RawValue>,
+    #[serde(borrow)]
+    account_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sub: Option<&'a RawValue>,
+    #[serde(borrow)]
+    issuer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    client_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_origin: Option<&'a RawValue>,
+    #[serde(borrow)]
+    grant: Option<&'a RawValue>,
+}
+
+fn text(field: Option<&RawValue>) -> Option<String> {
+    let text: String = serde_json::from_str(field?.get()).ok()?;
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return None;
+    }
+    Some(if trimmed.len() == text.len() { text } else { trimmed.to_owned() })
+}
+
+fn time(field: Option<&RawValue>) -> Option<Millis> {
+    millis(field?).filter(|at| at.0 > 0)
+}
+
+fn millis(raw: &RawValue) -> Option<Millis> {
+    let value: Value = serde_json::from_str(raw.get()).ok()?;
     let number = value.as_i64().or_else(|| {
         let float = value.as_f64()?;
         // A float that is no whole number of milliseconds is cut, one out of range is refused.

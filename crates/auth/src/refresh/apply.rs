@@ -28,17 +28,27 @@ pub(super) fn apply_and_finish(
 
 /// Puts `tokens` into every entry of the grant, in every store of the state dir, that still holds `spent`. An entry
 /// that a login has replaced is left alone.
+///
+/// A store that cannot be read holds up nobody else: should it hold a copy of the spent token, the ledger leads that
+/// copy to its successor later.
 fn apply(auth: &Auth, grant: &GrantId, spent: &TokenHash, tokens: &TokenUpdate) -> Result<(), RefreshError> {
-    let mut first_failure = None;
+    let mut takers = 0;
+    let mut unwritten = None;
+    let mut unread = None;
     for agent in auth.state().agents(auth.config())? {
         match apply_to(auth, &agent.store(), grant, spent, tokens) {
             Ok(0) => {}
-            Ok(_) => fault("refresh.applied_one")?,
+            Ok(taken) => {
+                takers += taken;
+                fault("refresh.applied_one")?;
+            }
+            Err(e @ RefreshError::Read(_)) => drop(unread.get_or_insert(e)),
             // The other stores must not wait for this one.
-            Err(e) => drop(first_failure.get_or_insert(e)),
+            Err(e) => drop(unwritten.get_or_insert(e)),
         }
     }
-    match first_failure {
+    let unread = unread.filter(|_| takers == 0);
+    match unwritten.or(unread) {
         // The answer stays pending: the next holder of the lock tries again, and askers lend from the journal.
         Some(e) => Err(e),
         None => Ok(()),
@@ -91,7 +101,7 @@ pub(super) fn rescue(auth: &Auth, grant: &GrantId, spent: &TokenHash, tokens: &T
 
 fn successor_is_held(auth: &Auth, grant: &GrantId, successor: &TokenHash) -> Result<bool, RefreshError> {
     for agent in auth.state().agents(auth.config())? {
-        let store = read_auth_store(&agent.store())?;
+        let Ok(store) = read_auth_store(&agent.store()) else { continue };
         let mut entries = store.doc.entries().filter_map(|(_, entry)| match entry {
             Entry::OAuth(entry) if entry.grant == Some(*grant) => entry.refresh,
             _ => None,

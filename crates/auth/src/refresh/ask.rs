@@ -45,6 +45,8 @@ pub(crate) struct Good {
     pub(crate) expires: Option<Millis>,
     pub(crate) issued_at: Option<Millis>,
     pub(crate) account_id: Option<String>,
+    /// It stands in the journal and not yet in the store: a worker is at it, or died over it.
+    pub(crate) unfinished: bool,
 }
 
 /// Why no refresh is made.
@@ -77,6 +79,7 @@ pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment:
             expires: Some(tokens.expires),
             issued_at: Some(tokens.issued_at),
             account_id: tokens.account_id.clone().or_else(|| one.entry.account_id.clone()),
+            unfinished: true,
         });
     }
     let outcome = journal.outcome_of(&one.token);
@@ -84,16 +87,19 @@ pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment:
     let mut meanwhile = None;
     let mut rejected_now = false;
     if let (Some(access), Some(life)) = (&one.entry.access, life) {
-        let hash = TokenHash::of(access);
-        rejected_now = want.rejected == Some(hash);
-        let rejected = rejected_now || outcome.is_some_and(|outcome| outcome.rejected == Some(hash));
+        // Hashed only where a hash is there to compare with: this is the path of every look.
+        let known_bad = outcome.and_then(|outcome| outcome.rejected);
+        let hash = (want.rejected.is_some() || known_bad.is_some()).then(|| TokenHash::of(access));
+        rejected_now = hash.is_some() && want.rejected == hash;
+        let rejected = rejected_now || (hash.is_some() && known_bad == hash);
         let good = Good {
             access: access.clone(),
             expires: Some(life.expires),
             issued_at: life.issued_at,
             account_id: one.entry.account_id.clone(),
+            unfinished: false,
         };
-        match life.freshness(now, want.min_validity, &hash) {
+        match life.freshness(now, want.min_validity, &one.token) {
             _ if rejected => {}
             Freshness::Fresh => return Asked::Lend(good),
             Freshness::Due | Freshness::TooShort => meanwhile = Some(good),

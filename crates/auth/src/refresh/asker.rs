@@ -61,7 +61,16 @@ pub(crate) fn obtain(
             }
         };
         let meanwhile = match asked {
-            Asked::Lend(good) => break Ok(Some(good)),
+            Asked::Lend(good) => {
+                // Where nobody is at it any more, the worker died: another one brings it into the store.
+                if good.unfinished
+                    && workers.is_empty()
+                    && let Ok(Some(guard)) = GrantGuard::try_acquire(auth.state(), &one.grant)
+                {
+                    workers.extend(start(auth, guard, Job::new(agent, &one, want)).ok());
+                }
+                break Ok(Some(good));
+            }
             Asked::Denied { why, meanwhile } => break settle_for(meanwhile, want, Some(why)),
             Asked::Wanted { meanwhile } => meanwhile,
         };
@@ -102,7 +111,7 @@ pub(crate) fn obtain(
                     }
                     break Err(RefreshError::WorkerFailed { detail });
                 }
-                let job = Job::new(auth, agent, &now, want);
+                let job = Job::new(agent, &now, want);
                 workers.push(start(auth, guard, job)?);
                 pause = FIRST_PAUSE;
             }

@@ -1,5 +1,6 @@
 //! `sending` and `answer`: one request, and what its answer means.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
@@ -23,6 +24,7 @@ pub(super) fn exchange(
     auth: &Auth,
     due: &mut Due<'_>,
     want: &Want,
+    asked_to_end: &AtomicBool,
 ) -> Result<Option<(TokenHash, TokenUpdate)>, RefreshError> {
     let internal = |detail: String| RefreshError::WorkerFailed { detail };
     // Both may fail, so both come before the record that says something was sent.
@@ -33,10 +35,12 @@ pub(super) fn exchange(
         .build()
         .map_err(|e| internal(e.to_string()))?;
     let request = refresh_request(&due.one.endpoint.token, &due.one.refresh);
-    ignore_endings()?;
 
     let (failures, ambiguous) = due.counts();
     let token = due.one.token;
+    if asked_to_end.load(Ordering::Relaxed) {
+        return Err(internal("it was asked to end before anything was sent".into()));
+    }
     due.journal.append(Record::Sending { token, at: auth.clock().now(), ambiguous, failures })?;
     fault("refresh.sending")?;
     let answer = runtime.block_on(send(&client, request));
@@ -47,7 +51,7 @@ pub(super) fn exchange(
     let tokens = match answer {
         RefreshAnswer::Granted(set) => set,
         other => {
-            let outcome = outcome_of(auth, due, want, other, now)?;
+            let outcome = outcome_of(auth, due, want, other, now);
             due.journal.finish(auth.state(), outcome)?;
             return Ok(None);
         }
@@ -71,17 +75,6 @@ pub(super) fn exchange(
         return Err(e.into());
     }
     Ok(Some((token, tokens)))
-}
-
-/// From here to the end only a kill ends this process: a half-done refresh is what this program exists to prevent.
-/// A flag is registered for each signal; nothing reads it.
-fn ignore_endings() -> Result<(), RefreshError> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, std::sync::Arc::default())
-            .map_err(|e| RefreshError::WorkerFailed { detail: e.to_string() })?;
-    }
-    Ok(())
 }
 
 /// What the entry is to hold, and whether it is still the same person's.
@@ -121,13 +114,7 @@ fn blank(due: &Due<'_>, kind: OutcomeKind, now: Millis) -> Outcome {
 }
 
 /// What an answer without tokens means for everybody who asks about this token.
-fn outcome_of(
-    auth: &Auth,
-    due: &Due<'_>,
-    want: &Want,
-    answer: RefreshAnswer,
-    now: Millis,
-) -> Result<Outcome, RefreshError> {
+fn outcome_of(auth: &Auth, due: &Due<'_>, want: &Want, answer: RefreshAnswer, now: Millis) -> Outcome {
     let origin = &due.one.endpoint.origin;
     let mut outcome = blank(due, OutcomeKind::NotSpent, now);
     outcome.rejected = want.rejected;
@@ -163,24 +150,19 @@ fn outcome_of(
             outcome.detail = format!("{origin} cannot be reached: {detail}");
         }
     }
-    if outcome.kind == OutcomeKind::Refused && somebody_was_first(auth, due)? {
+    if outcome.kind == OutcomeKind::Refused && somebody_was_first(due) {
         outcome.kind = OutcomeKind::Adopted;
         outcome.code = Code::Ok;
         outcome.detail = "another program had refreshed this login".into();
     }
-    Ok(outcome)
+    outcome
 }
 
 /// Whether the entry has got other tokens while we asked: a login, or another program's refresh.
-fn somebody_was_first(auth: &Auth, due: &Due<'_>) -> Result<bool, RefreshError> {
-    for agent in auth.state().agents(auth.config())? {
-        let store = read_auth_store(&agent.store())?;
-        if let Some(Entry::OAuth(entry)) = store.doc.get(&due.one.profile) {
-            let mine = entry.grant == due.one.entry.grant && entry.email == due.one.entry.email;
-            if mine && entry.refresh.as_ref().map(TokenHash::of) != Some(due.one.token) {
-                return Ok(true);
-            }
-        }
+fn somebody_was_first(due: &Due<'_>) -> bool {
+    let Ok(store) = read_auth_store(&due.agent.store()) else { return false };
+    match store.doc.get(&due.one.profile) {
+        Some(Entry::OAuth(entry)) => entry.refresh.as_ref().map(TokenHash::of) != Some(due.one.token),
+        _ => false,
     }
-    Ok(false)
 }

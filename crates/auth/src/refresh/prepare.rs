@@ -31,8 +31,12 @@ pub(super) fn prepare(auth: &Auth, due: &mut Due<'_>) -> Result<bool, RefreshErr
 fn check(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {
     for agent in auth.state().agents(auth.config())? {
         let path = agent.store();
-        // A store that cannot be read may hold a copy of this token, which would then be left behind.
-        let store = read_auth_store(&path)?;
+        let store = match read_auth_store(&path) {
+            Ok(store) => store,
+            Err(e) if agent == due.agent => return Err(e.into()),
+            // Another agent's damaged store must not keep this one from its login.
+            Err(_) => continue,
+        };
         let holds =
             Refreshable::all_in(auth, &store, &due.one.grant).iter().any(|one| one.token == due.one.token);
         if !holds {

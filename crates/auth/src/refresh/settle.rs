@@ -17,6 +17,7 @@ use super::spacing::{dice, spacing};
 
 /// A refresh that is to be made, with everything it needs.
 pub(super) struct Due<'lock> {
+    pub(super) agent: AgentPaths,
     pub(super) one: Refreshable,
     pub(super) journal: Journal<'lock>,
 }
@@ -70,7 +71,7 @@ pub(super) fn settle<'lock>(
     if blocker(auth, &store, &one)?.is_some() {
         return Ok(None);
     }
-    Ok(Some(Due { one, journal }))
+    Ok(Some(Due { agent: agent.clone(), one, journal }))
 }
 
 /// The outcome of a request whose sender died: nobody knows.

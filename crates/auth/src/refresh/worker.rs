@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,7 @@ use super::asker::ensure_fingerprint_key;
 use super::settle::settle;
 use super::{RefreshError, apply, exchange, prepare};
 
-/// The variable that makes this program a worker: a [`Job`] as JSON, without secrets.
+/// The variable that makes this program a worker: a job as JSON, without secrets.
 pub const WORKER_VARIABLE: &str = "CODERCLAW_WORKER";
 
 /// What a worker may know of its asker's environment, besides proxies and CAs.
@@ -52,7 +54,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(_auth: &Auth, agent: &AgentPaths, one: &Refreshable, want: &Want) -> Self {
+    pub(super) fn new(agent: &AgentPaths, one: &Refreshable, want: &Want) -> Self {
         Self {
             grant: one.grant,
             agent: agent.agent.as_str().into(),
@@ -142,7 +144,7 @@ pub(super) fn start(auth: &Auth, guard: GrantGuard, job: Job) -> Result<Started,
     let auth = auth.clone();
     let thread = std::thread::Builder::new().name("refresh".into());
     let handle = thread
-        .spawn(move || work(&auth, &lock, &job))
+        .spawn(move || work(&auth, &lock, &job, &AtomicBool::new(false)))
         .map_err(|e| RefreshError::WorkerFailed { detail: e.to_string() })?;
     Ok(Started::Thread(Some(handle), None))
 }
@@ -192,11 +194,23 @@ fn worker_process(env: Env, clock: Clock) -> Result<(), Code> {
     let file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(|_| Code::WorkerFailed)?);
     let auth = Auth::open(env, clock, Runner::Thread).map_err(|e| e.code())?;
     let lock = WorkerLock::inherit(auth.state(), &job.grant, file).map_err(|e| e.code())?;
-    work(&auth, &lock, &job)
+    let asked_to_end = hold_off_endings()?;
+    work(&auth, &lock, &job, &asked_to_end)
+}
+
+/// From here on INT, TERM and HUP only set the flag. It is looked at before anything is sent; after that, a half-done
+/// refresh is what this program exists to prevent, and only a kill ends it.
+fn hold_off_endings() -> Result<Arc<AtomicBool>, Code> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let asked_to_end = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&asked_to_end)).map_err(|_| Code::WorkerFailed)?;
+    }
+    Ok(asked_to_end)
 }
 
 /// All steps of a worker, in order. An error is what could not be written into the journal.
-fn work(auth: &Auth, lock: &WorkerLock, job: &Job) -> Result<(), Code> {
+fn work(auth: &Auth, lock: &WorkerLock, job: &Job, asked_to_end: &AtomicBool) -> Result<(), Code> {
     let agent = auth.agent(Some(&job.agent)).map_err(|_| Code::UnknownAgent)?;
     let refresh = || -> Result<(), RefreshError> {
         fault("refresh.locked")?;
@@ -209,7 +223,7 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job) -> Result<(), Code> {
             return Ok(());
         }
         fault("refresh.prepared")?;
-        if let Some((spent, tokens)) = exchange::exchange(auth, &mut due, &job.want())? {
+        if let Some((spent, tokens)) = exchange::exchange(auth, &mut due, &job.want(), asked_to_end)? {
             fault("refresh.answered")?;
             apply::apply_and_finish(auth, lock, &mut due.journal, &spent, &tokens, job.rejected)?;
         }

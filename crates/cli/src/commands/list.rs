@@ -4,7 +4,7 @@ use coderclaw_types::ProviderId;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::status::profile_json;
+use crate::commands::status_json::ProfileJson;
 use crate::error::CommandError;
 use crate::report::Report;
 use crate::text::clean;
@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, provider: Option<&str>) -> Result<Report, C
             "agentId": agent.agent,
             "agentDir": agent.dir,
             "authStorePath": agent.store(),
-            "profiles": profiles.iter().map(|profile| profile_json(profile)).collect::<Vec<_>>(),
+            "profiles": profiles.iter().map(|profile| ProfileJson::from(*profile)).collect::<Vec<_>>(),
         })));
     }
     if profiles.is_empty() {

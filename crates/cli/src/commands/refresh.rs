@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
             "profileId": lease.profile,
             "refreshed": refreshed,
             "validUntil": lease.valid_until,
-            "fingerprint": lease.fingerprint,
+            "fingerprint": context.auth.fingerprint(&lease.token),
         })));
     }
     let now = context.auth.clock().now();

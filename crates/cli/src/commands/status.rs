@@ -1,27 +1,32 @@
 //! `models status`, and `coderclaw` alone: how every login stands, and what is used.
 
-use coderclaw_auth::{AgentStatus, ProfileStatus, ProviderStatus};
+use coderclaw_auth::{AgentStatus, ProfileStatus};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Code, Millis, ProviderId};
-use serde_json::{Map, Value, json};
 
 use crate::args::StatusArgs;
-use crate::commands::Context;
+use crate::commands::status_json::StatusJson;
+use crate::commands::{Context, probe};
 use crate::error::{CommandError, next_command};
 use crate::report::Report;
 use crate::text::{self, clean};
 
-/// A credential that cannot renew itself is warned about in its last day.
-const WARN_AFTER_MS: i64 = 86_400_000;
-
 pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<Report, CommandError> {
     let agent = context.agent()?;
+    if args.plain {
+        let (model, _) = context.auth.config().default_model();
+        return Ok(Report::text(model.map(|model| format!("{model}\n")).unwrap_or_default()));
+    }
+    let probes = if args.probe { Some(probe::run(context, &agent, args)?) } else { None };
+    // After the probes, since a probe refreshes what is due.
     let status = context.auth.status(&agent)?;
     let exit = if args.check { check(&status) } else { 0 };
     let report = if context.global.json {
-        Report::json(&json(context, &agent, &status))
+        Report::json(&StatusJson::new(context, &agent, &status, probes.as_ref()))
     } else {
-        Report::text(words(context, &agent, &status))
+        let mut out = words(context, &agent, &status);
+        out.extend(probes.as_ref().map(probe::Probes::words));
+        Report::text(out)
     };
     Ok(report.exit(exit))
 }
@@ -39,173 +44,18 @@ fn check(status: &AgentStatus) -> u8 {
     }
 }
 
-/// One profile, as `list` and `status` show it.
-pub(super) fn profile_json(profile: &ProfileStatus) -> Map<String, Value> {
-    let mut map = Map::new();
-    map.insert("profileId".into(), json!(profile.id));
-    map.insert("provider".into(), json!(profile.provider));
-    map.insert("type".into(), json!(profile.kind));
-    map.insert("status".into(), json!(profile.status));
-    map.insert("state".into(), json!(profile.state));
-    let mut optional = |key: &str, value: Value| {
-        if !value.is_null() {
-            map.insert(key.into(), value);
-        }
-    };
-    optional("email", json!(profile.email));
-    optional("expiresAt", json!(profile.expires_at));
-    optional("until", json!(profile.until));
-    optional("detail", json!(profile.detail));
-    map.insert("refreshable".into(), json!(profile.refreshable));
-    map.insert("fingerprint".into(), json!(profile.fingerprint));
-    map
-}
-
-fn label(profile: &ProfileStatus) -> String {
+pub(super) fn label(profile: &ProfileStatus) -> String {
     match &profile.email {
         Some(email) if !profile.id.as_str().contains(email.as_str()) => format!("{} ({email})", profile.id),
         _ => profile.id.to_string(),
     }
 }
 
-fn json(context: &Context, agent: &AgentPaths, status: &AgentStatus) -> Value {
-    let now = context.auth.clock().now();
-    let (primary, fallbacks) = context.auth.config().default_model();
-    let mut profiles: Vec<&ProfileStatus> = status.profiles.iter().collect();
-    profiles.sort_by(|a, b| (&a.provider, &a.id).cmp(&(&b.provider, &b.id)));
-    let oauth_profiles = profiles.iter().map(|profile| {
-        let mut map = profile_json(profile);
-        map.insert("source".into(), json!("store"));
-        map.insert("label".into(), json!(label(profile)));
-        if let Some(at) = profile.expires_at {
-            map.insert("remainingMs".into(), json!(at.0 - now.0));
-        }
-        Value::Object(map)
-    });
-    let unusable = profiles.iter().filter(|profile| matches!(profile.state, Code::Cooldown | Code::Disabled));
-    let mut unusable: Vec<Value> = unusable
-        .map(|profile| {
-            let until = profile.until.unwrap_or(now);
-            json!({
-                "profileId": profile.id,
-                "provider": profile.provider,
-                "kind": profile.state,
-                "until": until,
-                "remainingMs": until.0 - now.0,
-            })
-        })
-        .collect();
-    unusable.sort_by_key(|entry| entry["remainingMs"].as_i64());
-    let mut root = json!({
-        "configPath": context.auth.state().config_path(),
-        "agentDir": agent.dir,
-        "defaultModel": primary,
-        "resolvedDefault": primary,
-        "fallbacks": fallbacks,
-        "auth": {
-            "storePath": agent.store(),
-            "shellEnvFallback": { "enabled": false, "appliedKeys": [] },
-            "providersWithOAuth": with_logins(status),
-            "missingProvidersInUse": missing(context, status),
-            "providers": status.providers.iter().map(|p| provider_json(status, p)).collect::<Vec<_>>(),
-            "unusableProfiles": unusable,
-            "oauth": {
-                "warnAfterMs": WARN_AFTER_MS,
-                "profiles": oauth_profiles.collect::<Vec<_>>(),
-                "providers": oauth_providers(status),
-            },
-        },
-    });
-    if context.global.agent.is_some() {
-        root["agentId"] = json!(agent.agent);
-    }
-    if let Some((code, detail)) = &status.store_note {
-        root["auth"]["store"] = json!({ "state": code, "detail": detail });
-    }
-    root
-}
-
-fn of<'a>(status: &'a AgentStatus, provider: &'a ProviderId) -> impl Iterator<Item = &'a ProfileStatus> {
+pub(super) fn of<'a>(
+    status: &'a AgentStatus,
+    provider: &'a ProviderId,
+) -> impl Iterator<Item = &'a ProfileStatus> {
     status.profiles.iter().filter(move |profile| profile.provider.as_ref() == Some(provider))
-}
-
-fn with_logins(status: &AgentStatus) -> Vec<String> {
-    let counts = status.providers.iter().map(|provider| {
-        let logins =
-            of(status, &provider.provider).filter(|p| p.kind == "oauth" || p.kind == "token").count();
-        (&provider.provider, logins)
-    });
-    counts
-        .filter(|(_, logins)| *logins > 0)
-        .map(|(provider, logins)| format!("{provider} ({logins})"))
-        .collect()
-}
-
-/// Providers of the models in use that nothing can be lent for.
-fn missing(context: &Context, status: &AgentStatus) -> Vec<String> {
-    let (primary, fallbacks) = context.auth.config().default_model();
-    let mut missing: Vec<String> = primary
-        .into_iter()
-        .chain(fallbacks)
-        .filter_map(|model| Some(ProviderId::new(model.split_once('/')?.0)))
-        .filter(|provider| {
-            let known = status.providers.iter().find(|known| known.provider == *provider);
-            known.is_none_or(|known| known.explanation.winner.is_none())
-        })
-        .map(|provider| provider.to_string())
-        .collect();
-    missing.sort();
-    missing.dedup();
-    missing
-}
-
-fn provider_json(status: &AgentStatus, provider: &ProviderStatus) -> Value {
-    let profiles: Vec<_> = of(status, &provider.provider).collect();
-    let count = |kind: &str| profiles.iter().filter(|profile| profile.kind == kind).count();
-    let winner = provider.explanation.winner.as_ref();
-    let (kind, detail) = match winner {
-        None => ("missing", "-".to_owned()),
-        Some(winner) => match (&winner.profile_id, winner.source.as_str()) {
-            (Some(id), _) => ("profiles", id.to_string()),
-            (None, "config") => ("models.json", "config".into()),
-            (None, source) => ("env", source.to_owned()),
-        },
-    };
-    json!({
-        "provider": provider.provider,
-        "effective": { "kind": kind, "detail": detail },
-        "winner": winner,
-        "orderSource": provider.explanation.order_source,
-        "profiles": {
-            "count": profiles.len(),
-            "oauth": count("oauth"),
-            "token": count("token"),
-            "apiKey": count("api_key"),
-            "labels": profiles.iter().map(|profile| label(profile)).collect::<Vec<_>>(),
-        },
-    })
-}
-
-fn oauth_providers(status: &AgentStatus) -> Vec<Value> {
-    let providers = status.providers.iter().filter_map(|provider| {
-        let profiles: Vec<_> = of(status, &provider.provider).collect();
-        if profiles.is_empty() {
-            return None;
-        }
-        let has = |word: &str| profiles.iter().any(|profile| profile.status == word);
-        let word = if has("expired") || has("missing") {
-            "expired"
-        } else if has("expiring") {
-            "expiring"
-        } else if has("ok") {
-            "ok"
-        } else {
-            "static"
-        };
-        let ids: Vec<_> = profiles.iter().map(|profile| &profile.id).collect();
-        Some(json!({ "provider": provider.provider, "status": word, "profiles": ids }))
-    });
-    providers.collect()
 }
 
 fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus) -> String {
@@ -294,7 +144,9 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
     }
     let provider = profile.provider.as_ref().map(ProviderId::as_str);
     let next = next_command(profile.state, provider, Some(profile.id.as_str()), context.agent_hint());
-    attention.push(format!("  {}: {}\n", clean(profile.id.as_str()), profile.state.meaning()));
+    let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());
+    attention
+        .extend(text::wrap(&why, text::width().saturating_sub(2)).iter().map(|line| format!("  {line}\n")));
     if !next.is_empty() {
         attention.push(format!("    {next}\n"));
     }

@@ -2,7 +2,7 @@
 
 use coderclaw_auth::{Ask, Lease};
 use coderclaw_providers::CredentialKind;
-use coderclaw_types::{Millis, ProfileId};
+use coderclaw_types::{Fingerprint, Millis, ProfileId};
 use serde::Serialize;
 
 use crate::args::{TokenArgs, TokenFormat};
@@ -21,7 +21,7 @@ struct LeaseJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<&'a str>,
     valid_until: Option<Millis>,
-    fingerprint: Option<&'a str>,
+    fingerprint: Option<Fingerprint>,
     source: &'a str,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, args: TokenArgs) -> Result<Report, CommandE
     let format = if context.global.json { TokenFormat::Json } else { args.format };
     Ok(match format {
         TokenFormat::Token => Report::text(format!("{}\n", lease.token.expose())),
-        TokenFormat::Json => Report::json(&json(&lease)),
+        TokenFormat::Json => Report::json(&json(&lease, context.auth.fingerprint(&lease.token))),
         TokenFormat::Env => Report::text(lines(&lease.env, |name, value| {
             // Always quoted, so that any shell and any later token is safe.
             format!("{name}='{}'", value.replace('\'', "'\\''"))
@@ -57,7 +57,7 @@ fn lines(pairs: &[(String, coderclaw_types::Secret)], line: impl Fn(&str, &str) 
     pairs.iter().map(|(name, value)| line(name, value.expose()) + "\n").collect()
 }
 
-fn json(lease: &Lease) -> LeaseJson<'_> {
+fn json(lease: &Lease, fingerprint: Option<Fingerprint>) -> LeaseJson<'_> {
     let bearer = lease.headers.first().is_some_and(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     LeaseJson {
         provider: lease.provider.as_str(),
@@ -74,7 +74,7 @@ fn json(lease: &Lease) -> LeaseJson<'_> {
             .collect(),
         account_id: lease.account_id.as_deref(),
         valid_until: lease.valid_until,
-        fingerprint: lease.fingerprint.as_ref().map(coderclaw_types::Fingerprint::as_str),
+        fingerprint,
         source: &lease.source,
     }
 }

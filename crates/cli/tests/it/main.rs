@@ -8,5 +8,6 @@
 
 mod demo;
 mod kill;
+mod status;
 mod storm;
 mod world;

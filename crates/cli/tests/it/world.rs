@@ -133,6 +133,15 @@ impl World {
         serde_json::from_str::<Value>(&text).unwrap()["profiles"][id].clone()
     }
 
+    /// Waits until the entry holds this access token. A worker may still be at it after its asker was answered.
+    pub(crate) fn wait_for_access(&self, agent: &str, id: &str, access: &str) {
+        let began = std::time::Instant::now();
+        while self.entry(agent, id)["access"] != access {
+            assert!(began.elapsed() < Duration::from_secs(30), "the store never got the token");
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coderclaw"));
         command

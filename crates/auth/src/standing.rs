@@ -1,0 +1,213 @@
+//! How one profile stands by itself: before order, pin and consent have their say.
+
+use std::time::Duration;
+
+use coderclaw_providers::CredentialKind;
+use coderclaw_store::{AuthState, Entry, JournalView, OAuthEntry, OutcomeKind, StoreSnapshot};
+use coderclaw_types::{Code, Millis, ProfileId, Secret};
+
+use crate::context::Auth;
+use crate::cooldown::unusable_until;
+use crate::grant::{Refreshable, life};
+use crate::refresh::ask::{Asked, Good, Moment, Want, ask};
+use crate::refresh::blocker;
+use crate::resolve::ResolveError;
+
+/// A credential that cannot renew itself is expiring in its last day.
+const LAST_DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a profile can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// At once.
+    Now,
+    /// Once it has been refreshed.
+    AfterRefresh,
+    /// Not now, for a passing reason that is not the account's: the same profile is tried again later.
+    Blocked,
+    /// Not before something changes.
+    Never,
+}
+
+/// How one profile stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) readiness: Readiness,
+    pub(crate) reason: Code,
+    pub(crate) until: Option<Millis>,
+    pub(crate) detail: Option<String>,
+    /// What is lent, or what would be if it still worked.
+    pub(crate) secret: Option<Secret>,
+    pub(crate) valid_until: Option<Millis>,
+    pub(crate) account_id: Option<String>,
+    /// A refresh is answered and not yet in the store.
+    pub(crate) unfinished: bool,
+}
+
+impl Standing {
+    pub(crate) fn new(readiness: Readiness, reason: Code) -> Self {
+        Self {
+            readiness,
+            reason,
+            until: None,
+            detail: None,
+            secret: None,
+            valid_until: None,
+            account_id: None,
+            unfinished: false,
+        }
+    }
+
+    pub(crate) fn with_good(mut self, good: &Good) -> Self {
+        self.secret = Some(good.access.clone());
+        self.valid_until = good.expires;
+        self.account_id.clone_from(&good.account_id);
+        self.unfinished = good.unfinished;
+        self
+    }
+}
+
+pub(crate) fn credential_kind(entry: &Entry) -> Option<CredentialKind> {
+    match entry {
+        Entry::ApiKey(_) => Some(CredentialKind::ApiKey),
+        Entry::Token(_) => Some(CredentialKind::Token),
+        Entry::OAuth(_) => Some(CredentialKind::OAuth),
+        Entry::Unknown { .. } | Entry::Damaged { .. } => None,
+    }
+}
+
+/// Marks a usable profile that is cooling or disabled.
+pub(crate) fn set_aside(
+    auth: &Auth,
+    usage: &AuthState,
+    id: &ProfileId,
+    standing: &mut Standing,
+    now: Millis,
+) {
+    let cooling = unusable_until(&usage.usage(id), auth.config().cooldowns(), now);
+    if let Some((reason, until)) = cooling
+        && standing.readiness != Readiness::Never
+    {
+        standing.readiness = Readiness::Never;
+        standing.reason = reason;
+        standing.until = Some(until);
+        standing.detail = None;
+    }
+}
+
+/// How a profile stands by itself, without order, pin and cooldown.
+pub(crate) fn standing(
+    auth: &Auth,
+    store: &StoreSnapshot,
+    id: &ProfileId,
+    entry: &Entry,
+    now: Millis,
+) -> Result<Standing, ResolveError> {
+    let never = |reason| Standing::new(Readiness::Never, reason);
+    let fixed = |secret: &Option<Secret>, is_ref: bool, expires: Option<Millis>, invalid: bool| {
+        let Some(secret) = secret.as_ref().filter(|secret| !secret.is_blank()) else {
+            return never(if is_ref { Code::UnresolvedRef } else { Code::MissingCredential });
+        };
+        let mut standing = match expires {
+            _ if invalid => never(Code::InvalidExpires),
+            Some(at) if at <= now => never(Code::Expired),
+            Some(at) if at.since(now) <= LAST_DAY => Standing::new(Readiness::Now, Code::Expiring),
+            _ => Standing::new(Readiness::Now, Code::Ok),
+        };
+        standing.secret = Some(secret.clone());
+        standing.valid_until = expires;
+        standing
+    };
+    Ok(match entry {
+        Entry::ApiKey(key) => fixed(&key.key, key.is_ref, None, false),
+        Entry::Token(token) => fixed(&token.token, token.is_ref, token.expires, token.invalid_expires),
+        Entry::OAuth(login) => oauth_standing(auth, store, id, login, now)?,
+        Entry::Unknown { kind, .. } => {
+            let mut standing = never(Code::MissingCredential);
+            standing.detail = Some(format!("this version does not know entries of type \"{kind}\""));
+            standing
+        }
+        Entry::Damaged { why } => {
+            let mut standing = never(Code::Corrupt);
+            standing.detail = Some(format!("the entry is damaged: {why}"));
+            standing
+        }
+    })
+}
+
+fn oauth_standing(
+    auth: &Auth,
+    store: &StoreSnapshot,
+    id: &ProfileId,
+    login: &OAuthEntry,
+    now: Millis,
+) -> Result<Standing, ResolveError> {
+    let Some(one) = Refreshable::of(auth, id, login) else {
+        return Ok(unrenewable(login, now));
+    };
+    let journal = JournalView::read(&auth.state().journal(&one.grant))?;
+    let network = match journal.outcomes.iter().find_map(|outcome| outcome.network.as_ref()) {
+        Some(_) => auth.network().digest(),
+        None => String::new(),
+    };
+    let moment = Moment { now, began_at_seq: None, network: &network };
+    let mut asked = ask(&one, &journal, &Want::default(), &moment);
+    if let Asked::Wanted { meanwhile } = &asked
+        && let Some(why) = blocker(auth, store, &one)?
+    {
+        asked = Asked::Denied { why, meanwhile: meanwhile.clone() };
+    }
+    let standing = match asked {
+        Asked::Lend(good) => {
+            let renewable = journal.outcome_of(&one.token).is_none_or(|o| o.kind != OutcomeKind::Refused);
+            let ends_soon = good.expires.is_some_and(|at| at.since(now) <= LAST_DAY);
+            let reason = if renewable || !ends_soon { Code::Ok } else { Code::Expiring };
+            Standing::new(Readiness::Now, reason).with_good(&good)
+        }
+        Asked::Wanted { meanwhile: Some(good) } => {
+            Standing::new(Readiness::AfterRefresh, Code::RefreshDue).with_good(&good)
+        }
+        Asked::Wanted { meanwhile: None } => {
+            let mut standing = Standing::new(Readiness::AfterRefresh, Code::RefreshDue);
+            standing.secret.clone_from(&login.access);
+            standing.valid_until = life(login).map(|life| life.expires);
+            standing.account_id.clone_from(&login.account_id);
+            standing
+        }
+        Asked::Denied { why, meanwhile: Some(good) } => {
+            let reason = if why.terminal { Code::Expiring } else { Code::RefreshDue };
+            let mut standing = Standing::new(Readiness::Now, reason).with_good(&good);
+            standing.until = why.until;
+            standing.detail = Some(why.detail);
+            standing
+        }
+        Asked::Denied { why, meanwhile: None } => {
+            let readiness = if why.terminal { Readiness::Never } else { Readiness::Blocked };
+            let mut standing = Standing::new(readiness, why.code);
+            standing.until = why.until;
+            standing.detail = Some(why.detail);
+            standing.secret.clone_from(&login.access);
+            standing.valid_until = life(login).map(|life| life.expires);
+            standing
+        }
+    };
+    Ok(standing)
+}
+
+/// A login without a refresh token, or of a provider that has no token endpoint.
+fn unrenewable(login: &OAuthEntry, now: Millis) -> Standing {
+    let Some(access) = &login.access else {
+        return Standing::new(Readiness::Never, Code::MissingCredential);
+    };
+    let expires = life(login).map(|life| life.expires);
+    let mut standing = match expires {
+        None => Standing::new(Readiness::Never, Code::InvalidExpires),
+        Some(at) if at <= now => Standing::new(Readiness::Never, Code::Expired),
+        Some(at) if at.since(now) <= LAST_DAY => Standing::new(Readiness::Now, Code::Expiring),
+        Some(_) => Standing::new(Readiness::Now, Code::Ok),
+    };
+    standing.secret = Some(access.clone());
+    standing.valid_until = expires;
+    standing.account_id.clone_from(&login.account_id);
+    standing
+}

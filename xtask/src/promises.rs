@@ -1,0 +1,227 @@
+//! `docs/promises.md` says of each promise whether a test names it. This keeps that true.
+//!
+//! A test names a promise at the head of its doc comment (`/// Z1, Z2: ...`) or, in small letters, of its own name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::repository::Repository;
+
+const PAGE: &str = "docs/promises.md";
+const TESTED: &str = "tested";
+const PLANNED: &str = "planned";
+
+/// Which files name which promise.
+type Named = BTreeMap<String, BTreeSet<String>>;
+
+/// One row of the page.
+#[derive(Debug, PartialEq, Eq)]
+struct Row<'a> {
+    id: &'a str,
+    promise: &'a str,
+    state: &'a str,
+}
+
+/// Prints every promise with the files whose tests name it.
+pub(crate) fn show(repository: &Repository) -> Result<(), String> {
+    let page = repository.read(PAGE)?;
+    let named = named(repository)?;
+    let mut tested = 0;
+    let all = rows(&page);
+    for Row { id, .. } in &all {
+        let files = named.get(*id).map(|files| files.iter().map(String::as_str).collect::<Vec<_>>());
+        tested += u32::from(files.is_some());
+        println!("{id:<4} {}", files.map_or_else(|| "-".to_owned(), |files| files.join(" ")));
+    }
+    println!("{tested} of {} promises are named by a test", all.len());
+    Ok(())
+}
+
+/// Rewrites the page's last column.
+pub(crate) fn write(repository: &Repository) -> Result<(), String> {
+    let page = repository.read(PAGE)?;
+    let new = with_states(&page, &named(repository)?);
+    if new != page {
+        std::fs::write(repository.path(PAGE), &new).map_err(|e| format!("{PAGE}: {e}"))?;
+    }
+    println!("{}", summary(&new));
+    Ok(())
+}
+
+/// Whether the page says what the tests say.
+pub(crate) fn check(repository: &Repository) -> Result<String, String> {
+    let page = repository.read(PAGE)?;
+    let named = named(repository)?;
+    let mut wrong = faults(&page, &named);
+    let known: BTreeSet<&str> = rows(&page).iter().map(|row| row.id).collect();
+    for file in test_files(repository)? {
+        let text = repository.read(&file)?;
+        for id in claimed(&text).into_iter().filter(|id| !known.contains(id.as_str())) {
+            wrong.push(format!("{file}: a test names {id}, and {PAGE} has no such promise"));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(summary(&page));
+    }
+    Err(format!("{} faults in {PAGE} (cargo xtask promises --write)\n{}", wrong.len(), wrong.join("\n")))
+}
+
+fn summary(page: &str) -> String {
+    let all = rows(page);
+    let tested = all.iter().filter(|row| row.state == TESTED).count();
+    format!("{tested} of {} promises are named by a test", all.len())
+}
+
+fn faults(page: &str, named: &Named) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    for Row { id, promise, state } in rows(page) {
+        if !seen.insert(id) {
+            wrong.push(format!("{id} stands there twice"));
+        }
+        if promise.is_empty() {
+            wrong.push(format!("{id} promises nothing"));
+        }
+        let should = state_of(id, named);
+        if state != should {
+            wrong.push(format!("{id} is called `{state}` and is {should}"));
+        }
+    }
+    wrong
+}
+
+fn state_of(id: &str, named: &Named) -> &'static str {
+    if named.contains_key(id) { TESTED } else { PLANNED }
+}
+
+fn rows(page: &str) -> Vec<Row<'_>> {
+    page.lines().filter_map(row).collect()
+}
+
+fn row(line: &str) -> Option<Row<'_>> {
+    let cells: Vec<&str> =
+        line.strip_prefix('|')?.trim_end().strip_suffix('|')?.split('|').map(str::trim).collect();
+    match cells[..] {
+        [id, promise, state] if is_id(id) => Some(Row { id, promise, state }),
+        _ => None,
+    }
+}
+
+fn with_states(page: &str, named: &Named) -> String {
+    let mut text = String::new();
+    for line in page.lines() {
+        match row(line) {
+            Some(Row { id, promise, .. }) => {
+                text.push_str(&format!("| {id} | {promise} | {} |\n", state_of(id, named)));
+            }
+            None => text.push_str(&format!("{line}\n")),
+        }
+    }
+    text
+}
+
+fn named(repository: &Repository) -> Result<Named, String> {
+    let mut all = Named::new();
+    for file in test_files(repository)? {
+        for id in mentioned(&repository.read(&file)?) {
+            all.entry(id).or_default().insert(file.clone());
+        }
+    }
+    Ok(all)
+}
+
+/// Files that hold tests: by their path, or by what stands in them.
+fn test_files(repository: &Repository) -> Result<Vec<String>, String> {
+    let mut files = Vec::new();
+    for file in repository.files()? {
+        let is_e2e = file.starts_with("e2e/");
+        if !is_e2e && !file.ends_with(".rs") {
+            continue;
+        }
+        // Pictures and recordings name nothing.
+        let Ok(text) = repository.read(&file) else { continue };
+        let marks = ["#[test]", "::test]", "proptest!"];
+        if is_e2e || file.contains("test") || marks.iter().any(|mark| text.contains(mark)) {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+/// Every id in a comment or at the start of a function's name.
+fn mentioned(text: &str) -> BTreeSet<String> {
+    let mut found = in_names(text);
+    for line in text.lines() {
+        let comment = [line.find("//"), line.find('#'), line.find('*')].into_iter().flatten().min();
+        if let Some(at) = comment {
+            found.extend(words(&line[at..]).filter(|word| is_id(word)).map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// Ids that a test says it covers: at the head of its doc comment, or of its name.
+fn claimed(text: &str) -> BTreeSet<String> {
+    let mut found = in_names(text);
+    for line in text.lines() {
+        let Some(comment) = line.trim_start().strip_prefix("///") else { continue };
+        let Some((head, _)) = comment.split_once(':') else { continue };
+        let ids: Vec<&str> = head.split(',').map(str::trim).collect();
+        if ids.iter().all(|id| is_id(id)) {
+            found.extend(ids.into_iter().map(str::to_owned));
+        }
+    }
+    found
+}
+
+fn in_names(text: &str) -> BTreeSet<String> {
+    let after = text.split("fn ").skip(1);
+    let heads = after.filter_map(|rest| rest.split_once('_')).map(|(head, _)| head);
+    let lower = heads.filter(|head| head.starts_with(|c: char| c.is_ascii_lowercase()));
+    lower.map(str::to_ascii_uppercase).filter(|id| is_id(id)).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+}
+
+/// One capital letter and a number up to two digits.
+fn is_id(word: &str) -> bool {
+    let mut chars = word.chars();
+    let letter = chars.next().is_some_and(|c| c.is_ascii_uppercase());
+    letter && (2..=3).contains(&word.len()) && chars.all(|c| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ids: &[&str]) -> BTreeSet<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    #[test]
+    fn ids_are_found_where_tests_name_them() {
+        // The name in two parts, or this file would be read as if it had such a test.
+        let named = ["fn", "z3_this() {}"].join(" ");
+        let text = format!("/// Z1, Z22: why.\n{named}\nlet x = \"Z4\"; // Z5\nlet y = \"Z6\";");
+        assert_eq!(mentioned(&text), set(&["Z1", "Z22", "Z3", "Z5"]));
+        assert_eq!(claimed(&text), set(&["Z1", "Z22", "Z3"]));
+        assert_eq!(claimed("/// Y2K, or so: z.\n/// Bits Z1 and Z2: both."), set(&[]));
+        assert!(!is_id("Z") && !is_id("Z123") && !is_id("z1") && !is_id("ZZ"));
+    }
+
+    #[test]
+    fn a_page_that_says_too_much_or_too_little_is_noticed() {
+        let page =
+            "# P\n| id | promise | state |\n|---|---|---|\n| Z1 | One. | tested |\n| Z2 | Two. | planned |\n";
+        let named = |ids: &[&str]| -> Named { set(ids).into_iter().map(|id| (id, set(&["f"]))).collect() };
+        assert!(faults(page, &named(&["Z1"])).is_empty());
+        assert_eq!(faults(page, &named(&[])), ["Z1 is called `tested` and is planned"]);
+        assert_eq!(faults(page, &named(&["Z1", "Z2"])), ["Z2 is called `planned` and is tested"]);
+        let twice = page.replace("Z2", "Z1");
+        assert!(faults(&twice, &named(&["Z1"])).contains(&"Z1 stands there twice".to_owned()));
+        let mended = with_states(page, &named(&["Z2"]));
+        assert!(faults(&mended, &named(&["Z2"])).is_empty(), "{mended}");
+        assert_eq!(mended.lines().count(), page.lines().count());
+    }
+}
