@@ -69,7 +69,7 @@ pub(crate) fn run(args: &DemoArgs, global: &Global, env: Env, clock: Clock) -> R
         Stage::end_as_interrupted();
         return Err(CommandError::new(Code::ClaimFailed, "the demo was interrupted"));
     }
-    story.close(began.elapsed());
+    story.close(args.keep, began.elapsed());
     verdict(&story.claims, global.json, args.keep, began.elapsed())
 }
 
@@ -142,9 +142,11 @@ impl Story {
         Ok(())
     }
 
-    fn close(&mut self, took: Duration) {
-        if self.claims.iter().all(|claim| claim.holds) {
-            self.told.heading(&format!("That took {} seconds. With an account of your own:", tenths(took)));
+    fn close(&mut self, keep: bool, took: Duration) {
+        // Who keeps the folder may be about to point the shell at it: no real login belongs there.
+        if !keep && self.claims.iter().all(|claim| claim.holds) {
+            self.told
+                .heading(&format!("That took {:.1} seconds. With an account of your own:", tenths(took)));
             self.told.command("coderclaw models auth login --provider openai-codex");
         }
         self.told.gap();

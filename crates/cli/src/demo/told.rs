@@ -40,7 +40,9 @@ impl Told {
 
     pub(super) fn heading(&mut self, text: &str) {
         self.gap();
-        self.painted("1", text);
+        for line in wrap(text, self.width) {
+            self.painted("1", &line);
+        }
     }
 
     pub(super) fn text(&mut self, text: &str) {
