@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod demo;
 mod kill;
 mod status;
 mod storm;
