@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod bad_input;
+mod commands;
 mod kill;
+mod looks;
 mod storm;
 mod world;
