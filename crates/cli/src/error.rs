@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use coderclaw_auth::{LeaseError, LoginError, OpenError, OrderError, ResolveError};
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
 
-use crate::text::clean;
+use crate::text::{self, clean};
 
 /// No message of ours comes near this; only what it quotes may be longer.
 const LONGEST: usize = 2_000;
@@ -108,7 +108,11 @@ impl CommandError {
             }
             writeln!(std::io::stdout().lock(), "{:#}", json!({"error": error})).ok();
         } else {
-            let mut text = format!("Error: {} [{}]\n", clean(&fit(&self.0.message)), self.0.code);
+            let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
+            // A log or a pipe gets one line, a person unbroken words.
+            let is_seen = std::io::stderr().is_terminal();
+            let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
+            let mut text = lines.join("\n") + "\n";
             if let Some(next) = self.next() {
                 text.push_str(&format!("  next: {}\n", clean(&fit(&next))));
             }
@@ -145,7 +149,7 @@ pub(crate) fn next_command(
     let mut command = code
         .next_command()
         .replace("{provider}", provider.unwrap_or("PROVIDER"))
-        .replace("{profile}", &crate::text::shell_word(profile.unwrap_or("PROFILE")))
+        .replace("{profile}", &text::shell_word(profile.unwrap_or("PROFILE")))
         .replace("{agent}", agent.unwrap_or("main"));
     if let Some(agent) = agent
         && command.starts_with("coderclaw models")

@@ -10,5 +10,6 @@ mod bad_input;
 mod commands;
 mod kill;
 mod looks;
+mod status;
 mod storm;
 mod world;
