@@ -17,6 +17,7 @@ use coderclaw_types::{Clock, Code, Env, Fingerprint, Secret};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Broken;
+use crate::commands::own_program;
 use crate::error::CommandError;
 
 pub(super) const PROVIDER: &str = "openai-codex";
@@ -122,7 +123,7 @@ impl Stage {
 
     /// Starts this program anew, with three variables and nothing else.
     pub(super) fn start(&self, arguments: &[&str]) -> Result<Running<'_>, Broken> {
-        let child = Command::new(program())
+        let child = Command::new(own_program())
             .args(arguments)
             .env_clear()
             .envs(self.env.names().filter_map(|name| Some((name, self.env.get_os(name.to_str()?)?))))
@@ -279,12 +280,4 @@ fn remove(path: &Path) -> io::Result<()> {
         }
         std::thread::sleep(PAUSE * 4);
     }
-}
-
-/// This very program, also where its file has been replaced since it was started.
-fn program() -> PathBuf {
-    if cfg!(target_os = "linux") {
-        return "/proc/self/exe".into();
-    }
-    std::env::current_exe().unwrap_or_else(|_| "coderclaw".into())
 }
