@@ -70,6 +70,26 @@ pub struct Outcome {
     pub detail: String,
 }
 
+impl Outcome {
+    /// An outcome of which nothing more is known.
+    pub fn new(seq: u64, kind: OutcomeKind, token: TokenHash, at: Millis, code: Code) -> Self {
+        Self {
+            seq,
+            kind,
+            token,
+            at,
+            next_attempt_at: None,
+            failures: 0,
+            ambiguous: 0,
+            rate_limited: false,
+            rejected: None,
+            network: None,
+            code,
+            detail: String::new(),
+        }
+    }
+}
+
 /// The ways in which a refresh ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -517,20 +537,7 @@ mod tests {
     }
 
     fn outcome(seq: u64, n: u32) -> Outcome {
-        Outcome {
-            seq,
-            kind: OutcomeKind::Refreshed,
-            token: token(n),
-            at: Millis(5),
-            next_attempt_at: None,
-            failures: 0,
-            ambiguous: 0,
-            rate_limited: false,
-            rejected: None,
-            network: None,
-            code: Code::Ok,
-            detail: String::new(),
-        }
+        Outcome::new(seq, OutcomeKind::Refreshed, token(n), Millis(5), Code::Ok)
     }
 
     fn sending(n: u32) -> Record {
