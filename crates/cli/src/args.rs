@@ -63,11 +63,29 @@ pub(crate) enum ModelsCommand {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct StatusArgs {
     /// Exit 1 where something needs attention, 2 where something ends within a day
     #[arg(long)]
     pub(crate) check: bool,
+    /// Only the model that is used where none is named
+    #[arg(long, conflicts_with_all = ["json", "probe"])]
+    pub(crate) plain: bool,
+    /// Ask each provider whether its credentials work, by a request that costs nothing
+    #[arg(long)]
+    pub(crate) probe: bool,
+    /// Probe only this provider
+    #[arg(long, value_name = "ID", requires = "probe")]
+    pub(crate) probe_provider: Option<String>,
+    /// Probe only these profiles
+    #[arg(long, value_name = "ID", value_delimiter = ',', requires = "probe")]
+    pub(crate) probe_profile: Vec<String>,
+    /// Milliseconds for all probes together
+    #[arg(long, value_name = "MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..), requires = "probe")]
+    pub(crate) probe_timeout: u64,
+    /// How many probes at a time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
+    pub(crate) probe_concurrency: u64,
 }
 
 #[derive(Debug, Subcommand)]

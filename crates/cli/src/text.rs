@@ -61,7 +61,8 @@ pub(crate) fn clean(text: &str) -> String {
 
 /// How wide the terminal is; 80 where there is none.
 pub(crate) fn width() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let size = rustix::termios::tcgetwinsize(std::io::stdout())
+        .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
     size.map_or(80, |size| usize::from(size.ws_col)).clamp(40, 200)
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use coderclaw_oauth::Identity;
 use coderclaw_oauth::callback::Listener;
 use coderclaw_providers::Manifest;
-use coderclaw_store::{AgentPaths, StoreGuard, read_auth_store};
+use coderclaw_store::{AgentPaths, AuthProfiles, StoreGuard, WriteError, read_auth_store};
 use coderclaw_types::{AgentId, ProfileId, ProviderId};
 use tokio::runtime::Runtime;
 
@@ -73,9 +73,11 @@ impl Auth {
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
+        // A wrong call leaves nothing behind.
+        let way = Way::of(manifest)?;
         self.check_store(agent)?;
         let runtime = runtime()?;
-        let result = runtime.block_on(self.run_login(agent, manifest, request, ui));
+        let result = runtime.block_on(self.run_login(agent, &way, request, ui));
         runtime.shutdown_background();
         result
     }
@@ -83,18 +85,21 @@ impl Auth {
     /// What would refuse the result is found before a person is sent to a browser.
     fn check_store(&self, agent: &AgentPaths) -> Result<(), LoginError> {
         StoreGuard::acquire(self.state(), &agent.store())?.check_writable()?;
-        read_auth_store(&agent.store())?;
+        let store = read_auth_store(&agent.store())?;
+        if store.doc.version() > AuthProfiles::VERSION {
+            let version = store.doc.version();
+            return Err(WriteError::UnsupportedVersion { path: store.path, version }.into());
+        }
         Ok(())
     }
 
     async fn run_login(
         &self,
         agent: &AgentPaths,
-        manifest: &Manifest,
+        way: &Way<'_>,
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
-        let way = Way::of(manifest)?;
         let (listener, why_not) = if request.no_listener || !way.comes_back() {
             (None, None)
         } else {
@@ -114,16 +119,16 @@ impl Auth {
         }
         let attempt = Attempt::new(redirect_uri)?;
         ui.waiting(&LoginWait {
-            provider: &manifest.name,
-            url: attempt.url(&way).as_str(),
+            provider: &way.manifest.name,
+            url: attempt.url(way).as_str(),
             listening: listener.as_ref().map(Listener::port),
             why_not: why_not.as_deref(),
             redirect_uri: &attempt.redirect_uri,
             can_paste: pastes.is_some(),
         })?;
-        let waiting = Waiting { auth: self, way: &way, attempt: &attempt, listener, pastes, limit: PATIENCE };
+        let waiting = Waiting { auth: self, way, attempt: &attempt, listener, pastes, limit: PATIENCE };
         let Answered { tokens, reply } = waiting.run(ui).await?;
-        let done = self.keep_login(agent, &way, &tokens, request);
+        let done = self.keep_login(agent, way, &tokens, request);
         // The page in the browser says what is true, and only once it is.
         match (&done, reply) {
             (Ok(login), Some(reply)) => reply.success(&format!("{} is stored.", login.profile)),

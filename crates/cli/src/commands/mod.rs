@@ -5,6 +5,7 @@ mod list;
 mod login;
 mod order;
 mod paths;
+mod probe;
 mod refresh;
 mod status;
 mod status_json;
@@ -53,7 +54,7 @@ impl Context {
 }
 
 /// This very program, also when its file was replaced by an upgrade while it runs.
-fn own_program() -> std::path::PathBuf {
+pub(crate) fn own_program() -> std::path::PathBuf {
     if cfg!(target_os = "linux") {
         return "/proc/self/exe".into();
     }
@@ -65,7 +66,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
-        None => status::run(&Context::open(global, env, clock)?, &StatusArgs { check: false }),
+        None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;
             match command {

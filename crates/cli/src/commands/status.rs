@@ -5,20 +5,28 @@ use coderclaw_store::AgentPaths;
 use coderclaw_types::{Code, Millis, ProviderId};
 
 use crate::args::StatusArgs;
-use crate::commands::Context;
 use crate::commands::status_json::StatusJson;
+use crate::commands::{Context, probe};
 use crate::error::{CommandError, next_command};
 use crate::report::Report;
 use crate::text::{self, clean};
 
 pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<Report, CommandError> {
     let agent = context.agent()?;
+    if args.plain {
+        let (model, _) = context.auth.config().default_model();
+        return Ok(Report::text(model.map(|model| format!("{model}\n")).unwrap_or_default()));
+    }
+    let probes = if args.probe { Some(probe::run(context, &agent, args)?) } else { None };
+    // After the probes, since a probe refreshes what is due.
     let status = context.auth.status(&agent)?;
     let exit = if args.check { check(&status) } else { 0 };
     let report = if context.global.json {
-        Report::json(&StatusJson::new(context, &agent, &status))
+        Report::json(&StatusJson::new(context, &agent, &status, probes.as_ref()))
     } else {
-        Report::text(words(context, &agent, &status))
+        let mut out = words(context, &agent, &status);
+        out.extend(probes.as_ref().map(probe::Probes::words));
+        Report::text(out)
     };
     Ok(report.exit(exit))
 }
@@ -136,7 +144,9 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
     }
     let provider = profile.provider.as_ref().map(ProviderId::as_str);
     let next = next_command(profile.state, provider, Some(profile.id.as_str()), context.agent_hint());
-    attention.push(format!("  {}: {}\n", clean(profile.id.as_str()), profile.state.meaning()));
+    let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());
+    attention
+        .extend(text::wrap(&why, text::width().saturating_sub(2)).iter().map(|line| format!("  {line}\n")));
     if !next.is_empty() {
         attention.push(format!("    {next}\n"));
     }

@@ -10,6 +10,7 @@ use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
 use serde::Serialize;
 
 use crate::commands::Context;
+use crate::commands::probe::Probes;
 use crate::commands::status::{label, of};
 
 /// A credential that cannot renew itself is warned about in its last day.
@@ -41,6 +42,8 @@ struct AuthJson<'a> {
     providers: Vec<ProviderJson<'a>>,
     unusable_profiles: Vec<UnusableJson<'a>>,
     oauth: OAuthJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probes: Option<&'a Probes>,
 }
 
 #[derive(Serialize)]
@@ -159,7 +162,12 @@ impl<'a> From<&'a ProfileStatus> for ProfileJson<'a> {
 }
 
 impl<'a> StatusJson<'a> {
-    pub(super) fn new(context: &'a Context, agent: &'a AgentPaths, status: &'a AgentStatus) -> Self {
+    pub(super) fn new(
+        context: &'a Context,
+        agent: &'a AgentPaths,
+        status: &'a AgentStatus,
+        probes: Option<&'a Probes>,
+    ) -> Self {
         let now = context.auth.clock().now();
         let (primary, fallbacks) = context.auth.config().default_model();
         let store = status.store_note.as_ref().map(|(state, detail)| StoreJson { state: *state, detail });
@@ -185,6 +193,7 @@ impl<'a> StatusJson<'a> {
                     profiles: labelled(status, now),
                     providers: status.providers.iter().filter_map(|one| health(status, one)).collect(),
                 },
+                probes,
             },
             fallbacks,
         }

@@ -9,16 +9,12 @@ use crate::world::{ME, TOKEN, World};
 /// Long enough for any step on a busy machine; reached only by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn rounds(usual: usize) -> usize {
-    std::env::var("CODERCLAW_TORTURE").ok().map_or(usual, |_| 50)
-}
-
 /// A9: the asker is killed while the answer is on its way. The refresh goes on without it: one request in all, and the
 /// next asker has the new token.
 #[test]
 fn a9_an_asker_killed_in_the_middle_loses_nothing() {
     let world = World::new();
-    for round in 0..rounds(10) {
+    for round in 0..50 {
         let login = world.login(-1_000);
         world.seed("main", &[(ME, &login.entry)]);
         let gate = world.sandbox.gate();

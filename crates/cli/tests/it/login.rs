@@ -10,9 +10,7 @@ use std::time::Duration;
 use coderclaw_sandbox::{BrowserPage, Fault, On, User, browse};
 use serde_json::{Value, json};
 
-use crate::world::{ME, PROVIDER, Ran, World};
-
-const LOGIN: &[&str] = &["models", "auth", "login", "--provider", PROVIDER];
+use crate::world::{LOGIN, ME, PROVIDER, Ran, World};
 
 /// A login that waits.
 struct Waiting {

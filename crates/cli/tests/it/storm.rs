@@ -7,7 +7,7 @@ use coderclaw_sandbox::{Fault, Reply};
 
 use crate::world::{ME, Ran, TOKEN, World};
 
-/// How many times the storms are repeated: 200 in the torture run, fewer beside all other tests.
+/// How many times a storm is repeated; `cargo xtask torture --times N` says otherwise.
 fn rounds(usual: usize) -> usize {
     std::env::var("CODERCLAW_TORTURE").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
@@ -16,7 +16,7 @@ fn rounds(usual: usize) -> usize {
 #[test]
 fn a1_a_storm_causes_one_refresh() {
     let world = World::new();
-    for round in 0..rounds(20) {
+    for round in 0..rounds(200) {
         let login = world.login(-1_000);
         world.seed("main", &[(ME, &login.entry)]);
         let before = world.sandbox.counts();
@@ -27,6 +27,26 @@ fn a1_a_storm_causes_one_refresh() {
         assert_eq!(after.refreshes - before.refreshes, 1, "round {round}: requests");
         assert_eq!((after.reuses, world.sent(&login.refresh)), (0, 1), "round {round}");
     }
+}
+
+/// A1: 256 processes, once.
+#[test]
+fn a1_256_processes_cause_one_refresh() {
+    let (world, login) = World::expired();
+    let tokens: HashSet<String> = world.storm(256).into_iter().map(Ran::ok).collect();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!((world.sent(&login.refresh), world.sandbox.counts().refreshes), (1, 1));
+}
+
+/// A11: 256 processes and nobody at the other end: everybody is answered, few knock.
+#[test]
+fn a11_256_processes_with_the_server_gone() {
+    let (world, login) = World::expired();
+    world.sandbox.script(Fault::DropBeforeRotate, 1_000);
+    for ran in world.storm(256) {
+        assert_eq!(ran.code(), "offline", "{ran:?}");
+    }
+    assert!(world.sent(&login.refresh) <= 3, "{:?}", world.sandbox.counts());
 }
 
 /// A2: two agents with dirs of their own that hold the same grant queue on one lock; both end with the new token.
@@ -64,11 +84,7 @@ fn a11_a_storm_on_a_server_that_is_down() {
         assert_eq!(ran.code(), "offline", "{ran:?}");
         assert!(ran.stderr.contains("503"), "{ran:?}");
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(5) * u32::try_from(rounds(1)).unwrap().max(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(world.sandbox.counts().refreshes <= 3, "{:?}", world.sandbox.counts());
     assert_eq!(std::fs::read(world.store()).unwrap(), store);
     assert!(world.sandbox.is_live(&login.refresh));

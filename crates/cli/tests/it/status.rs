@@ -1,0 +1,142 @@
+//! Status says what the resolver does, in every state that a login can be in.
+
+use std::time::Duration;
+
+use coderclaw_sandbox::{Fault, Reply};
+use serde_json::{Value, json};
+
+use crate::world::{ME, PROVIDER, World, now};
+
+const STATUS: &[&str] = &["models", "status", "--json"];
+
+fn profile<'a>(status: &'a Value, id: &str) -> &'a Value {
+    let profiles = status["auth"]["oauth"]["profiles"].as_array().unwrap();
+    profiles.iter().find(|profile| profile["profileId"] == id).unwrap_or_else(|| panic!("{id} in {status:#}"))
+}
+
+/// B1, B2: every state of a static credential and of a login, with the original's word for it.
+#[test]
+fn b1_every_state_is_told_as_it_is() {
+    let world = World::new();
+    let hour = 3_600_000;
+    let mut expired = world.login(-1_000).entry;
+    expired.as_object_mut().unwrap().remove("refresh");
+    let mut early = world.login(-1_000).entry;
+    early["earliestRefreshAt"] = json!(now().0 + hour);
+    let token =
+        |expires: Value| json!({"type": "token", "provider": "anthropic", "token": "t", "expires": expires});
+    let entries: Vec<(&str, Value, &str, &str)> = vec![
+        ("fresh", world.login(hour).entry, "ok", "ok"),
+        ("due", world.login(60_000).entry, "refresh_due", "ok"),
+        ("ended", world.login(-1_000).entry, "refresh_due", "ok"),
+        ("no-refresh", expired, "expired", "expired"),
+        ("early", early, "not_ready", "expired"),
+        ("static", token(json!(0)), "ok", "static"),
+        ("long", token(json!(now().0 + 100 * hour)), "ok", "ok"),
+        ("last-day", token(json!(now().0 + hour)), "expiring", "expiring"),
+        ("over", token(json!(1)), "expired", "expired"),
+        ("nonsense", token(json!("soon")), "invalid_expires", "missing"),
+        ("key", json!({"type": "api_key", "provider": "openai", "key": "k"}), "ok", "static"),
+        (
+            "empty-key",
+            json!({"type": "api_key", "provider": "openai", "key": " "}),
+            "missing_credential",
+            "missing",
+        ),
+        ("ref", json!({"type": "api_key", "provider": "openai", "keyRef": {}}), "unresolved_ref", "missing"),
+        ("cooling", json!({"type": "api_key", "provider": "groq", "key": "k"}), "cooldown", "static"),
+        ("disabled", json!({"type": "api_key", "provider": "groq", "key": "k"}), "disabled", "static"),
+        ("unknown", json!({"type": "passkey", "provider": "groq"}), "missing_credential", "missing"),
+        ("broken", json!(7), "corrupt", "missing"),
+    ];
+    let stored: Vec<_> = entries.iter().map(|(id, entry, ..)| (*id, entry)).collect();
+    world.seed("main", &stored);
+    let state = json!({"version": 1, "usageStats": {
+        "cooling": {"cooldownUntil": now().0 + 60_000},
+        "disabled": {"disabledUntil": now().0 + 60_000, "disabledReason": "billing"},
+    }});
+    world.private(&world.store().with_file_name("auth-state.json"), &state.to_string());
+    let status = world.run(STATUS).json();
+    for (id, _, state, word) in &entries {
+        let told = profile(&status, id);
+        assert_eq!((told["state"].as_str(), told["status"].as_str()), (Some(*state), Some(*word)), "{id}");
+    }
+    let unusable: Vec<_> = status["auth"]["unusableProfiles"].as_array().unwrap().iter().collect();
+    assert_eq!(unusable.len(), 2);
+    assert!(unusable.iter().all(|one| one["remainingMs"].as_i64().unwrap() > 0));
+    assert_eq!(world.run(&["models", "status", "--check"]).code, Some(1));
+    assert_eq!(world.sandbox.log().len(), 0, "a look asks nobody");
+}
+
+/// B1: a refused login is not "ok", and one whose token still works says that it will end.
+#[test]
+fn b1_a_refused_login_says_so() {
+    let mut world = World::new();
+    let login = world.login(120_000);
+    world.seed("main", &[(ME, &login.entry)]);
+    assert_eq!(world.run(&["models", "status", "--check"]).code, Some(0));
+    world.sandbox.script(Fault::Reply(Reply::error("invalid_grant")), 1);
+    assert_eq!(world.token().ok().trim(), login.access.expose());
+    let status = world.run(STATUS).json();
+    assert_eq!(profile(&status, ME)["state"], "expiring");
+    assert_eq!(world.run(&["models", "status", "--check"]).code, Some(2));
+    world.shift_clock(Duration::from_secs(300));
+    let status = world.run(STATUS).json();
+    assert_eq!(
+        (&profile(&status, ME)["state"], &profile(&status, ME)["status"]),
+        (&json!("needs_login"), &json!("expired"))
+    );
+    assert_eq!(world.run(&["models", "status", "--check"]).code, Some(1));
+    let text = world.run(&["models", "status"]).ok();
+    assert!(text.contains("coderclaw models auth login --provider openai-codex"), "{text}");
+}
+
+fn point_api_at(world: &World, path: &str) {
+    let file = world.state().join("providers/openai-codex.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let api = format!("[api]\nbase_url = \"{}\"\nprobe = \"{path}\"\n\n", world.sandbox.origin());
+    let at = text.find("[[auth]]").unwrap();
+    world.private(&file, &format!("{}{api}{}", &text[..at], &text[at..]));
+}
+
+/// B3, B6: a probe asks with the very token that would be lent, spends no model call, and keeps to its time.
+#[test]
+fn b6_a_probe_asks_the_provider() {
+    let world = World::new();
+    let (good, dead) = (world.login(3_600_000), world.login(3_600_000));
+    world.seed("main", &[("openai-codex:good", &good.entry), ("openai-codex:dead", &dead.entry)]);
+    point_api_at(&world, "/api/whoami");
+    world.sandbox.reject_access(&dead.access);
+    let status = world.run(&[STATUS, &["--probe"]].concat()).json();
+    let results = status["auth"]["probes"]["results"].as_array().unwrap();
+    let told: Vec<_> =
+        results.iter().map(|one| (one["label"].as_str().unwrap(), one["status"].as_str().unwrap())).collect();
+    assert_eq!(told, [("openai-codex:good", "ok"), ("openai-codex:dead", "auth")]);
+    let one = world.run(&[STATUS, &["--probe", "--probe-profile", "openai-codex:good"]].concat()).json();
+    assert_eq!(one["auth"]["probes"]["totalTargets"], 1);
+    let text = world.run(&["models", "status", "--probe", "--probe-provider", PROVIDER]).ok();
+    assert!(text.contains("Probed 2 targets"), "{text}");
+    assert_eq!(world.sandbox.counts().refreshes, 0);
+}
+
+/// B6: a provider that never answers costs the time limit, not more.
+#[test]
+fn b6_a_probe_ends_when_its_time_is_up() {
+    let world = World::new();
+    let login = world.login(-1_000);
+    world.seed("main", &[(ME, &login.entry)]);
+    point_api_at(&world, "/api/whoami");
+    let gate = world.sandbox.gate();
+    let status = world.run(&[STATUS, &["--probe", "--probe-timeout", "300"]].concat()).json();
+    assert_eq!(status["auth"]["probes"]["results"][0]["status"], "timeout");
+    gate.open();
+}
+
+#[test]
+fn plain_prints_the_model_and_nothing_else() {
+    let world = World::new();
+    assert_eq!(world.run(&["models", "status", "--plain"]).ok(), "");
+    world.private(&world.state().join("coderclaw.json"), "{agents: {defaults: {model: {primary: 'a/b'}}}}");
+    assert_eq!(world.run(&["models", "status", "--plain"]).ok(), "a/b\n");
+    assert_eq!(world.run(&["models", "status", "--plain", "--json"]).code, Some(1));
+}
