@@ -11,6 +11,7 @@ mod commands;
 mod demo;
 mod kill;
 mod login;
+mod login_later;
 mod looks;
 mod status;
 mod storm;
