@@ -8,6 +8,7 @@ use coderclaw_types::{Code, GrantId, TokenHash};
 
 use crate::context::Auth;
 use crate::grant::Refreshable;
+use crate::revoke::{revoke, target_of};
 
 use super::RefreshError;
 use super::worker::fault;
@@ -21,9 +22,43 @@ pub(super) fn apply_and_finish(
     tokens: &TokenUpdate,
     rejected: Option<TokenHash>,
 ) -> Result<(), RefreshError> {
+    if journal.view().logged_out {
+        return discard(auth, lock, journal, spent, tokens);
+    }
     apply(auth, &lock.grant(), spent, tokens)?;
     fault("refresh.applied")?;
     finish(auth, lock, journal, spent, tokens, rejected)
+}
+
+/// Ends the tokens of a login that was logged out before they were stored: no entry gets them, none is kept for
+/// rescue, and the provider is told, best effort.
+fn discard(
+    auth: &Auth,
+    lock: &WorkerLock,
+    journal: &mut Journal<'_>,
+    spent: &TokenHash,
+    tokens: &TokenUpdate,
+) -> Result<(), RefreshError> {
+    if let Some(endpoint) = target_of(auth, tokens) {
+        drop(revoke(auth, &endpoint, Some(&tokens.refresh), Some(&tokens.access)));
+    }
+    Ledger::load(lock)?.record(lock, *spent, TokenHash::of(&tokens.refresh))?;
+    let outcome = Outcome {
+        seq: journal.view().next_seq(),
+        kind: OutcomeKind::Refused,
+        token: *spent,
+        at: auth.clock().now(),
+        next_attempt_at: None,
+        failures: 0,
+        ambiguous: 0,
+        rate_limited: false,
+        rejected: None,
+        network: None,
+        code: Code::NeedsLogin,
+        detail: "this login was logged out".into(),
+    };
+    journal.finish(auth.state(), outcome)?;
+    Ok(journal.forget_tokens()?)
 }
 
 /// Puts `tokens` into every entry of the grant, in every store of the state dir, that still holds `spent`. An entry
