@@ -118,12 +118,14 @@ impl Auth {
             return Ok(self.state().agent(self.config(), &self.config().default_agent()));
         };
         let id = AgentId::new(name);
+        // Nothing that could be a name means the default agent elsewhere; here it is a variable that was not set.
+        let is_name = name.chars().any(|c| c.is_alphanumeric() || c == '_');
         let known = self.state().agents(self.config())?;
         // `main` needs no config and no folder: it is where a first login goes.
-        if id == AgentId::main() && self.config().agents().is_empty() {
+        if is_name && id == AgentId::main() && self.config().agents().is_empty() {
             return Ok(self.state().agent(self.config(), &id));
         }
-        match known.iter().find(|agent| agent.agent == id) {
+        match known.iter().find(|agent| is_name && agent.agent == id) {
             Some(agent) => Ok(agent.clone()),
             None => Err(ResolveError::UnknownAgent {
                 name: name.to_owned(),

@@ -140,9 +140,17 @@ impl Auth {
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
+        // A wrong call leaves nothing behind.
+        if manifest.auth(MethodKind::OAuth).is_none() {
+            return Err(LoginError::NoMethod { provider: manifest.name.to_string() });
+        }
         // What would refuse the result is found before a person is sent to a browser.
         StoreGuard::acquire(self.state(), &agent.store())?.check_writable()?;
-        read_auth_store(&agent.store())?;
+        let store = read_auth_store(&agent.store())?;
+        if store.doc.version() > AuthProfiles::VERSION {
+            let version = store.doc.version();
+            return Err(WriteError::UnsupportedVersion { path: store.path, version }.into());
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

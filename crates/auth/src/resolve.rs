@@ -7,7 +7,7 @@ use coderclaw_store::{AgentPaths, ReadError, read_fingerprint_key};
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
-use crate::explain::Explanation;
+use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
 use crate::refresh::ask::Want;
 use crate::refresh::{RefreshError, obtain};
@@ -101,7 +101,7 @@ pub enum LeaseError {
         /// Why.
         source: RefreshError,
     },
-    /// No profile may be used; the first one that was considered says why.
+    /// No profile may be used; the first one that was not merely passed over says why.
     #[error("{}", none_usable(explanation))]
     NoneUsable {
         /// Everything that was looked at.
@@ -109,9 +109,18 @@ pub enum LeaseError {
     },
 }
 
+/// The candidate whose state is the reason that nothing can be lent: the first that was not merely passed over.
+fn blamed(explanation: &Explanation) -> Option<&Candidate> {
+    let passed_over = |candidate: &&Candidate| {
+        matches!(candidate.reason, Code::ExcludedByOrder | Code::PinnedElsewhere | Code::MeteredNotAllowed)
+    };
+    let candidates = &explanation.candidates;
+    candidates.iter().find(|candidate| !passed_over(candidate)).or_else(|| candidates.first())
+}
+
 fn none_usable(explanation: &Explanation) -> String {
     let provider = &explanation.provider;
-    match explanation.candidates.first() {
+    match blamed(explanation) {
         None => format!("agent {} has no login for {provider}", explanation.agent_id),
         Some(first) => {
             let id = first.profile_id.as_ref().map_or("the key", ProfileId::as_str);
@@ -129,7 +138,7 @@ impl LeaseError {
             Self::Resolve(e) => e.code(),
             Self::Refresh { source, .. } => source.code(),
             Self::NoneUsable { explanation } => {
-                explanation.candidates.first().map_or(Code::MissingCredential, |first| first.reason)
+                blamed(explanation).map_or(Code::MissingCredential, |first| first.reason)
             }
         }
     }
@@ -139,7 +148,7 @@ impl LeaseError {
         match self {
             Self::Resolve(_) => None,
             Self::Refresh { profile, .. } => Some(profile),
-            Self::NoneUsable { explanation } => explanation.candidates.first()?.profile_id.as_ref(),
+            Self::NoneUsable { explanation } => blamed(explanation)?.profile_id.as_ref(),
         }
     }
 
@@ -148,7 +157,7 @@ impl LeaseError {
         match self {
             Self::Resolve(_) => None,
             Self::Refresh { source, .. } => source.until(),
-            Self::NoneUsable { explanation } => explanation.candidates.first()?.until,
+            Self::NoneUsable { explanation } => blamed(explanation)?.until,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a failed command says: a stable code, the cause, one next command.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,7 +9,10 @@ use coderclaw_auth::{LeaseError, LoginError, OpenError, OrderError, ResolveError
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
 
-use crate::text;
+use crate::text::{self, clean};
+
+/// No message of ours comes near this; only what it quotes may be longer.
+const LONGEST: usize = 2_000;
 
 /// A command that did not do what it was asked to.
 #[derive(Debug)]
@@ -97,19 +101,20 @@ impl CommandError {
             }
         }
         if is_json {
-            let mut error = json!({"code": self.0.code, "message": self.0.message, "hint": self.next()});
+            let mut error =
+                json!({"code": self.0.code, "message": fit(&self.0.message), "hint": self.next()});
             if let Some(until) = self.0.until {
                 error["until"] = json!(until);
             }
             writeln!(std::io::stdout().lock(), "{:#}", json!({"error": error})).ok();
         } else {
-            let line = format!("Error: {} [{}]", self.0.message, self.0.code);
+            let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
             // A log or a pipe gets one line, a person unbroken words.
             let is_seen = std::io::stderr().is_terminal();
             let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
             let mut text = lines.join("\n") + "\n";
             if let Some(next) = self.next() {
-                text.push_str(&format!("  next: {next}\n"));
+                text.push_str(&format!("  next: {}\n", clean(&fit(&next))));
             }
             std::io::stderr().lock().write_all(text.as_bytes()).ok();
         }
@@ -121,6 +126,17 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)
     }
+}
+
+/// A message without the middle of what it quotes, where that is no name but a file pasted by mistake.
+fn fit(text: &str) -> Cow<'_, str> {
+    let chars = text.chars().count();
+    if chars <= LONGEST {
+        return text.into();
+    }
+    let head: String = text.chars().take(LONGEST / 2).collect();
+    let tail: String = text.chars().skip(chars - LONGEST / 4).collect();
+    format!("{head} ... {tail}").into()
 }
 
 /// The next command of `code` with its blanks filled in. What is not known becomes a word to replace.

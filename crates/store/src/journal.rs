@@ -28,6 +28,8 @@ const ROOM: u64 = 136 * 1024;
 /// Of how many tokens of one grant the outcome is remembered.
 const OUTCOMES: usize = 8;
 const MAGIC: &[u8; 4] = b"CCJ1";
+/// A record that may not be on the disk yet. Whoever holds the lock takes it for what it says; nobody lends from it.
+const UNSYNCED: &[u8; 4] = b"CCJ0";
 const HEAD: usize = 4 + 4 + 8;
 
 /// How a refresh ended, for everybody who asks about the same token afterwards.
@@ -66,6 +68,26 @@ pub struct Outcome {
     /// The cause, for people. Never holds a secret.
     #[serde(default)]
     pub detail: String,
+}
+
+impl Outcome {
+    /// An outcome of which nothing more is known.
+    pub fn new(seq: u64, kind: OutcomeKind, token: TokenHash, at: Millis, code: Code) -> Self {
+        Self {
+            seq,
+            kind,
+            token,
+            at,
+            next_attempt_at: None,
+            failures: 0,
+            ambiguous: 0,
+            rate_limited: false,
+            rejected: None,
+            network: None,
+            code,
+            detail: String::new(),
+        }
+    }
 }
 
 /// The ways in which a refresh ends.
@@ -187,6 +209,8 @@ pub struct JournalView {
     pub orphan: Option<Box<TokenUpdate>>,
     /// The user logged this grant out.
     pub logged_out: bool,
+    /// The last record is known to be on the disk.
+    synced: bool,
     end: u64,
     chain: [u8; 8],
 }
@@ -222,7 +246,9 @@ impl JournalView {
             }
             Ok(true)
         };
-        while more(&mut bytes, at + HEAD)? && &bytes[at..at + 4] == MAGIC {
+        while more(&mut bytes, at + HEAD)?
+            && [MAGIC, UNSYNCED].iter().any(|magic| bytes[at..at + 4] == **magic)
+        {
             let length = u32::from_le_bytes([bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]]);
             let Ok(length) = usize::try_from(length) else {
                 break;
@@ -239,6 +265,7 @@ impl JournalView {
                 break;
             };
             view.take(record);
+            view.synced = bytes[at..at + 4] == *MAGIC;
             view.chain = sum;
             at += HEAD + length;
         }
@@ -274,11 +301,12 @@ impl JournalView {
         }
     }
 
-    /// The tokens that an entry which still holds `refresh` may be lent from, since they are durable here.
+    /// The tokens that an entry which still holds `refresh` may be lent from, since they are durable here: on the
+    /// disk, not merely written.
     pub fn answered(&self, refresh: &TokenHash) -> Option<&TokenUpdate> {
         match &self.pending {
             Some(Pending::Answer { spent, tokens } | Pending::Applied { spent, tokens })
-                if spent == refresh =>
+                if spent == refresh && self.synced =>
             {
                 Some(tokens)
             }
@@ -354,15 +382,26 @@ impl<'lock> Journal<'lock> {
     /// Where the disk does not take it. The log then ends where it ended before.
     pub fn append(&mut self, record: Record) -> Result<(), WriteError> {
         faults::hit("journal.append").map_err(WriteError::io(&self.path))?;
-        let (bytes, sum) = encode(&self.view.chain, &record, &self.path)?;
+        let (mut bytes, sum) = encode(&self.view.chain, &record, &self.path)?;
+        // Others read this file while it is written. New tokens show themselves only once they are on the disk: a
+        // token that was lent and then lost with the power would be the end of the login.
+        let is_answer = matches!(record, Record::Answer { .. });
+        if is_answer {
+            bytes[..4].copy_from_slice(UNSYNCED);
+        }
         let end = self.view.end;
         let file = self.file()?;
-        let written = file
+        let mut written = file
             .seek(SeekFrom::Start(end))
             .and_then(|_| file.write_all(&bytes))
             .and_then(|()| file.sync_data());
+        if is_answer {
+            written =
+                written.and_then(|()| file.seek(SeekFrom::Start(end))).and_then(|_| file.write_all(MAGIC));
+        }
         written.map_err(WriteError::io(&self.path))?;
         self.view.take(record);
+        self.view.synced = true;
         self.view.chain = sum;
         self.view.end = end + bytes.len() as u64;
         Ok(())
@@ -436,6 +475,7 @@ impl<'lock> Journal<'lock> {
             view.chain = sum;
             view.take(record.clone());
         }
+        view.synced = true;
         view.end = bytes.len() as u64;
         bytes.resize(usize::try_from(LENGTH.max(view.end)).unwrap_or(bytes.len()), 0);
         let next = self.path.with_extension("next");
@@ -510,20 +550,7 @@ mod tests {
     }
 
     fn outcome(seq: u64, n: u32) -> Outcome {
-        Outcome {
-            seq,
-            kind: OutcomeKind::Refreshed,
-            token: token(n),
-            at: Millis(5),
-            next_attempt_at: None,
-            failures: 0,
-            ambiguous: 0,
-            rate_limited: false,
-            rejected: None,
-            network: None,
-            code: Code::Ok,
-            detail: String::new(),
-        }
+        Outcome::new(seq, OutcomeKind::Refreshed, token(n), Millis(5), Code::Ok)
     }
 
     fn sending(n: u32) -> Record {
@@ -576,6 +603,26 @@ mod tests {
         let view = JournalView::read(&state.journal(&grant)).unwrap();
         assert_eq!(view.last_outcome().unwrap().seq, 400);
         assert!(matches!(view.pending, Some(Pending::Sending { token: t, .. }) if t == token(1999)));
+    }
+
+    /// A8: tokens that are written and perhaps not on the disk are not lent, and not lost either.
+    #[test]
+    fn a8_an_answer_is_lent_only_once_it_is_synced() {
+        let (_tmp, state, grant) = world();
+        let path = state.journal(&grant);
+        let held = lock(&state, &grant);
+        let mut journal = Journal::open(&state, &held).unwrap();
+        journal.reserve(&state).unwrap();
+        journal.append(sending(1)).unwrap();
+        let at = journal.view().end as usize;
+        journal.append(Record::Answer { spent: token(1), tokens: tokens(2) }).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        assert_eq!(&bytes[at..at + 4], MAGIC);
+        bytes[at..at + 4].copy_from_slice(UNSYNCED);
+        fs::write(&path, &bytes).unwrap();
+        let view = JournalView::read(&path).unwrap();
+        assert!(view.answered(&token(1)).is_none());
+        assert!(matches!(view.pending, Some(Pending::Answer { .. })), "who holds the lock applies it");
     }
 
     /// A4: what is known about one token is not pushed out by what happens to another.

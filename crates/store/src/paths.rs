@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use coderclaw_types::{AgentId, Env, GrantId};
 
-use crate::commit::WriteError;
+use crate::commit::{WriteError, sync_folder};
 use crate::config::Config;
 use crate::read::{ReadError, read_text};
 
@@ -183,7 +183,9 @@ impl StateDir {
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(|source| WriteError::Io { path: dir.to_path_buf(), source })
+            .map_err(|source| WriteError::Io { path: dir.to_path_buf(), source })?;
+        // The folder itself has to survive a power cut, or what is synced inside it does not help.
+        sync_folder(dir)
     }
 
     /// Refuses where the state dir belongs to another user: files that root leaves in a person's home lock that

@@ -166,6 +166,7 @@ impl Entry {
     }
 
     fn read(raw: &RawValue) -> Self {
+        // Asked first: an array would be taken for the fields in their order, and an error about a text quotes it.
         if !raw.get().starts_with('{') {
             return Self::Damaged { why: "it is not an object".into() };
         }

@@ -167,20 +167,9 @@ fn finish(
     if journal.view().pending.is_some() {
         journal.append(Record::Applied)?;
     }
-    let outcome = Outcome {
-        seq: journal.view().next_seq(),
-        kind: OutcomeKind::Refreshed,
-        token: *spent,
-        at: auth.clock().now(),
-        next_attempt_at: None,
-        failures: 0,
-        ambiguous: 0,
-        rate_limited: false,
-        rejected,
-        network: None,
-        code: Code::Ok,
-        detail: String::new(),
-    };
+    let (seq, now) = (journal.view().next_seq(), auth.clock().now());
+    let mut outcome = Outcome::new(seq, OutcomeKind::Refreshed, *spent, now, Code::Ok);
+    outcome.rejected = rejected;
     journal.finish(auth.state(), outcome)?;
     fault("refresh.done")
 }

@@ -10,7 +10,7 @@ use coderclaw_types::{Code, Millis, Secret, TokenHash};
 use crate::freshness::Freshness;
 use crate::grant::{Refreshable, life};
 
-/// None is refreshed by force so soon after it was issued.
+/// None is refreshed by force, or for the sake of more time left, so soon after it was issued.
 const YOUNG: Duration = Duration::from_secs(60);
 /// One forced refresh per grant in this time.
 const FORCED_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -74,13 +74,15 @@ pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment:
         && tokens.expires > now
         && want.rejected != Some(TokenHash::of(&tokens.access))
     {
-        return Asked::Lend(Good {
+        let good = Good {
             access: tokens.access.clone(),
             expires: Some(tokens.expires),
             issued_at: Some(tokens.issued_at),
             account_id: tokens.account_id.clone().or_else(|| one.entry.account_id.clone()),
             unfinished: true,
-        });
+        };
+        let is_long_enough = tokens.expires.since(now) >= want.min_validity;
+        return if is_long_enough { Asked::Lend(good) } else { Asked::Wanted { meanwhile: Some(good) } };
     }
     let outcome = journal.outcome_of(&one.token);
     let life = life(&one.entry);
@@ -102,6 +104,15 @@ pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment:
         match life.freshness(now, want.min_validity, &one.token) {
             _ if rejected => {}
             Freshness::Fresh => return Asked::Lend(good),
+            // The next one would last no longer. Else every call with such a wish would spend a refresh token.
+            Freshness::TooShort
+                if good.issued_at.is_some_and(|issued| now >= issued && now.since(issued) < YOUNG) =>
+            {
+                let detail = "the token was issued less than a minute ago".into();
+                let why =
+                    Denial { code: Code::CannotGuarantee, detail, until: good.expires, terminal: false };
+                return Asked::Denied { why, meanwhile: Some(good) };
+            }
             Freshness::Due | Freshness::TooShort => meanwhile = Some(good),
             Freshness::Expired => {}
         }
@@ -299,6 +310,7 @@ mod tests {
         assert_eq!(seen(&login(60 * MINUTE, 0), &none, &want), "wanted");
         let long = Want { min_validity: Duration::from_secs(3000), ..Want::default() };
         assert_eq!(seen(&login(30 * MINUTE, 30 * MINUTE), &none, &long), "wanted works");
+        assert_eq!(seen(&login(MINUTE / 2, 30 * MINUTE), &none, &long), "cannot_guarantee works");
         let mut unknown = login(0, 0);
         unknown.entry.expires = None;
         assert_eq!(seen(&unknown, &none, &want), "wanted");

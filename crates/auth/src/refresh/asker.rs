@@ -6,7 +6,7 @@ use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, JournalView, StoreOwner, StoreSnapshot,
     fingerprint_key, read_auth_store, store_owner,
 };
-use coderclaw_types::{Code, ProfileId};
+use coderclaw_types::{Code, Millis, ProfileId, TokenHash};
 
 use crate::context::Auth;
 use crate::grant::Refreshable;
@@ -49,6 +49,7 @@ pub(crate) fn obtain(
     let began = Instant::now();
     let began_at = auth.clock().now();
     let mut began_at_seq = None;
+    let mut first_token = None;
     let mut workers: Vec<Started> = Vec::new();
     let mut pause = FIRST_PAUSE;
     let result = loop {
@@ -71,19 +72,23 @@ pub(crate) fn obtain(
                 }
                 break Ok(Some(good));
             }
-            Asked::Denied { why, meanwhile } => break settle_for(meanwhile, want, Some(why)),
+            Asked::Denied { why, meanwhile } => {
+                break settle_for(meanwhile, want, Some(why), auth.clock().now());
+            }
             Asked::Wanted { meanwhile } => meanwhile,
         };
-        // What was issued while we waited is as good as it gets.
-        if let Some(good) = &meanwhile
-            && !workers.is_empty()
-            && good.issued_at.is_some_and(|issued| issued >= began_at)
-        {
-            break settle_for(meanwhile, want, None);
+        // What was issued while we waited, for us or for somebody else, is as good as it gets.
+        let first_token = first_token.get_or_insert_with(|| one.entry.access.as_ref().map(TokenHash::of));
+        if let Some(good) = &meanwhile {
+            let is_new = Some(TokenHash::of(&good.access)) != *first_token;
+            let is_ours = !workers.is_empty() && good.issued_at.is_some_and(|issued| issued >= began_at);
+            if is_new || is_ours {
+                break settle_for(meanwhile, want, None, auth.clock().now());
+            }
         }
         if began.elapsed() >= PATIENCE {
             if meanwhile.is_some() {
-                break settle_for(meanwhile, want, None);
+                break settle_for(meanwhile, want, None, auth.clock().now());
             }
             let holder = Holder::read(&GrantGuard::path(auth.state(), &one.grant)).to_string();
             break Err(RefreshError::InProgress { holder, secs: began.elapsed().as_secs() });
@@ -92,7 +97,7 @@ pub(crate) fn obtain(
         if let Some(code) = workers.last_mut().and_then(Started::failure) {
             let detail = code.meaning().to_owned();
             let why = Denial { code, detail, until: None, terminal: false };
-            break settle_for(meanwhile, want, Some(why));
+            break settle_for(meanwhile, want, Some(why), auth.clock().now());
         }
         match GrantGuard::try_acquire(auth.state(), &one.grant) {
             Ok(Some(guard)) => {
@@ -107,7 +112,7 @@ pub(crate) fn obtain(
                 if workers.len() == 2 {
                     let detail = workers.last_mut().map(Started::describe).unwrap_or_default();
                     if meanwhile.is_some() {
-                        break settle_for(meanwhile, want, None);
+                        break settle_for(meanwhile, want, None, auth.clock().now());
                     }
                     break Err(RefreshError::WorkerFailed { detail });
                 }
@@ -119,7 +124,7 @@ pub(crate) fn obtain(
             // Where not even a lock can be made, a token that still works is lent all the same.
             Err(e) => {
                 if meanwhile.is_some() {
-                    break settle_for(meanwhile, want, None);
+                    break settle_for(meanwhile, want, None, auth.clock().now());
                 }
                 break Err(e.into());
             }
@@ -150,9 +155,12 @@ fn settle_for(
     meanwhile: Option<Good>,
     want: &Want,
     why: Option<Denial>,
+    now: Millis,
 ) -> Result<Option<Good>, RefreshError> {
     match (meanwhile, why) {
-        (Some(good), _) if want.min_validity.is_zero() => Ok(Some(good)),
+        (Some(good), _) if good.expires.is_none_or(|end| end.since(now) >= want.min_validity) => {
+            Ok(Some(good))
+        }
         (Some(good), _) => Err(RefreshError::CannotGuarantee { until: good.expires }),
         (None, Some(why)) => {
             Err(RefreshError::Denied { code: why.code, detail: why.detail, until: why.until })

@@ -97,20 +97,10 @@ fn update(one: &Refreshable, set: &TokenSet, now: Millis) -> (TokenUpdate, bool)
 
 fn blank(due: &Due<'_>, kind: OutcomeKind, now: Millis) -> Outcome {
     let (failures, ambiguous) = due.counts();
-    Outcome {
-        seq: due.journal.view().next_seq(),
-        kind,
-        token: due.one.token,
-        at: now,
-        next_attempt_at: None,
-        failures: failures + 1,
-        ambiguous,
-        rate_limited: false,
-        rejected: None,
-        network: None,
-        code: Code::Offline,
-        detail: String::new(),
-    }
+    let seq = due.journal.view().next_seq();
+    let mut outcome = Outcome::new(seq, kind, due.one.token, now, Code::Offline);
+    (outcome.failures, outcome.ambiguous) = (failures + 1, ambiguous);
+    outcome
 }
 
 /// What an answer without tokens means for everybody who asks about this token.

@@ -58,20 +58,11 @@ fn check(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {
 fn block(auth: &Auth, due: &mut Due<'_>, code: Code, detail: String) -> Result<(), RefreshError> {
     let now = auth.clock().now();
     let (failures, ambiguous) = due.counts();
-    let outcome = Outcome {
-        seq: due.journal.view().next_seq(),
-        kind: OutcomeKind::Blocked,
-        token: due.one.token,
-        at: now,
-        next_attempt_at: Some(now.plus(spacing(1, None, dice()))),
-        failures,
-        ambiguous,
-        rate_limited: false,
-        rejected: None,
-        network: None,
-        code,
-        detail,
-    };
+    let seq = due.journal.view().next_seq();
+    let mut outcome = Outcome::new(seq, OutcomeKind::Blocked, due.one.token, now, code);
+    outcome.next_attempt_at = Some(now.plus(spacing(1, None, dice())));
+    (outcome.failures, outcome.ambiguous) = (failures, ambiguous);
+    outcome.detail = detail;
     match due.journal.finish(auth.state(), outcome) {
         // Where the disk takes nothing, the exit status says it.
         Ok(()) | Err(WriteError::Io { .. }) => Ok(()),

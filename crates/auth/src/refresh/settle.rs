@@ -92,20 +92,13 @@ fn cut_off(
         _ => None,
     };
     let next = after_ambiguity(auth, expires, at, failures + 1);
-    Ok(Outcome {
-        seq: journal.view().next_seq(),
-        kind: OutcomeKind::Ambiguous,
-        token,
-        at,
-        next_attempt_at: Some(next),
-        failures: failures + 1,
-        ambiguous: ambiguous + 1,
-        rate_limited: false,
-        rejected: None,
-        network: None,
-        code: Code::Offline,
-        detail: "a refresh was cut off before its answer was recorded".into(),
-    })
+    let seq = journal.view().next_seq();
+    let mut outcome = Outcome::new(seq, OutcomeKind::Ambiguous, token, at, Code::Offline);
+    outcome.next_attempt_at = Some(next);
+    outcome.failures = failures + 1;
+    outcome.ambiguous = ambiguous + 1;
+    outcome.detail = "a refresh was cut off before its answer was recorded".into();
+    Ok(outcome)
 }
 
 /// When a token that may be spent is tried again: not while the old access token works.
@@ -144,20 +137,10 @@ fn adopt(
             }
         }
     }
-    let mut outcome = Outcome {
-        seq: journal.view().next_seq(),
-        kind: OutcomeKind::Refused,
-        token: one.token,
-        at: auth.clock().now(),
-        next_attempt_at: None,
-        failures: 0,
-        ambiguous: 0,
-        rate_limited: false,
-        rejected: None,
-        network: None,
-        code: Code::NeedsLogin,
-        detail: "the store was restored from an older copy, and its refresh token has been used since".into(),
-    };
+    let (seq, now) = (journal.view().next_seq(), auth.clock().now());
+    let mut outcome = Outcome::new(seq, OutcomeKind::Refused, one.token, now, Code::NeedsLogin);
+    outcome.detail =
+        "the store was restored from an older copy, and its refresh token has been used since".into();
     if let Some((_, tokens)) = best {
         let guard = StoreGuard::acquire(auth.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;

@@ -54,7 +54,7 @@ impl Context {
 }
 
 /// This very program, also when its file was replaced by an upgrade while it runs.
-fn own_program() -> std::path::PathBuf {
+pub(crate) fn own_program() -> std::path::PathBuf {
     if cfg!(target_os = "linux") {
         return "/proc/self/exe".into();
     }

@@ -6,7 +6,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod bad_input;
+mod commands;
+mod demo;
 mod kill;
+mod looks;
 mod status;
 mod storm;
 mod world;

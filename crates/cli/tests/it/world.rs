@@ -252,3 +252,131 @@ impl Ran {
         line.rsplit_once('[').map_or("", |(_, code)| code.trim_end_matches(']'))
     }
 }
+
+/// A path, its mode, when it last changed, and what is in it.
+pub(crate) type Item = (PathBuf, u32, (i64, i64), Vec<u8>);
+
+impl World {
+    /// The whole world, folders and their times included; stricter than [`World::picture`].
+    pub(crate) fn everything(&self) -> Vec<Item> {
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::MetadataExt;
+        let mut all = Vec::new();
+        let mut paths = vec![self.path().to_path_buf()];
+        while let Some(path) = paths.pop() {
+            let meta = std::fs::symlink_metadata(&path).unwrap();
+            let mut content = Vec::new();
+            if meta.is_dir() {
+                paths.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if meta.is_symlink() {
+                content = std::fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec();
+            } else if meta.is_file() {
+                content = std::fs::read(&path).unwrap();
+            }
+            all.push((path, meta.mode(), (meta.mtime(), meta.mtime_nsec()), content));
+        }
+        all.sort();
+        all
+    }
+
+    /// Writes the config.
+    pub(crate) fn config(&self, text: &str) {
+        self.private(&self.state().join("coderclaw.json"), text);
+    }
+
+    /// Makes the key of the fingerprints, as a first write would.
+    pub(crate) fn fingerprint_key(&self) {
+        self.private(&self.state().join("fingerprint.key"), "0123456789abcdef0123456789abcdef");
+    }
+
+    /// A login of somebody else, as [`World::login`].
+    pub(crate) fn login_of(&self, name: &str, left: i64) -> Login {
+        let mut login = self.login(left);
+        self.sandbox.add_user(User::named(name));
+        let grant = self.sandbox.grant(name);
+        login.entry["access"] = json!(grant.access.expose());
+        login.entry["refresh"] = json!(grant.refresh.expose());
+        login.entry["email"] = json!(grant.user.email);
+        login.entry["accountId"] = json!(grant.user.account);
+        Login { access: grant.access, refresh: grant.refresh, ..login }
+    }
+
+    /// Now, as the processes see it that are started from now on, plus so many milliseconds.
+    pub(crate) fn at(&self, ms: i64) -> i64 {
+        now().0 + self.shift + ms
+    }
+
+    /// The text of the store.
+    pub(crate) fn text(&self) -> String {
+        std::fs::read_to_string(self.store()).unwrap()
+    }
+
+    /// Runs a command that must end by itself. One that hangs is killed, and the test fails.
+    pub(crate) fn run_within(&self, limit: Duration, arguments: &[&str]) -> Ran {
+        let mut child = self.start(&mut self.command(arguments));
+        let began = std::time::Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if began.elapsed() > limit {
+                child.kill().unwrap();
+                panic!("{arguments:?} hangs");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ran::from(child.wait_with_output().unwrap())
+    }
+
+    /// The same command under another umask.
+    pub(crate) fn with_umask(&self, umask: &str, arguments: &[&str]) -> Command {
+        let inner = self.command(arguments);
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env_clear()
+            .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// `models auth login` for the test's provider, with a browser that does what the page says.
+    pub(crate) fn log_in(&self, more: &[&str]) -> (Ran, coderclaw_sandbox::BrowserPage) {
+        self.log_in_with(&mut self.command(&[LOGIN, more].concat()))
+    }
+
+    pub(crate) fn log_in_with(&self, command: &mut Command) -> (Ran, coderclaw_sandbox::BrowserPage) {
+        use std::io::BufRead;
+        let mut child = self.start(command);
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let url = loop {
+            let from = said.len();
+            assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "no address was shown: {said}");
+            if said[from..].starts_with("http") {
+                break said[from..].trim().to_owned();
+            }
+        };
+        let page = coderclaw_sandbox::browse(&url).unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        let mut ran = Ran::from(child.wait_with_output().unwrap());
+        ran.stderr = said;
+        (ran, page)
+    }
+}
+
+pub(crate) const LOGIN: &[&str] = &["models", "auth", "login", "--provider", PROVIDER];
+
+impl Ran {
+    /// The error object that a failed command with `--json` prints, and nothing else.
+    pub(crate) fn error_json(&self) -> Value {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        assert_eq!(self.stderr, "", "words beside the JSON");
+        let value: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout));
+        let keys: Vec<_> = value.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["error"]);
+        assert!(value["error"]["message"].is_string(), "{value}");
+        value["error"].clone()
+    }
+}
