@@ -11,6 +11,8 @@ mod commands;
 mod demo;
 mod kill;
 mod looks;
+mod paste;
+mod profiles;
 mod status;
 mod storm;
 mod world;
