@@ -81,7 +81,8 @@ fn in_words(known: &[ProfileId]) -> String {
         return String::new();
     }
     let ids: Vec<&str> = known.iter().map(ProfileId::as_str).collect();
-    format!("; it has {}", ids.join(", "))
+    // They come from a file, and go to a terminal.
+    format!("; it has {}", ids.join(", ").replace(char::is_control, "?"))
 }
 
 impl EditError {

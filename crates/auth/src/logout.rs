@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use coderclaw_providers::Revoke;
 use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, OAuthEntry, Pending, Record, StoreGuard,
-    WorkerLock, read_auth_store,
+    StoreOwner, WorkerLock, read_auth_store, store_owner,
 };
 use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret};
 
@@ -144,7 +144,11 @@ impl Auth {
     ) -> Result<LoggedOut, EditError> {
         let mut journal = Journal::open(self.state(), worker)?;
         let tokens = newest(one, &journal);
-        let may_revoke = if local_only { Err(LOCAL_ONLY.to_owned()) } else { target(self, &one.entry) };
+        let may_revoke = match store_owner(self.state(), guard.target())? {
+            _ if local_only => Err(LOCAL_ONLY.to_owned()),
+            StoreOwner::Foreign(owner) => Err(format!("the state dir {} refreshes it", owner.display())),
+            _ => target(self, &one.entry),
+        };
         let holder = self.other_holder(agent, one)?;
         guard.check_writable()?;
         if holder.is_none() {

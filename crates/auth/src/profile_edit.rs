@@ -107,7 +107,7 @@ impl Auth {
         doc.put_login(&profile, &provider, &login);
         commit(&guard, &doc, &[&profile])?;
         // What the old credential was set aside for says nothing about the new one.
-        self.clear_usage(agent, &[profile.clone()])?;
+        self.clear_usage(agent, std::slice::from_ref(&profile))?;
         drop(guard);
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         Ok(Stored {

@@ -169,8 +169,9 @@ fn verdict(entry: &Entry, now: Millis) -> Option<(Code, String)> {
     let ended = |at: Option<Millis>| {
         at.filter(|at| *at <= now).map(|_| (Code::Expired, "it has ended and cannot be renewed".to_owned()))
     };
-    let blank =
-        |secret: &Option<coderclaw_types::Secret>| secret.as_ref().is_none_or(|secret| secret.is_blank());
+    let blank = |secret: &Option<coderclaw_types::Secret>| {
+        secret.as_ref().is_none_or(coderclaw_types::Secret::is_blank)
+    };
     match entry {
         Entry::Damaged { why } => Some((Code::Corrupt, format!("it is damaged: {why}"))),
         Entry::ApiKey(key) if !key.is_ref && blank(&key.key) => empty(),

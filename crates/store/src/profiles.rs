@@ -613,7 +613,7 @@ impl AuthProfiles {
         if last.values().any(|one| one.as_str() == Some(id)) {
             match to {
                 Some(to) => {
-                    last.values_mut().filter(|one| one.as_str() == Some(id)).for_each(|one| *one = json!(to))
+                    last.values_mut().filter(|one| one.as_str() == Some(id)).for_each(|one| *one = json!(to));
                 }
                 None => last.retain(|_, one| one.as_str() != Some(id)),
             }
