@@ -31,7 +31,10 @@ fn get(ip: IpAddr, port: u16, target: &str) -> String {
 }
 
 fn raw(ip: IpAddr, port: u16, request: &str) -> String {
-    let mut stream = TcpStream::connect((ip, port)).unwrap();
+    over(TcpStream::connect((ip, port)).unwrap(), request)
+}
+
+fn over(mut stream: TcpStream, request: &str) -> String {
     // A server that has seen enough may close before all is written.
     stream.write_all(request.as_bytes()).ok();
     let mut answer = String::new();
@@ -154,9 +157,12 @@ fn silent_visitors_hold_up_nobody() {
 #[test]
 fn two_at_once() {
     let (outcome, visitor) = on_any_port(|port| {
-        let visits = ["a", "b"].map(|code| {
+        // Both are there before either asks: the listener closes once it has a code.
+        let visitors = ["a", "b"].map(|code| (code, TcpStream::connect((V4, port)).unwrap()));
+        let visits = visitors.map(|(code, stream)| {
             let target = format!("/auth/callback?code={code}&state=st");
-            spawn(move || (code, get(V4, port, &target)))
+            let request = format!("GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
+            spawn(move || (code, over(stream, &request)))
         });
         visits.map(|visit| visit.join().unwrap())
     });
