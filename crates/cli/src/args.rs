@@ -1,6 +1,12 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod stored;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use stored::{
+    CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
+};
 
 /// Keeps the logins of your AI agents in one place, refreshes each exactly once, and lends access tokens.
 #[derive(Debug, Parser)]
@@ -111,6 +117,8 @@ pub(crate) enum AuthCommand {
     },
     /// Every file that may hold a secret
     Paths,
+    #[command(flatten)]
+    Stored(StoredCommand),
 }
 
 #[derive(Debug, Args)]

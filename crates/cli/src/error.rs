@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use coderclaw_auth::{LeaseError, LoginError, OpenError, OrderError, ResolveError};
+use coderclaw_auth::{EditError, LeaseError, LoginError, OpenError, OrderError, ResolveError};
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
 
@@ -189,6 +189,12 @@ impl From<LoginError> for CommandError {
 
 impl From<OrderError> for CommandError {
     fn from(error: OrderError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<EditError> for CommandError {
+    fn from(error: EditError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }

@@ -10,6 +10,7 @@ mod demo;
 mod error;
 mod global;
 mod report;
+mod secret_input;
 mod text;
 
 use std::ffi::OsString;

@@ -293,8 +293,11 @@ impl JournalView {
                     self.outcomes.remove(0);
                 }
             }
-            Record::Orphan { tokens } => self.orphan = Some(tokens),
-            Record::Logout { .. } => self.logged_out = true,
+            Record::Orphan { tokens } => self.orphan = (!self.logged_out).then_some(tokens),
+            Record::Logout { .. } => {
+                self.logged_out = true;
+                self.orphan = None;
+            }
         }
     }
 
@@ -425,6 +428,16 @@ impl<'lock> Journal<'lock> {
         let mut records = self.carried();
         records.push(Record::Done(Box::new(outcome)));
         self.rewrite(&records)
+    }
+
+    /// Wipes the tokens of a grant that was logged out, by replacing the file; that it was logged out stays.
+    ///
+    /// # Errors
+    /// Where the disk does not take it.
+    pub fn forget_tokens(&mut self) -> Result<(), WriteError> {
+        self.view.pending = None;
+        self.view.orphan = None;
+        self.rewrite(&self.carried())
     }
 
     /// What a new file has to hold so that nothing is forgotten.
@@ -632,17 +645,40 @@ mod tests {
     }
 
     #[test]
-    fn an_orphan_and_a_logout_outlive_the_next_outcome() {
+    fn an_orphan_or_a_logout_outlives_the_next_outcome() {
         let (_tmp, state, grant) = world();
         let held = lock(&state, &grant);
         let mut journal = Journal::open(&state, &held).unwrap();
         journal.reserve(&state).unwrap();
         journal.append(sending(1)).unwrap();
         journal.append(Record::Orphan { tokens: tokens(2) }).unwrap();
-        journal.append(Record::Logout { at: Millis(3) }).unwrap();
         journal.finish(&state, outcome(1, 1)).unwrap();
         let view = JournalView::read(&state.journal(&grant)).unwrap();
-        assert!(view.logged_out && view.orphan.is_some() && view.pending.is_none());
+        assert!(!view.logged_out && view.orphan.is_some() && view.pending.is_none());
+    }
+
+    /// G7: after a logout no token of the grant is kept, whatever was under way, and none comes back.
+    #[test]
+    fn g7_a_logout_wipes_what_the_journal_held() {
+        let (_tmp, state, grant) = world();
+        let held = lock(&state, &grant);
+        let mut journal = Journal::open(&state, &held).unwrap();
+        journal.reserve(&state).unwrap();
+        journal.append(Record::Orphan { tokens: tokens(2) }).unwrap();
+        journal.append(sending(3)).unwrap();
+        journal.append(Record::Answer { spent: token(3), tokens: tokens(4) }).unwrap();
+        journal.append(Record::Logout { at: Millis(3) }).unwrap();
+        assert!(journal.view().orphan.is_none() && journal.view().pending.is_some());
+        journal.forget_tokens().unwrap();
+        journal.append(Record::Orphan { tokens: tokens(5) }).unwrap();
+        journal.finish(&state, outcome(3, 1)).unwrap();
+        let view = JournalView::read(&state.journal(&grant)).unwrap();
+        assert!(view.logged_out && view.orphan.is_none() && view.pending.is_none());
+        journal.forget_tokens().unwrap();
+        let text = String::from_utf8_lossy(&fs::read(state.journal(&grant)).unwrap()).into_owned();
+        for n in [2, 4, 5] {
+            assert!(!text.contains(tokens(n).refresh.expose()), "{n}");
+        }
     }
 
     proptest! {

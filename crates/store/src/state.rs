@@ -106,6 +106,36 @@ impl AuthState {
         set("lastFailureAt", usage.last_failure_at.map(|t| json!(t)));
     }
 
+    /// The ids of which something is known.
+    pub fn ids(&self) -> Vec<ProfileId> {
+        match self.top.get("usageStats") {
+            Some(Value::Object(all)) => all.keys().map(|id| ProfileId::stored(id)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Forgets `id`, or with `to` speaks of it under that id. False where nothing was known.
+    pub fn forget(&mut self, id: &ProfileId, to: Option<&ProfileId>) -> bool {
+        let mut known = false;
+        if let Some(Value::Object(all)) = self.top.get_mut("usageStats")
+            && let Some(stats) = all.shift_remove(id.as_str())
+        {
+            known = true;
+            if let Some(to) = to {
+                all.insert(to.as_str().into(), stats);
+            }
+        }
+        if let Some(Value::Object(last)) = self.top.get_mut("lastGood") {
+            let is_it = |one: &Value| one.as_str() == Some(id.as_str());
+            known |= last.values().any(is_it);
+            match to {
+                Some(to) => last.values_mut().filter(|one| is_it(one)).for_each(|one| *one = json!(to)),
+                None => last.retain(|_, one| !is_it(one)),
+            }
+        }
+        known
+    }
+
     pub(crate) fn to_text(&self) -> String {
         let mut top = self.top.clone();
         top.entry("version").or_insert_with(|| json!(1));
@@ -147,6 +177,15 @@ mod tests {
         assert_eq!(state.usage(&a).failure_counts, [("auth".into(), 2)]);
         std::fs::write(&path, r#"{"version":1}"#).unwrap();
         assert_eq!(read_auth_state(&path, &store()).unwrap().usage(&a), UsageStats::default());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_and_what_is_renamed_stays_known() {
+        let (a, b) = (ProfileId::stored("a"), ProfileId::stored("b"));
+        let mut state = AuthState::from_store(&store());
+        assert!(state.forget(&a, Some(&b)) && !state.forget(&a, None));
+        assert_eq!((state.ids(), state.usage(&b).error_count), (vec![b.clone()], 2));
+        assert!(state.forget(&b, None) && state.ids().is_empty());
     }
 
     #[test]

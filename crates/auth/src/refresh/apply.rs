@@ -8,6 +8,7 @@ use coderclaw_types::{Code, GrantId, TokenHash};
 
 use crate::context::Auth;
 use crate::grant::Refreshable;
+use crate::revoke::{revoke, target_of};
 
 use super::RefreshError;
 use super::worker::fault;
@@ -21,9 +22,43 @@ pub(super) fn apply_and_finish(
     tokens: &TokenUpdate,
     rejected: Option<TokenHash>,
 ) -> Result<(), RefreshError> {
+    if journal.view().logged_out {
+        return discard(auth, lock, journal, spent, tokens);
+    }
     apply(auth, &lock.grant(), spent, tokens)?;
     fault("refresh.applied")?;
     finish(auth, lock, journal, spent, tokens, rejected)
+}
+
+/// Ends the tokens of a login that was logged out before they were stored: no entry gets them, none is kept for
+/// rescue, and the provider is told, best effort.
+fn discard(
+    auth: &Auth,
+    lock: &WorkerLock,
+    journal: &mut Journal<'_>,
+    spent: &TokenHash,
+    tokens: &TokenUpdate,
+) -> Result<(), RefreshError> {
+    if let Some(endpoint) = target_of(auth, tokens) {
+        drop(revoke(auth, &endpoint, Some(&tokens.refresh), Some(&tokens.access)));
+    }
+    Ledger::load(lock)?.record(lock, *spent, TokenHash::of(&tokens.refresh))?;
+    let outcome = Outcome {
+        seq: journal.view().next_seq(),
+        kind: OutcomeKind::Refused,
+        token: *spent,
+        at: auth.clock().now(),
+        next_attempt_at: None,
+        failures: 0,
+        ambiguous: 0,
+        rate_limited: false,
+        rejected: None,
+        network: None,
+        code: Code::NeedsLogin,
+        detail: "this login was logged out".into(),
+    };
+    journal.finish(auth.state(), outcome)?;
+    Ok(journal.forget_tokens()?)
 }
 
 /// Puts `tokens` into every entry of the grant, in every store of the state dir, that still holds `spent`. An entry
@@ -137,4 +172,85 @@ fn finish(
     outcome.rejected = rejected;
     journal.finish(auth.state(), outcome)?;
     fault("refresh.done")
+}
+
+#[cfg(test)]
+mod tests {
+    use coderclaw_sandbox::{Options, Sandbox};
+    use coderclaw_store::GrantGuard;
+    use coderclaw_types::{Clock, Env, Millis, ProfileId, Secret};
+
+    use super::*;
+    use crate::context::Runner;
+
+    /// G7: a worker that finds an answer and a logout after it gives the new tokens to nobody, ends them at the
+    /// provider, and leaves no copy. Without the logout, tokens that no entry takes are kept for rescue.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
+    fn g7_tokens_that_come_after_a_logout_go_to_nobody() {
+        for logged_out in [true, false] {
+            let clock = Clock::from_fn(|| Millis(1_800_000_000_000));
+            let sandbox = Sandbox::start(Options::new(clock.clone())).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            let state = dir.path().join("state");
+            let vars = [("CODERCLAW_STATE_DIR".into(), state.clone().into())];
+            let auth = || Auth::open(Env::new(vars.clone(), None, "/".into()), clock.clone(), Runner::Thread);
+            auth().unwrap().state().ensure_dir(&state.join("providers")).unwrap();
+            let manifest = state.join("providers/openai-codex.toml");
+            std::fs::write(&manifest, sandbox.manifest("openai-codex")).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&manifest, mode).unwrap();
+            let auth = auth().unwrap();
+
+            let (old, new) = (sandbox.grant("me"), sandbox.grant("me"));
+            let mut doc = coderclaw_store::AuthProfiles::empty();
+            let tokens = |of: &coderclaw_sandbox::Grant, grant| {
+                let mut tokens = TokenUpdate::new(
+                    of.access.clone(),
+                    of.refresh.clone(),
+                    Millis(1_900_000_000_000),
+                    Millis(1_800_000_000_000),
+                );
+                tokens.token_origin = Some(sandbox.origin().to_owned());
+                tokens.grant = grant;
+                tokens
+            };
+            let id = ProfileId::stored("openai-codex:me");
+            let grant = GrantId::mint(sandbox.origin(), "c", &old.refresh);
+            let provider = coderclaw_types::ProviderId::new("openai-codex");
+            let held = Box::new(tokens(&old, Some(grant)));
+            doc.put_login(&id, &provider, &coderclaw_store::LoginEntry::OAuth(held));
+            let agent = auth.agent(None).unwrap();
+            if logged_out {
+                let guard = StoreGuard::acquire(auth.state(), &agent.store()).unwrap();
+                guard.commit(&doc).unwrap();
+            }
+
+            let lock = GrantGuard::try_acquire(auth.state(), &grant).unwrap().unwrap().into_worker().unwrap();
+            let mut journal = Journal::open(auth.state(), &lock).unwrap();
+            journal.reserve(auth.state()).unwrap();
+            let (spent, brought) = (TokenHash::of(&old.refresh), tokens(&new, Some(grant)));
+            journal.append(Record::Answer { spent, tokens: Box::new(brought.clone()) }).unwrap();
+            if logged_out {
+                journal.append(Record::Logout { at: Millis(1) }).unwrap();
+            }
+            apply_and_finish(&auth, &lock, &mut journal, &spent, &brought, None).unwrap();
+
+            let view = coderclaw_store::JournalView::read(&auth.state().journal(&grant)).unwrap();
+            assert!(view.pending.is_none());
+            assert_eq!(view.orphan.is_some(), !logged_out);
+            assert_eq!(sandbox.is_live(&new.refresh), !logged_out);
+            assert_eq!(sandbox.counts().revokes, if logged_out { 2 } else { 0 });
+            let bytes = std::fs::read(auth.state().journal(&grant)).unwrap();
+            assert_eq!(crate::profile_edit::holds(&bytes, &new.refresh), !logged_out);
+            if logged_out {
+                let kept: Option<Secret> =
+                    match read_auth_store(&agent.store()).unwrap().doc.get(&id).unwrap() {
+                        Entry::OAuth(entry) => entry.refresh,
+                        _ => None,
+                    };
+                assert_eq!(kept, Some(old.refresh));
+            }
+        }
+    }
 }

@@ -70,7 +70,8 @@ pub(crate) enum Asked {
 /// Looks at one login and what its journal says about it.
 pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment: &Moment<'_>) -> Asked {
     let now = moment.now;
-    if let Some(tokens) = journal.answered(&one.token)
+    if !journal.logged_out
+        && let Some(tokens) = journal.answered(&one.token)
         && tokens.expires > now
         && want.rejected != Some(TokenHash::of(&tokens.access))
     {

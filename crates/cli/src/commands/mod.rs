@@ -1,22 +1,27 @@
 //! One file a command.
 
+mod cooldown;
 mod explain;
 mod list;
+mod lock;
 mod login;
+mod logout;
 mod order;
+mod paste;
 mod paths;
 mod probe;
+mod profiles;
 mod refresh;
 mod status;
 mod status_json;
 mod token;
 
-use coderclaw_auth::{Auth, Runner};
+use coderclaw_auth::{Auth, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
 
-use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs};
+use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
 use crate::error::CommandError;
 use crate::report::Report;
 
@@ -86,5 +91,22 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
         AuthCommand::Refresh(args) => refresh::run(context, args),
         AuthCommand::Order { command } => order::run(context, command),
         AuthCommand::Paths => paths::run(context),
+        AuthCommand::Stored(command) => stored(context, command),
+    }
+}
+
+fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
+    match command {
+        StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, args),
+        StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
+        StoredCommand::Add => paste::add(context),
+        StoredCommand::Use(args) => profiles::use_profile(context, args),
+        StoredCommand::Rename { old, new } => profiles::rename(context, &old, &new),
+        StoredCommand::Logout { profile, local_only } => logout::run(context, &profile, local_only),
+        StoredCommand::Prune { dry_run } => profiles::prune(context, dry_run),
+        StoredCommand::Restore { from, dry_run } => profiles::restore(context, from.as_deref(), dry_run),
+        StoredCommand::Lock { command } => lock::run(context, &command),
+        StoredCommand::Cooldown { command } => cooldown::run(context, command),
     }
 }

@@ -13,6 +13,8 @@ mod kill;
 mod login;
 mod login_later;
 mod looks;
+mod paste;
+mod profiles;
 mod status;
 mod storm;
 mod world;

@@ -1,0 +1,120 @@
+//! Telling a provider that tokens have ended (RFC 7009).
+
+use std::time::Duration;
+
+use coderclaw_http::{Client, Limits};
+use coderclaw_oauth::{TokenEndpoint, TokenHint, read_revocation, revoke_request};
+use coderclaw_providers::{AuthMethod, CredentialKind, Revoke, endpoint_origin};
+use coderclaw_store::{OAuthEntry, TokenUpdate};
+use coderclaw_types::{ProviderId, Secret};
+
+use crate::context::Auth;
+use crate::grant::Endpoint;
+
+/// Nobody waits longer than this for a provider to say goodbye.
+const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(10) };
+
+/// What became of one token on the provider's side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revocation {
+    /// There was no such token.
+    None,
+    /// The provider says that it has ended.
+    Done,
+    /// It was tried. The cause, for people.
+    Failed(String),
+    /// It was not tried. The reason, for people.
+    NotTried(String),
+}
+
+/// Where the tokens of an entry are revoked, or why they are not. The second part is what a revocation takes along.
+pub(crate) fn target(auth: &Auth, entry: &OAuthEntry) -> Result<(TokenEndpoint, Revoke), String> {
+    let provider = auth.canonical(&entry.provider);
+    let unknown = || format!("{provider} names no place for it");
+    let manifest = auth.registry().get(&provider).ok_or_else(unknown)?;
+    let method = manifest.auth_for(CredentialKind::OAuth).ok_or_else(unknown)?;
+    let mut endpoint = of_method(method, &provider)?;
+    let from = entry.token_origin.as_ref();
+    let origin = method.token_origin();
+    let named_by_user = Endpoint::of(method).is_some_and(|endpoint| endpoint.named_by_user);
+    if !named_by_user && from.is_some() && from != origin.as_ref() {
+        return Err("the login came from another place than the one that the provider names now".into());
+    }
+    if let Some(client_id) = &entry.client_id {
+        endpoint.client_id.clone_from(client_id);
+    }
+    Ok((endpoint, method.revoke))
+}
+
+/// The same for tokens that no entry holds any more: by where they came from.
+pub(crate) fn target_of(auth: &Auth, tokens: &TokenUpdate) -> Option<TokenEndpoint> {
+    let origin = tokens.token_origin.as_ref()?;
+    auth.registry().iter().find_map(|manifest| {
+        let method = manifest.auth_for(CredentialKind::OAuth)?;
+        if method.token_origin().as_ref() != Some(origin) {
+            return None;
+        }
+        let mut endpoint = of_method(method, &ProviderId::new(&manifest.id)).ok()?;
+        let client = method.client_id.as_deref().unwrap_or_default();
+        let theirs = tokens.client_id.as_deref().unwrap_or(client);
+        if theirs != client {
+            return None;
+        }
+        endpoint.client_id = theirs.to_owned();
+        Some(endpoint)
+    })
+}
+
+fn of_method(method: &AuthMethod, provider: &ProviderId) -> Result<TokenEndpoint, String> {
+    let unknown = || format!("{provider} names no place for it");
+    if method.revoke == Revoke::Never {
+        return Err(format!("{provider} has no way to revoke a login"));
+    }
+    let endpoint = Endpoint::of(method).ok_or_else(unknown)?;
+    let url = method.revoke_url.as_deref().ok_or_else(unknown)?;
+    // A token goes where it came from, and nowhere else unless the person's own file says so.
+    if !endpoint.named_by_user && endpoint_origin(url).ok().as_ref() != Some(&endpoint.origin) {
+        return Err("the revocation endpoint is at another place than the token endpoint".into());
+    }
+    let url = url.parse().map_err(|_| unknown())?;
+    Ok(TokenEndpoint { url, extra: Vec::new(), ..endpoint.token })
+}
+
+/// Revokes the refresh token, then the access token. Each is tried, whatever becomes of the other.
+pub(crate) fn revoke(
+    auth: &Auth,
+    endpoint: &TokenEndpoint,
+    refresh: Option<&Secret>,
+    access: Option<&Secret>,
+) -> (Revocation, Revocation) {
+    let failed = |e: String| {
+        let one = |token: Option<&Secret>| match token {
+            Some(_) => Revocation::Failed(e.clone()),
+            None => Revocation::None,
+        };
+        (one(refresh), one(access))
+    };
+    let client = match Client::new(&auth.network(), LIMITS) {
+        Ok(client) => client,
+        Err(e) => return failed(e.to_string()),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return failed(e.to_string()),
+    };
+    let one = |token: Option<&Secret>, hint| match token {
+        None => Revocation::None,
+        Some(token) => {
+            let request = revoke_request(endpoint, token, hint);
+            match read_revocation(runtime.block_on(client.send(request))) {
+                Ok(()) => Revocation::Done,
+                Err(e) => Revocation::Failed(e.to_string()),
+            }
+        }
+    };
+    let done = (one(refresh, TokenHint::Refresh), one(access, TokenHint::Access));
+    drop(client);
+    // A name look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
+    done
+}

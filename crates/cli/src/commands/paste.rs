@@ -1,0 +1,189 @@
+//! `models auth paste-token`, `setup-token`, `paste-api-key` and `add`.
+
+use std::time::Duration;
+
+use coderclaw_auth::{Cleaned, EditError, PasteKind, Pasted, Stored, clean_token};
+use coderclaw_providers::{Manifest, MethodKind};
+use coderclaw_store::AgentPaths;
+use coderclaw_types::{Code, ProfileId};
+use serde_json::json;
+
+use crate::args::{PasteArgs, SetupTokenArgs, SourceArgs, TargetArgs};
+use crate::commands::Context;
+use crate::error::CommandError;
+use crate::report::{Report, say};
+use crate::secret_input;
+use crate::text::{self, shell_word};
+
+/// Who usually comes by a menu.
+const OFFERED: &[(&str, PasteKind)] = &[
+    ("anthropic", PasteKind::SetupToken),
+    ("anthropic", PasteKind::ApiKey),
+    ("openai", PasteKind::ApiKey),
+    ("google", PasteKind::ApiKey),
+    ("openrouter", PasteKind::ApiKey),
+];
+
+pub(super) fn paste(context: &Context, kind: PasteKind, args: PasteArgs) -> Result<Report, CommandError> {
+    run(context, &args.provider, kind, &args.target, args.expires_in, &args.source)
+}
+
+pub(super) fn setup_token(context: &Context, args: SetupTokenArgs) -> Result<Report, CommandError> {
+    let is_asked = !args.source.stdin && args.source.file.is_none() && secret_input::has_terminal();
+    if is_asked && !args.yes {
+        say(match has_claude(context) {
+            true => "`claude setup-token`, in another window, makes the token that is wanted here.",
+            false => "The command `claude setup-token` of Claude Code makes the token that is wanted here.",
+        });
+    }
+    run(context, &args.provider, PasteKind::SetupToken, &args.target, args.expires_in, &args.source)
+}
+
+/// Whether Claude Code is installed. It is never run.
+fn has_claude(context: &Context) -> bool {
+    let path = context.auth.env().get("PATH").unwrap_or_default();
+    std::env::split_paths(path).any(|folder| folder.join("claude").is_file())
+}
+
+fn command_of(kind: PasteKind, provider: &str) -> String {
+    let command = match kind {
+        PasteKind::SetupToken => "setup-token",
+        PasteKind::Token => "paste-token",
+        PasteKind::ApiKey => "paste-api-key",
+    };
+    format!("coderclaw models auth {command} --provider {}", shell_word(provider))
+}
+
+fn run(
+    context: &Context,
+    provider: &str,
+    kind: PasteKind,
+    target: &TargetArgs,
+    expires_in: Option<Duration>,
+    source: &SourceArgs,
+) -> Result<Report, CommandError> {
+    let command = command_of(kind, provider);
+    secret_input::check(source, &command)?;
+    let manifest = context.provider(provider)?;
+    let agent = context.agent()?;
+    let profile_id = target.profile_id.as_deref().map(ProfileId::new).transpose();
+    let profile_id = profile_id.map_err(|e| CommandError::new(Code::Usage, e.to_string()))?;
+    let what = match kind {
+        PasteKind::ApiKey => "key",
+        _ => "token",
+    };
+    let raw = secret_input::read(source, &format!("Paste the {what} and press Enter. It is not shown."))?;
+    let cleaned = clean_token(&raw, manifest, kind, target.force).map_err(|e| {
+        let next = e.command().map_or_else(|| format!("{command} --stdin"), str::to_owned);
+        CommandError::new(e.code(), e.to_string()).hint(next)
+    })?;
+    let mut pasted = Pasted { cleaned, kind, profile_id, expires_in, replace: target.replace };
+    let is_person = !source.stdin && source.file.is_none();
+    let stored = match context.auth.store_pasted(&agent, manifest, &pasted) {
+        Err(EditError::IdTaken { id }) if is_person && replaces(&id)? => {
+            pasted.replace = true;
+            context.auth.store_pasted(&agent, manifest, &pasted)
+        }
+        other => other,
+    };
+    let stored = stored.map_err(context.about(manifest))?;
+    Ok(report(context, &agent, manifest, &stored, &pasted.cleaned))
+}
+
+fn replaces(id: &ProfileId) -> Result<bool, CommandError> {
+    let answer = secret_input::ask(&format!("{id} holds another credential. Replace it? [y/N]"))?;
+    Ok(answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes")))
+}
+
+fn report(
+    context: &Context,
+    agent: &AgentPaths,
+    manifest: &Manifest,
+    stored: &Stored,
+    cleaned: &Cleaned,
+) -> Report {
+    if context.global.json {
+        return Report::json(&json!({
+            "provider": stored.provider,
+            "profileId": stored.profile,
+            "mode": stored.kind.as_str(),
+            "agentId": agent.agent,
+            "authStorePath": agent.store(),
+            "expiresAt": stored.expires,
+            "expiresAssumed": stored.expires_assumed,
+            "replaced": stored.replaced,
+            "hiddenByOrder": stored.hidden_by_order,
+            "forced": stored.forced,
+            "fingerprint": context.auth.fingerprint(&cleaned.secret),
+        }));
+    }
+    let now = context.auth.clock().now();
+    let what = if stored.replaced { "Renewed" } else { "Stored" };
+    let mut text = format!("{what} in {}\n", agent.store().display());
+    text.push_str(&format!(
+        "Auth profile: {} ({}/{})\n",
+        text::clean(stored.profile.as_str()),
+        stored.provider,
+        stored.kind.as_str()
+    ));
+    if let Some(at) = stored.expires {
+        text.push_str(&format!("Ends {} ({})", text::local(at), text::when(at, now)));
+        text.push_str(match stored.expires_assumed {
+            true => ", if it is new; --expires-in says otherwise.\n",
+            false => ".\n",
+        });
+    }
+    if stored.forced {
+        text.push_str(&format!(
+            "It does not look like a credential of {}; it was stored because of --force.\n",
+            manifest.name
+        ));
+    }
+    if stored.hidden_by_order {
+        let id = shell_word(stored.profile.as_str());
+        text.push_str(&format!("An order hides it. To use it: coderclaw models auth use {id}\n"));
+    }
+    Report::text(text)
+}
+
+/// The menu. Without a terminal the commands behind it are named instead.
+pub(super) fn add(context: &Context) -> Result<Report, CommandError> {
+    if !secret_input::has_terminal() {
+        let message = "there is no terminal for a menu; use paste-token, setup-token or paste-api-key with \
+                       --provider ID and --stdin or --file FILE";
+        return Err(CommandError::new(Code::InputRequired, message)
+            .hint("coderclaw models auth setup-token --provider anthropic --stdin".into()));
+    }
+    let offered: Vec<(&Manifest, PasteKind)> =
+        OFFERED.iter().filter_map(|(id, kind)| Some((context.auth.provider(id).ok()?, *kind))).collect();
+    say("What is to be stored?");
+    for (i, (manifest, kind)) in offered.iter().enumerate() {
+        let what = match kind {
+            PasteKind::ApiKey => "API key",
+            _ => "token of `claude setup-token`",
+        };
+        say(&format!("  {}  {}: {what}", i + 1, manifest.name));
+    }
+    say("Or the id of another provider. To log in with a browser: coderclaw models auth login --provider ID");
+    let answer = secret_input::ask("Number or id:")?.unwrap_or_default();
+    let by_number = answer.parse::<usize>().ok().and_then(|n| offered.get(n.checked_sub(1)?));
+    let (provider, kind) = match by_number {
+        Some((manifest, kind)) => (manifest.id.to_string(), *kind),
+        None if answer.is_empty() => {
+            return Err(CommandError::new(Code::InputRequired, "nothing was chosen; nothing was changed"));
+        }
+        None => {
+            let manifest = context.provider(&answer)?;
+            let has = |kind| manifest.auth(kind).is_some();
+            let kind = if has(MethodKind::SetupToken) {
+                PasteKind::SetupToken
+            } else if has(MethodKind::Token) {
+                PasteKind::Token
+            } else {
+                PasteKind::ApiKey
+            };
+            (manifest.id.to_string(), kind)
+        }
+    };
+    run(context, &provider, kind, &TargetArgs::default(), None, &SourceArgs::default())
+}
