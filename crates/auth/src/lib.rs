@@ -6,6 +6,7 @@
 
 mod context;
 mod cooldown;
+mod discovered;
 mod explain;
 mod freshness;
 mod grant;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use coderclaw_http::{Client, Limits};
 use coderclaw_oauth::callback::{BindError, Callback, Listener, Reply, WaitError};
 use coderclaw_oauth::{
-    AuthorizationRequest, Identity, NoRandom, Pkce, RefreshAnswer, State, TokenSet, exchange, expiry,
-    read_identity,
+    AuthorizationRequest, DiscoveryError, Identity, NoRandom, Pkce, RefreshAnswer, State, TokenSet, exchange,
+    expiry, read_identity,
 };
 use coderclaw_providers::{AuthMethod, Manifest, MethodKind};
 use coderclaw_store::{
@@ -16,6 +16,7 @@ use coderclaw_store::{
 use coderclaw_types::{Code, ProfileId, ProviderId};
 
 use crate::context::Auth;
+use crate::discovered::{Discovered, remember};
 use crate::grant::Endpoint;
 use crate::identity::is_login_of;
 
@@ -70,6 +71,9 @@ pub enum LoginError {
     /// The browser never came back with a code.
     #[error(transparent)]
     Wait(WaitError),
+    /// The issuer did not say where its endpoints are.
+    #[error("the login cannot begin: {0}")]
+    Discovery(#[from] DiscoveryError),
     /// The exchange of the code failed.
     #[error("the code could not be exchanged: {0}")]
     Exchange(String),
@@ -120,6 +124,7 @@ impl LoginError {
             Self::NoMethod { .. } => Code::Usage,
             Self::Bind(_)
             | Self::Wait(_)
+            | Self::Discovery(_)
             | Self::Exchange(_)
             | Self::MissingScope { .. }
             | Self::NotKept
@@ -151,11 +156,15 @@ impl Auth {
             let version = store.doc.version();
             return Err(WriteError::UnsupportedVersion { path: store.path, version }.into());
         }
+        let method = manifest
+            .auth(MethodKind::OAuth)
+            .ok_or_else(|| LoginError::NoMethod { provider: manifest.name.to_string() })?;
+        let discovered = self.discovered(method)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| LoginError::Local(e.to_string()))?;
-        let result = runtime.block_on(self.run_login(agent, manifest, request, ui));
+        let result = runtime.block_on(self.run_login(agent, manifest, &discovered, request, ui));
         runtime.shutdown_background();
         result
     }
@@ -164,11 +173,12 @@ impl Auth {
         &self,
         agent: &AgentPaths,
         manifest: &Manifest,
+        discovered: &Discovered<'_>,
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
         let no_method = || LoginError::NoMethod { provider: manifest.name.to_string() };
-        let method = manifest.auth(MethodKind::OAuth).ok_or_else(no_method)?;
+        let method = &*discovered.method;
         let endpoint = Endpoint::of(method).ok_or_else(no_method)?;
         let authorize_url =
             method.authorize_url.as_deref().and_then(|url| url.parse().ok()).ok_or_else(no_method)?;
@@ -202,6 +212,9 @@ impl Auth {
                 && iss != issuer
             {
                 return Err(LoginError::Denied(format!("the answer comes from {iss}, not from {issuer}")));
+            }
+            if iss.is_none() && discovered.answers_name_issuer {
+                return Err(LoginError::Denied("the answer does not say which issuer it comes from".into()));
             }
             let limits = Limits { connect: Duration::from_secs(10), total: Duration::from_secs(30) };
             let client =
@@ -248,6 +261,9 @@ impl Auth {
         tokens.issuer.clone_from(&identity.issuer);
         tokens.client_id = Some(endpoint.token.client_id.clone());
         tokens.token_origin = Some(endpoint.origin.clone());
+        if let Some(own) = manifest.auth(method.method) {
+            remember(own, &endpoint.token.url, &mut tokens)?;
+        }
 
         let provider = ProviderId::new(&manifest.id);
         fingerprint_key(self.state())?;
