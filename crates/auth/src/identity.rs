@@ -55,6 +55,7 @@ mod tests {
             issuer: None,
             client_id: None,
             token_origin: None,
+            token_url: None,
             grant: None,
         }
     }

@@ -7,6 +7,7 @@
 mod context;
 mod cooldown;
 mod cooldown_edit;
+mod discovered;
 mod edit;
 mod explain;
 mod freshness;

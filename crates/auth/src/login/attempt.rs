@@ -1,5 +1,6 @@
 //! One attempt to log in: its request, and what its answer is exchanged for.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use coderclaw_http::{Client, Limits, Url};
@@ -9,6 +10,7 @@ use coderclaw_types::Secret;
 
 use super::error::LoginError;
 use crate::context::Auth;
+use crate::discovered::Discovered;
 use crate::grant::Endpoint;
 
 /// In an address to which no browser can come back: with providers that allow any port, one is as good as another.
@@ -17,21 +19,27 @@ const ANY_PORT: u16 = 51_455;
 /// What the manifest says about the login.
 pub(super) struct Way<'a> {
     pub(super) manifest: &'a Manifest,
-    pub(super) method: &'a AuthMethod,
+    /// The method as the manifest has it.
+    pub(super) own: &'a AuthMethod,
+    /// The same, with the URLs that its issuer names where the manifest does not.
+    pub(super) method: Cow<'a, AuthMethod>,
     pub(super) endpoint: Endpoint,
+    answers_name_issuer: bool,
     authorize_url: Url,
     redirect: Url,
 }
 
 impl<'a> Way<'a> {
-    pub(super) fn of(manifest: &'a Manifest) -> Result<Self, LoginError> {
+    /// Asks the issuer where the manifest names no URLs. Must not be called from within an async runtime.
+    pub(super) fn of(auth: &Auth, manifest: &'a Manifest) -> Result<Self, LoginError> {
         let no_method = || LoginError::NoMethod { provider: manifest.name.to_string() };
-        let method = manifest.auth(MethodKind::OAuth).ok_or_else(no_method)?;
-        let endpoint = Endpoint::of(method).ok_or_else(no_method)?;
+        let own = manifest.auth(MethodKind::OAuth).ok_or_else(no_method)?;
+        let Discovered { method, answers_name_issuer } = auth.discovered(own)?;
+        let endpoint = Endpoint::of(&method).ok_or_else(no_method)?;
         let url = |text: Option<&str>| text.and_then(|text| Url::parse(text).ok()).ok_or_else(no_method);
         let authorize_url = url(method.authorize_url.as_deref())?;
         let redirect = url(Some(method.redirect.as_deref().unwrap_or("http://127.0.0.1/callback")))?;
-        Ok(Self { manifest, method, endpoint, authorize_url, redirect })
+        Ok(Self { manifest, own, method, endpoint, answers_name_issuer, authorize_url, redirect })
     }
 
     /// The browser comes back to this machine, not to a page of the vendor's that shows the code.
@@ -95,6 +103,15 @@ impl Attempt {
         let client = Client::new(&auth.network(), limits).map_err(|e| LoginError::Local(e.to_string()))?;
         Ok(exchange(&client, &way.endpoint.token, code, self.pkce.verifier(), &self.redirect_uri).await)
     }
+}
+
+/// RFC 9207 section 2.4, for an answer that came by the browser: where the issuer says that it names itself, one that names
+/// nobody is not from there. What is typed may be the bare code.
+pub(super) fn check_callback(iss: Option<&str>, way: &Way<'_>) -> Result<(), LoginError> {
+    if iss.is_none() && way.answers_name_issuer {
+        return Err(LoginError::Denied("the answer does not say which issuer it comes from".into()));
+    }
+    check_issuer(iss, way)
 }
 
 /// RFC 9207 section 2.4: an answer that names another issuer ends the login. Its state and code have been in the hands of a

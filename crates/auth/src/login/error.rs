@@ -1,7 +1,7 @@
 //! How a login can fail.
 
 use coderclaw_oauth::callback::WaitError;
-use coderclaw_oauth::{Identity, NoRandom};
+use coderclaw_oauth::{DiscoveryError, Identity, NoRandom};
 use coderclaw_store::{LockError, ReadError, WriteError};
 use coderclaw_types::{Code, ProfileId};
 
@@ -32,6 +32,9 @@ pub enum LoginError {
     /// The login with this id waited for too long.
     #[error("this login was begun more than 15 minutes ago")]
     Expired,
+    /// The issuer did not say where its endpoints are.
+    #[error("the login cannot begin: {0}")]
+    Discovery(#[from] DiscoveryError),
     /// The exchange of the code failed.
     #[error("the code could not be exchanged: {0}")]
     Exchange(String),
@@ -94,6 +97,7 @@ impl LoginError {
             | Self::NotTheAnswer(_)
             | Self::UnknownLogin
             | Self::Expired
+            | Self::Discovery(_)
             | Self::Exchange(_)
             | Self::MissingScope { .. }
             | Self::NotKept

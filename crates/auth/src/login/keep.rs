@@ -11,6 +11,7 @@ use super::attempt::Way;
 use super::error::{LoginError, check_expected};
 use super::{LoggedIn, LoginRequest};
 use crate::context::Auth;
+use crate::discovered::remember;
 use crate::identity::is_login_of;
 
 impl Auth {
@@ -44,6 +45,7 @@ impl Auth {
         tokens.issuer.clone_from(&identity.issuer);
         tokens.client_id = Some(endpoint.token.client_id.clone());
         tokens.token_origin = Some(endpoint.origin.clone());
+        remember(way.own, &endpoint.token.url, &mut tokens)?;
 
         let provider = ProviderId::new(&way.manifest.id);
         fingerprint_key(self.state())?;

@@ -34,7 +34,7 @@ impl Auth {
         manifest: &Manifest,
         request: &LoginRequest,
     ) -> Result<StartedLogin, LoginError> {
-        let way = Way::of(manifest)?;
+        let way = Way::of(self, manifest)?;
         self.check_store(agent)?;
         let attempt = Attempt::new(way.redirect_without_listener())?;
         let now = self.clock().now();
@@ -79,7 +79,7 @@ impl Auth {
         let manifest = self.registry().get(&pending.provider);
         let manifest =
             manifest.ok_or_else(|| LoginError::NoMethod { provider: pending.provider.to_string() })?;
-        let way = Way::of(manifest)?;
+        let way = Way::of(self, manifest)?;
         let agent = self.state().agent(self.config(), &pending.agent);
         let pkce = Pkce::from_verifier(pending.verifier).map_err(|_| LoginError::UnknownLogin)?;
         let state = State::from_secret(pending.state);

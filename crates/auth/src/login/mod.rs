@@ -74,7 +74,7 @@ impl Auth {
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
         // A wrong call leaves nothing behind.
-        let way = Way::of(manifest)?;
+        let way = Way::of(self, manifest)?;
         self.check_store(agent)?;
         let runtime = runtime()?;
         let result = runtime.block_on(self.run_login(agent, &way, request, ui));

@@ -9,7 +9,7 @@ use coderclaw_oauth::callback::{Callback, Listener, Reply, WaitError};
 use coderclaw_oauth::{Pasted, RefreshAnswer, TokenSet, read_paste};
 use coderclaw_types::Secret;
 
-use super::attempt::{Attempt, Way, check_issuer, in_words};
+use super::attempt::{Attempt, Way, check_callback, check_issuer, in_words};
 use super::error::LoginError;
 use super::ui::{LoginUi, Pastes};
 use crate::context::Auth;
@@ -50,6 +50,9 @@ impl Waiting<'_> {
             let event = tokio::time::timeout(self.limit, event).await;
             match event.map_err(|_| LoginError::Wait(WaitError::TimedOut))? {
                 Event::Came(Ok(Callback { code, iss, reply })) => {
+                    if let Err(e) = check_callback(iss.as_deref(), self.way) {
+                        return Err(fail(reply, e));
+                    }
                     return match self.redeem(&code, iss.as_deref()).await {
                         Ok(Redeemed::Granted(tokens)) => Ok(Answered { tokens, reply: Some(reply) }),
                         Ok(Redeemed::Refused(why)) => Err(fail(reply, LoginError::Exchange(why))),
