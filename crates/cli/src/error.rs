@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use coderclaw_auth::{EditError, LeaseError, LoginError, OpenError, OrderError, ResolveError};
+use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
 
@@ -28,6 +29,7 @@ struct Said {
     profile: Option<String>,
     agent: Option<String>,
     help: Option<(String, u8)>,
+    login: &'static str,
 }
 
 impl CommandError {
@@ -41,6 +43,7 @@ impl CommandError {
             profile: None,
             agent: None,
             help: None,
+            login: "login",
         }))
     }
 
@@ -69,6 +72,12 @@ impl CommandError {
         self
     }
 
+    /// The command that brings a new credential of this provider.
+    pub(crate) fn login(mut self, command: &'static str) -> Self {
+        self.0.login = command;
+        self
+    }
+
     pub(crate) fn profile(mut self, profile: impl Into<String>) -> Self {
         self.0.profile = Some(profile.into());
         self
@@ -79,12 +88,14 @@ impl CommandError {
         if let Some(hint) = &self.0.hint {
             return Some(hint.clone());
         }
-        let command = next_command(
-            self.0.code,
-            self.0.provider.as_deref(),
-            self.0.profile.as_deref(),
-            self.0.agent.as_deref(),
-        );
+        let command = Next {
+            code: self.0.code,
+            login: self.0.login,
+            provider: self.0.provider.as_deref(),
+            profile: self.0.profile.as_deref(),
+            agent: self.0.agent.as_deref(),
+        }
+        .command();
         (!command.is_empty()).then_some(command)
     }
 
@@ -139,25 +150,46 @@ fn fit(text: &str) -> Cow<'_, str> {
     format!("{head} ... {tail}").into()
 }
 
-/// The next command of `code` with its blanks filled in. What is not known becomes a word to replace.
-pub(crate) fn next_command(
-    code: Code,
-    provider: Option<&str>,
-    profile: Option<&str>,
-    agent: Option<&str>,
-) -> String {
-    let mut command = code
-        .next_command()
-        .replace("{provider}", provider.unwrap_or("PROVIDER"))
-        .replace("{profile}", &text::shell_word(profile.unwrap_or("PROFILE")))
-        .replace("{agent}", agent.unwrap_or("main"));
-    if let Some(agent) = agent
-        && command.starts_with("coderclaw models")
-        && !command.contains("--agent")
-    {
-        command.push_str(&format!(" --agent {agent}"));
+/// A code, and what it is about: all that a next command needs.
+pub(crate) struct Next<'a> {
+    pub(crate) code: Code,
+    /// The command that brings a new credential.
+    pub(crate) login: &'static str,
+    pub(crate) provider: Option<&'a str>,
+    pub(crate) profile: Option<&'a str>,
+    pub(crate) agent: Option<&'a str>,
+}
+
+impl Next<'_> {
+    /// The code's next command with its blanks filled in. What is not known becomes a word to replace.
+    pub(crate) fn command(&self) -> String {
+        let mut command = self
+            .code
+            .next_command()
+            .replace("{login}", self.login)
+            .replace("{provider}", self.provider.unwrap_or("PROVIDER"))
+            .replace("{profile}", &text::shell_word(self.profile.unwrap_or("PROFILE")))
+            .replace("{agent}", self.agent.unwrap_or("main"));
+        if let Some(agent) = self.agent
+            && command.starts_with("coderclaw models")
+            && !command.contains("--agent")
+        {
+            command.push_str(&format!(" --agent {agent}"));
+        }
+        command
     }
-    command
+}
+
+/// The command that brings the first kind of credential that the provider takes.
+pub(crate) fn login_command(manifest: &Manifest) -> &'static str {
+    const COMMANDS: [(MethodKind, &str); 4] = [
+        (MethodKind::OAuth, "login"),
+        (MethodKind::SetupToken, "setup-token"),
+        (MethodKind::Token, "paste-token"),
+        (MethodKind::ApiKey, "paste-api-key"),
+    ];
+    let has = |kind| manifest.auth(kind).is_some();
+    COMMANDS.iter().find(|(kind, _)| has(*kind)).map_or("login", |(_, command)| command)
 }
 
 impl From<OpenError> for CommandError {

@@ -95,6 +95,7 @@ fn state_profile(arguments: Vec<OsString>, env: Env) -> Result<(Vec<OsString>, E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Next;
 
     fn parsed(line: &str) -> Result<(Cli, Env), CommandError> {
         let words = line.split_whitespace().map(OsString::from).collect();
@@ -105,11 +106,14 @@ mod tests {
     #[test]
     fn b9_every_hint_parses() {
         for code in Code::ALL {
-            let hint = code.next_command();
-            let hint = hint.replace("{provider}", "p").replace("{profile}", "p:x").replace("{agent}", "a");
-            match parsed(&hint) {
-                Ok(_) => {}
-                Err(e) => assert!(e.is_help(), "{code}: {hint}"),
+            for login in ["login", "setup-token", "paste-token", "paste-api-key"] {
+                let hint =
+                    Next { code: *code, login, provider: Some("p"), profile: Some("p:x"), agent: Some("a") };
+                let hint = hint.command();
+                match parsed(&hint) {
+                    Ok(_) => {}
+                    Err(e) => assert!(e.is_help(), "{code}: {hint}"),
+                }
             }
         }
     }

@@ -35,7 +35,8 @@ macro_rules! codes {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
-            /// The one command to type next; `{provider}`, `{profile}` and `{agent}` stand for what it is about.
+            /// The one command to type next; `{provider}`, `{profile}` and `{agent}` stand for what it is about, and
+            /// `{login}` for the command that brings this provider's kind of credential.
             /// Empty where nothing needs doing.
             pub fn next_command(self) -> &'static str {
                 match self { $(Self::$variant => $next,)* }
@@ -57,7 +58,7 @@ macro_rules! codes {
 codes! {
     Ok Reason "ok" "The credential can be used now." => "";
     Expiring Reason "expiring" "The credential works, cannot renew itself, and ends within a day."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     RefreshDue Reason "refresh_due" "The access token is due; it is refreshed when it is next asked for."
         => "coderclaw models auth refresh --provider {provider} --profile {profile}";
     Cooldown Reason "cooldown" "The profile is set aside for a while after failures of its account."
@@ -65,13 +66,13 @@ codes! {
     Disabled Reason "disabled" "The profile is set aside because of billing."
         => "coderclaw models auth explain --provider {provider}";
     NeedsLogin Reason "needs_login" "The provider no longer accepts this login."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     Interrupted Reason "interrupted" "A refresh was cut off, and the provider then refused the token: its answer was lost."
         => "coderclaw models auth login --provider {provider}";
     Revoked Reason "revoked" "The login was revoked."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     Rejected Reason "rejected" "The provider rejected an access token that should be valid, also after a refresh."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     ExcludedByOrder Reason "excluded_by_order" "The order in force does not name this profile."
         => "coderclaw models auth order get --provider {provider}";
     ProviderMismatch Reason "provider_mismatch" "The profile belongs to another provider."
@@ -79,18 +80,18 @@ codes! {
     ModeMismatch Reason "mode_mismatch" "The config declares this profile with another kind of credential."
         => "coderclaw models auth list";
     MissingCredential Reason "missing_credential" "No credential is stored under this name, or the entry is incomplete."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     InvalidExpires Reason "invalid_expires" "The entry has no usable expiry time."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     Expired Reason "expired" "The credential has expired and cannot be renewed."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     UnresolvedRef Reason "unresolved_ref" "The entry refers to a secret that is kept elsewhere and cannot be read."
         => "coderclaw models auth list";
     MeteredNotAllowed Reason "metered_not_allowed"
         "A key that is billed per use never follows a subscription unless an order names it."
         => "coderclaw models auth order set --provider {provider} {profile}";
     NotLinked Reason "not_linked" "This agent has no login of its own; another agent has one."
-        => "coderclaw models auth login --provider {provider} --agent {agent}";
+        => "coderclaw models auth {login} --provider {provider} --agent {agent}";
     PinnedElsewhere Reason "pinned_elsewhere" "The session is pinned to another profile."
         => "coderclaw models auth explain --provider {provider}";
     UsageLimit Reason "usage_limit" "The subscription's usage limit is reached."

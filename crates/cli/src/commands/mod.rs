@@ -22,7 +22,7 @@ use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
 
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
-use crate::error::CommandError;
+use crate::error::{CommandError, login_command};
 use crate::report::Report;
 
 /// What a command works with.
@@ -53,8 +53,9 @@ impl Context {
     /// Failures of a command about this provider.
     pub(crate) fn about<E: Into<CommandError>>(&self, provider: &Manifest) -> impl Fn(E) -> CommandError {
         let agent = self.agent_hint().map(str::to_owned);
+        let login = login_command(provider);
         let provider = provider.id.to_string();
-        move |e| e.into().about(&provider, agent.as_deref())
+        move |e| e.into().about(&provider, agent.as_deref()).login(login)
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::args::RefreshArgs;
 use crate::commands::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, login_command};
 use crate::report::Report;
 use crate::text;
 
@@ -32,6 +32,7 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
     if !refreshed && let Some(why) = still_due(context, &agent, lease.profile.as_ref())? {
         return Err(CommandError::new(Code::RefreshDue, format!("{profile} was not refreshed: {why}"))
             .about(&manifest.id, context.agent_hint())
+            .login(login_command(manifest))
             .profile(profile));
     }
     if context.global.json {

@@ -7,7 +7,7 @@ use coderclaw_types::{Code, Millis, ProviderId};
 use crate::args::StatusArgs;
 use crate::commands::status_json::StatusJson;
 use crate::commands::{Context, probe};
-use crate::error::{CommandError, next_command};
+use crate::error::{CommandError, Next, login_command};
 use crate::report::Report;
 use crate::text::{self, clean};
 
@@ -142,8 +142,19 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
     if !calls {
         return;
     }
-    let provider = profile.provider.as_ref().map(ProviderId::as_str);
-    let next = next_command(profile.state, provider, Some(profile.id.as_str()), context.agent_hint());
+    let manifest = profile.provider.as_ref().and_then(|provider| context.auth.registry().get(provider));
+    let next = Next {
+        code: profile.state,
+        login: match profile.kind.as_str() {
+            "oauth" => "login",
+            "api_key" => "paste-api-key",
+            _ => manifest.map_or("login", login_command),
+        },
+        provider: profile.provider.as_ref().map(ProviderId::as_str),
+        profile: Some(profile.id.as_str()),
+        agent: context.agent_hint(),
+    }
+    .command();
     let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());
     attention
         .extend(text::wrap(&why, text::width().saturating_sub(2)).iter().map(|line| format!("  {line}\n")));
