@@ -10,6 +10,7 @@ mod bad_input;
 mod commands;
 mod demo;
 mod kill;
+mod logout;
 mod looks;
 mod paste;
 mod profiles;
