@@ -5,6 +5,7 @@
 
 mod bench;
 mod documents;
+mod e2e;
 mod leaks;
 mod program;
 mod promises;
@@ -22,7 +23,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
     ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
-    ("e2e", "[--with NAME]...", "the commands against programs that nobody here wrote"),
+    ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
     ("bench", "", "instructions, time and memory of the release binary, beside their budgets"),
     ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
 ];
@@ -49,11 +50,7 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["check"] => suite::check(&Repository::find()?),
         ["promises"] => promises::show(&Repository::find()?),
         ["promises", "--write"] => promises::write(&Repository::find()?),
-        ["e2e"] => {
-            println!("no e2e suites yet");
-            Ok(())
-        }
-        ["e2e", "--with", name, ..] => Err(format!("no e2e suites yet, so none is called {name}")),
+        ["e2e"] => e2e::e2e(&Repository::find()?),
         ["bench"] => bench::bench(&Repository::find()?),
         ["torture"] => torture("200"),
         ["torture", "--times", times] => torture(times),

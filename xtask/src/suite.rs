@@ -10,6 +10,8 @@ use crate::{documents, leaks, promises};
 
 /// The features that the tests need: fail points.
 const FEATURES: [&str; 2] = ["--features", "coderclaw/faults"];
+/// Brings the tests of `cargo xtask e2e` under the lints; running them takes programs by others.
+const LINTED_FEATURES: [&str; 2] = ["--features", "coderclaw/e2e"];
 
 /// Steps that ran, with their times.
 #[derive(Debug, Default)]
@@ -79,7 +81,7 @@ pub(crate) fn test(repository: &Repository) -> Result<(), String> {
     });
     steps.step("lints", || {
         let hint = "rustup component add clippy";
-        let clippy = cargo(&["clippy", "--workspace", "--all-targets"]).args(&FEATURES);
+        let clippy = cargo(&["clippy", "--workspace", "--all-targets"]).args(&LINTED_FEATURES);
         silent(clippy.args(&["--", "-D", "warnings"]).installed_by(hint))
     });
     steps.step("tests", || tests(repository, &mut tally));
@@ -130,7 +132,7 @@ fn toolchain(root: &Path) -> Result<String, String> {
     Ok(lines.join("\n"))
 }
 
-fn nextest_version(root: &Path) -> Option<String> {
+pub(crate) fn nextest_version(root: &Path) -> Option<String> {
     let text = Program::cargo(&["nextest", "--version"]).inside(root).text().ok()?;
     text.lines().next().map(str::to_owned)
 }

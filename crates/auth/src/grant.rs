@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use coderclaw_http::Url;
 use coderclaw_oauth::{Encoding, IdentityPointers, TokenEndpoint, jwt};
 use coderclaw_providers::{AuthMethod, CredentialKind, Source, TokenRequest};
 use coderclaw_store::{Entry, OAuthEntry, StoreSnapshot};
 use coderclaw_types::{GrantId, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
+use crate::discovered;
 use crate::freshness::Life;
 
 /// Where one client refreshes one provider's logins.
@@ -20,15 +22,31 @@ pub(crate) struct Endpoint {
     pub(crate) identity: IdentityPointers,
     /// The token endpoint is named by the user's own file, so it may differ from where the login came from.
     pub(crate) named_by_user: bool,
+    /// The issuer that named the token endpoint when the login asked it; `None` where the manifest names one.
+    pub(crate) issuer: Option<String>,
 }
 
 impl Endpoint {
     /// The token endpoint that `method` names; `None` where it names none.
     pub(crate) fn of(method: &AuthMethod) -> Option<Self> {
-        let origin = method.token_origin()?;
         let url = method.token_url.as_deref()?.parse().ok()?;
+        Some(Self::at(url, method.token_origin()?, method))
+    }
+
+    /// Where `entry` is refreshed: at the endpoint that `method` names, else at the one that the login discovered.
+    fn of_entry(method: &AuthMethod, entry: &OAuthEntry) -> Option<Self> {
+        if method.token_url.is_some() {
+            return Self::of(method);
+        }
+        let issuer = method.issuer.as_deref()?;
+        let (url, origin) = discovered::remembered(entry)?;
+        let endpoint = Self::at(url, origin, method);
+        Some(Self { named_by_user: false, issuer: Some(issuer.to_owned()), ..endpoint })
+    }
+
+    fn at(url: Url, origin: String, method: &AuthMethod) -> Self {
         let texts = |list: &[std::borrow::Cow<'static, str>]| list.iter().map(ToString::to_string).collect();
-        Some(Self {
+        Self {
             token: TokenEndpoint {
                 url,
                 client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
@@ -45,9 +63,11 @@ impl Endpoint {
                 subject: texts(&method.identity.subject),
                 email: texts(&method.identity.email),
                 account: texts(&method.identity.account),
+                plan: texts(&method.identity.plan),
             },
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
-        })
+            issuer: None,
+        }
     }
 }
 
@@ -68,7 +88,7 @@ impl Refreshable {
         let refresh = entry.refresh.clone()?;
         let provider = auth.canonical(&entry.provider);
         let method = auth.registry().get(&provider)?.auth_for(CredentialKind::OAuth)?;
-        let mut endpoint = Endpoint::of(method)?;
+        let mut endpoint = Endpoint::of_entry(method, entry)?;
         if let Some(client_id) = &entry.client_id {
             endpoint.token.client_id.clone_from(client_id);
         }
@@ -94,8 +114,11 @@ impl Refreshable {
     }
 
     /// Whether the token may go to the endpoint that the manifest names: the one it came from, or one that the
-    /// user's own file names.
+    /// user's own file names. A discovered one is the issuer's own.
     pub(crate) fn origin_is_trusted(&self) -> bool {
+        if let Some(issuer) = &self.endpoint.issuer {
+            return discovered::is_trusted(issuer, &self.endpoint.origin, &self.entry);
+        }
         self.endpoint.named_by_user
             || self.entry.token_origin.as_ref().is_none_or(|origin| *origin == self.endpoint.origin)
     }

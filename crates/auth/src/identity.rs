@@ -55,13 +55,15 @@ mod tests {
             issuer: None,
             client_id: None,
             token_origin: None,
+            token_url: None,
             grant: None,
         }
     }
 
     fn identity(subject: &str, email: &str, account: &str) -> Identity {
         let text = |s: &str| (!s.is_empty()).then(|| s.to_owned());
-        Identity { issuer: None, subject: text(subject), email: text(email), account: text(account) }
+        let (subject, email, account) = (text(subject), text(email), text(account));
+        Identity { subject, email, account, ..Identity::default() }
     }
 
     /// C9: identity is person and workspace; neither alone is enough to overwrite a login.

@@ -7,6 +7,7 @@
 mod context;
 mod cooldown;
 mod cooldown_edit;
+mod discovered;
 mod edit;
 mod explain;
 mod freshness;
@@ -35,7 +36,7 @@ pub use cooldown_edit::Cooling;
 pub use edit::EditError;
 pub use explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
 pub use lease::Lease;
-pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi};
+pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};
 pub use logout::LoggedOut;
 pub use order_edit::OrderError;
 pub use paste::{Cleaned, PasteKind, PasteProblem, clean_token};

@@ -96,8 +96,8 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
-    /// Log in with a browser
-    Login(LoginArgs),
+    /// Log in with a browser, on this machine or any other
+    Login(Box<LoginArgs>),
     /// The agent's profiles
     List {
         /// Only of this provider
@@ -122,10 +122,51 @@ pub(crate) enum AuthCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct LoginArgs {
+    #[command(subcommand)]
+    pub(crate) step: Option<LoginStep>,
     /// The provider to log in to
-    #[arg(long, value_name = "ID")]
-    pub(crate) provider: String,
+    #[arg(long, required = true, value_name = "ID")]
+    pub(crate) provider: Option<String>,
+    #[command(flatten)]
+    pub(crate) wish: LoginWish,
+    /// Open no browser, only show the address
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Show the address as a QR code too
+    #[arg(long)]
+    pub(crate) qr: bool,
+    /// Write the address into this file too
+    #[arg(long, value_name = "PATH")]
+    pub(crate) url_file: Option<String>,
+}
+
+/// A login in two processes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoginStep {
+    /// Print an address to open, and end; finish within 15 minutes
+    Start {
+        /// The provider to log in to
+        #[arg(long, value_name = "ID")]
+        provider: String,
+        #[command(flatten)]
+        wish: LoginWish,
+    },
+    /// Finish with the address where the browser ended, or the code, on standard input
+    Finish {
+        /// What `start` printed
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Read standard input to its end, also from a terminal
+        #[arg(long)]
+        stdin: bool,
+    },
+}
+
+/// What a login is to bring.
+#[derive(Debug, Args)]
+pub(crate) struct LoginWish {
     /// How to log in
     #[arg(long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
@@ -135,6 +176,12 @@ pub(crate) struct LoginArgs {
     /// Also where that id holds somebody else's login
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Store nothing unless this person logs in
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) expect: Option<String>,
+    /// Store nothing unless it is for this account or workspace
+    #[arg(long, value_name = "ID")]
+    pub(crate) workspace: Option<String>,
 }
 
 #[derive(Debug, Args)]

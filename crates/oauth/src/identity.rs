@@ -15,6 +15,8 @@ pub struct IdentityPointers {
     pub email: Vec<String>,
     /// To the account or workspace.
     pub account: Vec<String>,
+    /// To what is subscribed to.
+    pub plan: Vec<String>,
 }
 
 /// Who logged in. The same person may have several accounts.
@@ -28,6 +30,8 @@ pub struct Identity {
     pub email: Option<String>,
     /// The account or workspace.
     pub account: Option<String>,
+    /// What is subscribed to, such as `plus`. Tells nobody apart; for people only.
+    pub plan: Option<String>,
 }
 
 /// Reads an identity from the claims of both tokens. For each part the access token is asked first, as the one that is used.
@@ -42,6 +46,7 @@ pub fn read_identity(access: &Secret, id_token: Option<&Secret>, pointers: &Iden
         subject: find(&pointers.subject),
         email: find(&pointers.email),
         account: find(&pointers.account),
+        plan: find(&pointers.plan),
     }
 }
 
@@ -68,6 +73,7 @@ mod tests {
             subject: list(&["/https:~1~1api.test~1auth/user_id", "/sub"]),
             email: list(&["/email", "/https:~1~1api.test~1profile/email"]),
             account: list(&["/https:~1~1api.test~1auth/account_id", "/orgs/0/id"]),
+            plan: list(&["/plan"]),
         }
     }
 
@@ -78,7 +84,7 @@ mod tests {
             "https://api.test/profile": {"email": "me@example.test"},
         }));
         let id_token = jwt::unsigned(&json!({
-            "iss": "https://id.test", "sub": "s-1", "email": "other@example.test", "orgs": [{"id": "o-1"}],
+            "iss": "https://id.test", "sub": "s-1", "email": "other@example.test", "plan": "plus", "orgs": [{"id": "o-1"}],
         }));
         let identity = read_identity(&access, Some(&id_token), &pointers());
         assert_eq!(identity.issuer.as_deref(), Some("https://id.test"));
@@ -88,6 +94,7 @@ mod tests {
         let identity = read_identity(&Secret::from("opaque"), Some(&id_token), &pointers());
         assert_eq!(identity.subject.as_deref(), Some("s-1"));
         assert_eq!(identity.account.as_deref(), Some("o-1"));
+        assert_eq!(identity.plan.as_deref(), Some("plus"));
     }
 
     #[test]

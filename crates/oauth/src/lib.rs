@@ -1,16 +1,18 @@
 //! The protocol of a login with OAuth 2: authorization code with PKCE over a loopback redirect, refresh, revoke.
 //!
-//! Requests are built and answers are read by pure functions. Two places touch a socket: [`send`], which hands a request
-//! to `coderclaw-http`, and [`callback::Listener`], which waits for the browser. Nothing here knows providers, files,
+//! Requests are built and answers are read by pure functions. Three places touch a socket: [`send`] and [`discover`], which hand
+//! requests to `coderclaw-http`, and [`callback::Listener`], which waits for the browser. Nothing here knows providers, files,
 //! the clock or the environment; the caller fills in plain structs.
 
 mod answer;
 mod authorize;
 pub mod callback;
+mod discovery;
 mod endpoint;
 mod expiry;
 mod identity;
 pub mod jwt;
+mod paste;
 mod pkce;
 mod send;
 mod strict_json;
@@ -20,9 +22,11 @@ mod words;
 
 pub use answer::{RefreshAnswer, RevokeFailed, read_answer, read_revocation};
 pub use authorize::AuthorizationRequest;
+pub use discovery::{DiscoveryError, Metadata, discover, read_metadata, well_known_urls};
 pub use endpoint::{Encoding, TokenEndpoint, TokenHint, exchange_request, refresh_request, revoke_request};
 pub use expiry::{Expiry, expiry};
 pub use identity::{Identity, IdentityPointers, read_identity};
+pub use paste::{Pasted, Unusable, read_paste};
 pub use pkce::{BadVerifier, NoRandom, Pkce, State};
 pub use send::{exchange, send};
 pub use token_set::TokenSet;

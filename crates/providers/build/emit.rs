@@ -52,10 +52,15 @@ fn method(one: &AuthMethod) -> String {
         lend,
         token_source,
     } = one;
-    let Identity { subject, email, account } = identity;
+    let Identity { subject, email, account, plan } = identity;
     let identity = record(
         "Identity",
-        &[("subject", list(subject, text)), ("email", list(email, text)), ("account", list(account, text))],
+        &[
+            ("subject", list(subject, text)),
+            ("email", list(email, text)),
+            ("account", list(account, text)),
+            ("plan", list(plan, text)),
+        ],
     );
     record(
         "AuthMethod",

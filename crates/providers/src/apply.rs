@@ -90,10 +90,13 @@ fn apply_auth(all: &mut Vec<AuthMethod>, patch: AuthPatch, source: &Source) -> R
     set(&mut one.token_request, patch.token_request);
     set(&mut one.rotates, patch.rotates);
     one.default_lifetime = patch.default_lifetime.map(|span| span.0).or(one.default_lifetime);
-    let Identity { subject, email, account } = &mut one.identity;
-    for (list, pointers) in
-        [(subject, patch.identity.subject), (email, patch.identity.email), (account, patch.identity.account)]
-    {
+    let Identity { subject, email, account, plan } = &mut one.identity;
+    for (list, pointers) in [
+        (subject, patch.identity.subject),
+        (email, patch.identity.email),
+        (account, patch.identity.account),
+        (plan, patch.identity.plan),
+    ] {
         set_list(list, pointers.map(|pointers| pointers.0), |pointer| pointer.0.into());
     }
     set_some(&mut one.device_url, patch.device_url.map(|url| url.0));

@@ -112,6 +112,8 @@ pub struct Identity {
     pub email: List<Text>,
     /// The account or workspace, which is what `{accountId}` stands for.
     pub account: List<Text>,
+    /// What is subscribed to, to be shown after a login.
+    pub plan: List<Text>,
 }
 
 /// Where something in a manifest comes from.

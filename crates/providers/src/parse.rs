@@ -118,6 +118,7 @@ pub(crate) struct IdentityPatch {
     pub(crate) subject: Option<Pointers>,
     pub(crate) email: Option<Pointers>,
     pub(crate) account: Option<Pointers>,
+    pub(crate) plan: Option<Pointers>,
 }
 
 /// Reads the text of a manifest.

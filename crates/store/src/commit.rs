@@ -160,6 +160,15 @@ pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     sync_folder(target)
 }
 
+/// Puts `bytes` into a file of the user's choosing, outside of the state dir: 0600 from birth, the old version or the new
+/// one.
+///
+/// # Errors
+/// Where the disk does not take it.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    replace(path, bytes)
+}
+
 /// A new file, readable and writable by its owner only from its first moment. What a crash left under the name goes.
 pub(crate) fn create_private(path: &Path) -> Result<File, WriteError> {
     match fs::remove_file(path) {

@@ -69,6 +69,11 @@ impl StateDir {
         self.root.join("journal")
     }
 
+    /// The folder of logins that wait for their answer in another process.
+    pub fn logins(&self) -> PathBuf {
+        self.root.join("logins")
+    }
+
     /// The grant's redo log.
     pub fn journal(&self, grant: &GrantId) -> PathBuf {
         self.journals().join(grant.to_string())

@@ -130,6 +130,8 @@ pub struct OAuthEntry {
     pub client_id: Option<String>,
     /// The origin of the token endpoint that this login came from.
     pub token_origin: Option<String>,
+    /// The token endpoint, where the login found it by discovery.
+    pub token_url: Option<String>,
     /// The grant's id, once a refresh has minted it.
     pub grant: Option<GrantId>,
 }
@@ -218,6 +220,7 @@ impl Entry {
                 issuer: text(fields.issuer),
                 client_id: text(fields.client_id),
                 token_origin: text(fields.token_origin),
+                token_url: text(fields.token_url),
                 grant: text(fields.grant).and_then(|grant| grant.parse().ok()),
             })),
         }
@@ -263,6 +266,8 @@ struct Fields<'a> {
     client_id: Option<&'a RawValue>,
     #[serde(borrow)]
     token_origin: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_url: Option<&'a RawValue>,
     #[serde(borrow)]
     grant: Option<&'a RawValue>,
 }
@@ -326,6 +331,9 @@ pub struct TokenUpdate {
     /// The origin of the token endpoint that issued them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_origin: Option<String>,
+    /// The token endpoint, where the login found it by discovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_url: Option<String>,
     /// The grant; a login has none until its first refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
@@ -350,6 +358,7 @@ impl TokenUpdate {
             issuer: None,
             client_id: None,
             token_origin: None,
+            token_url: None,
             grant: None,
         }
     }
@@ -370,6 +379,7 @@ impl TokenUpdate {
             ("issuer", &self.issuer),
             ("clientId", &self.client_id),
             ("tokenOrigin", &self.token_origin),
+            ("tokenUrl", &self.token_url),
         ];
         for (key, value) in known {
             if let Some(value) = value {
@@ -428,6 +438,7 @@ const CREDENTIAL_KEYS: &[&str] = &[
     "issuer",
     "clientId",
     "tokenOrigin",
+    "tokenUrl",
     "grant",
 ];
 

@@ -139,6 +139,9 @@ codes! {
         => "coderclaw models auth login --provider {provider}";
     LoginFailed Error "login_failed" "The login did not complete; what was stored before is untouched."
         => "coderclaw models auth login --provider {provider}";
+    OtherIdentity Error "other_identity"
+        "Another person or workspace logged in than was expected; nothing was stored."
+        => "coderclaw models auth login --provider {provider}";
     ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
         => "coderclaw demo --keep";
     Internal Error "internal" "Something that should not happen did."

@@ -140,7 +140,22 @@ fn denial(
     let now = moment.now;
     let not_yet =
         |code, detail: &str, until| Some(Denial { code, detail: detail.into(), until, terminal: false });
-    if rejected_now {
+    let said = |outcome: &Outcome, terminal| {
+        Some(Denial {
+            code: outcome.code,
+            detail: outcome.detail.clone(),
+            until: outcome.next_attempt_at,
+            terminal,
+        })
+    };
+    if let Some(refused) = outcome.filter(|outcome| outcome.kind == OutcomeKind::Refused) {
+        return said(refused, true);
+    }
+    // What the refresh that this very asker waited for ended in is its answer, not a reason against asking.
+    let waited_for = outcome.is_some_and(|outcome| moment.began_at_seq.is_some_and(|seq| outcome.seq > seq));
+    let failed = waited_for
+        && outcome.is_some_and(|o| !matches!(o.kind, OutcomeKind::Refreshed | OutcomeKind::Adopted));
+    if rejected_now && !failed {
         if one.entry.issued_at.is_some_and(|issued| now >= issued && now.since(issued) < YOUNG) {
             return not_yet(Code::Rejected, "the token was issued less than a minute ago", None);
         }
@@ -155,21 +170,13 @@ fn denial(
         return not_yet(Code::NotReady, "the provider allows a refresh only later", Some(earliest));
     }
     let outcome = outcome?;
-    let said = |terminal| {
-        Some(Denial {
-            code: outcome.code,
-            detail: outcome.detail.clone(),
-            until: outcome.next_attempt_at,
-            terminal,
-        })
-    };
     match outcome.kind {
-        OutcomeKind::Refused => said(true),
+        OutcomeKind::Refused => said(outcome, true),
         // The entry should not hold this token any more: an older copy came back. The worker settles it.
         OutcomeKind::Refreshed | OutcomeKind::Adopted => None,
         OutcomeKind::NotSpent | OutcomeKind::Ambiguous | OutcomeKind::Blocked => {
-            if moment.began_at_seq.is_some_and(|seq| outcome.seq > seq) {
-                return said(false);
+            if waited_for {
+                return said(outcome, false);
             }
             let expires = life(&one.entry).map_or(now, |life| life.expires);
             let sane = |until: Millis| until <= now.plus(LONGEST_SPACING) || until <= expires;
@@ -178,7 +185,7 @@ fn denial(
             // A person may go ahead of the spacing, not of a server's plea, nor past a token that may be spent
             // while the old one still works.
             let bound = outcome.rate_limited || (outcome.kind == OutcomeKind::Ambiguous && still_works);
-            if ahead && same_network && (bound || !want.explicit) { said(false) } else { None }
+            if ahead && same_network && (bound || !want.explicit) { said(outcome, false) } else { None }
         }
     }
 }
@@ -210,6 +217,7 @@ mod tests {
             issuer: None,
             client_id: None,
             token_origin: None,
+            token_url: None,
             grant: None,
         };
         Refreshable {
@@ -230,6 +238,7 @@ mod tests {
                 default_lifetime: Duration::from_secs(3600),
                 identity: IdentityPointers::default(),
                 named_by_user: false,
+                issuer: None,
             },
         }
     }
@@ -301,6 +310,26 @@ mod tests {
         let mut early = fresh.clone();
         early.entry.earliest_refresh_at = Some(Millis(NOW.0 + 1));
         assert_eq!(seen(&early, &none, &rejected()), "not_ready");
+    }
+
+    /// A12: whoever had a token rejected and refreshed in vain is told why, not that one refresh was forced already.
+    #[test]
+    fn a12_a_forced_refresh_that_failed_says_so() {
+        let fresh = login(10 * MINUTE, 50 * MINUTE);
+        let forced = |kind| {
+            let mut view = after(kind, Some(9_000));
+            view.outcomes[0].rejected = rejected().rejected;
+            view
+        };
+        let refused = forced(OutcomeKind::Refused);
+        assert_eq!(seen_at(&fresh, &refused, &rejected(), Some(2), "n"), "needs_login for good");
+        assert_eq!(seen(&fresh, &refused, &rejected()), "needs_login for good");
+        let offline = forced(OutcomeKind::NotSpent);
+        assert_eq!(seen_at(&fresh, &offline, &rejected(), Some(2), "n"), "offline");
+        assert_eq!(seen(&fresh, &offline, &rejected()), "rejected", "a later asker forces none so soon");
+        // A server that hands out the same access token again is not asked once more.
+        let same = forced(OutcomeKind::Refreshed);
+        assert_eq!(seen_at(&fresh, &same, &rejected(), Some(2), "n"), "rejected");
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub(crate) fn obtain(
     let mut first_token = None;
     let mut workers: Vec<Started> = Vec::new();
     let mut pause = FIRST_PAUSE;
+    let mut looked_again = false;
     let result = loop {
         let look = look(auth, agent, profile, want, &network, began_at_seq)?;
         let (one, asked) = match look {
@@ -71,6 +72,11 @@ pub(crate) fn obtain(
                     workers.extend(start(auth, guard, Job::new(agent, &one, want)).ok());
                 }
                 break Ok(Some(good));
+            }
+            // Somebody forced a refresh, perhaps between our look at the store and the one at the journal.
+            Asked::Denied { why, .. } if why.code == Code::Rejected && !looked_again => {
+                looked_again = true;
+                continue;
             }
             Asked::Denied { why, meanwhile } => {
                 break settle_for(meanwhile, want, Some(why), auth.clock().now());
@@ -211,9 +217,10 @@ pub(crate) fn blocker(
     }
     if !one.origin_is_trusted() {
         let from = one.entry.token_origin.as_deref().unwrap_or_default();
+        let now = one.endpoint.issuer.as_ref().unwrap_or(&one.endpoint.origin);
         return denied(
             Code::ProviderMismatch,
-            format!("this login came from {from}, and the provider now names {}", one.endpoint.origin),
+            format!("this login came from {from}, and the provider now names {now}"),
         );
     }
     if let StoreOwner::Foreign(owner) = store_owner(auth.state(), &store.path)? {

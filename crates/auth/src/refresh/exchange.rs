@@ -91,6 +91,7 @@ fn update(one: &Refreshable, set: &TokenSet, now: Millis) -> (TokenUpdate, bool)
     tokens.issuer = one.entry.issuer.clone().or(identity.issuer);
     tokens.client_id = Some(one.endpoint.token.client_id.clone());
     tokens.token_origin = Some(one.endpoint.origin.clone());
+    tokens.token_url.clone_from(&one.entry.token_url);
     tokens.grant = Some(one.grant);
     (tokens, is_same)
 }

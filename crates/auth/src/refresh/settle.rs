@@ -176,6 +176,7 @@ fn tokens_of(one: &Refreshable) -> Option<TokenUpdate> {
     tokens.issuer.clone_from(&entry.issuer);
     tokens.client_id.clone_from(&entry.client_id);
     tokens.token_origin.clone_from(&entry.token_origin);
+    tokens.token_url.clone_from(&entry.token_url);
     tokens.grant = Some(one.grant);
     Some(tokens)
 }

@@ -84,7 +84,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
 
 fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError> {
     match command {
-        AuthCommand::Login(args) => login::run(context, args),
+        AuthCommand::Login(args) => login::run(context, *args),
         AuthCommand::List { provider } => list::run(context, provider.as_deref()),
         AuthCommand::Token(args) => token::run(context, args),
         AuthCommand::Explain(args) => explain::run(context, args),

@@ -36,6 +36,7 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
         add(one.dir.join("auth.json"), "the runtime cache: access tokens only");
     }
     add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
+    add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
     add(state.fingerprint_key_path(), "the key of the fingerprints");
     add(state.config_path().to_path_buf(), "the config: API keys, where some stand in it");
     if context.global.json {

@@ -6,9 +6,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use coderclaw_auth::{LoginRequest, LoginUi};
+use coderclaw_auth::{LoginRequest, LoginUi, LoginWait};
 use coderclaw_sandbox::{BrowserPage, Counts, browse};
-use coderclaw_store::read_auth_store;
+use coderclaw_store::{WriteError, read_auth_store};
 use coderclaw_types::{Code, ProfileId, Secret};
 use serde_json::Value;
 
@@ -96,15 +96,16 @@ struct Browser<'a> {
 }
 
 impl LoginUi for Browser<'_> {
-    fn open(&mut self, url: &str) {
+    fn waiting(&mut self, wait: &LoginWait<'_>) -> Result<(), WriteError> {
         let (tell, seen) = mpsc::channel();
-        let (url, store, id) = (url.to_owned(), self.stage.agent.store(), self.expected.clone());
+        let (url, store, id) = (wait.url.to_owned(), self.stage.agent.store(), self.expected.clone());
         std::thread::spawn(move || {
             let page = browse(&url);
             let is_stored = read_auth_store(&store).is_ok_and(|store| store.doc.get(&id).is_some());
             tell.send((page, is_stored)).ok();
         });
         self.seen = Some(seen);
+        Ok(())
     }
 }
 

@@ -10,6 +10,8 @@ mod bad_input;
 mod commands;
 mod demo;
 mod kill;
+mod login;
+mod login_later;
 mod logout;
 mod looks;
 mod paste;

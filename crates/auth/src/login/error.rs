@@ -1,0 +1,172 @@
+//! How a login can fail.
+
+use coderclaw_oauth::callback::WaitError;
+use coderclaw_oauth::{DiscoveryError, Identity, NoRandom};
+use coderclaw_store::{LockError, ReadError, WriteError};
+use coderclaw_types::{Code, ProfileId};
+
+/// Why a login did not complete. What was stored before is untouched in every case.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The provider has no login of this kind.
+    #[error("{provider} has no browser login")]
+    NoMethod {
+        /// Which provider.
+        provider: String,
+    },
+    /// The browser cannot come back, and nothing can be pasted.
+    #[error("{0}")]
+    InputRequired(String),
+    /// The provider or the user said no.
+    #[error("the provider ended the login: {0}")]
+    Denied(String),
+    /// The browser never came back with a code.
+    #[error(transparent)]
+    Wait(WaitError),
+    /// What was handed to a login that waited in a file is not its answer. The login goes on waiting.
+    #[error("{0}")]
+    NotTheAnswer(String),
+    /// No login with this id waits.
+    #[error("no login with this id waits: it is done, or too old, or was begun in another state dir")]
+    UnknownLogin,
+    /// The login with this id waited for too long.
+    #[error("this login was begun more than 15 minutes ago")]
+    Expired,
+    /// The issuer did not say where its endpoints are.
+    #[error("the login cannot begin: {0}")]
+    Discovery(#[from] DiscoveryError),
+    /// The exchange of the code failed.
+    #[error("the code could not be exchanged: {0}")]
+    Exchange(String),
+    /// A scope that is needed was not granted.
+    #[error("the provider did not grant the scope {scope}")]
+    MissingScope {
+        /// Which one.
+        scope: String,
+    },
+    /// Somebody else logged in than was expected.
+    #[error("{expected} was expected, and {got} logged in; nothing was stored")]
+    OtherIdentity {
+        /// Who was expected.
+        expected: String,
+        /// Who came.
+        got: String,
+    },
+    /// The id holds another login.
+    #[error("{id} holds the login of somebody else; choose another id with --profile-id, or --replace it")]
+    IdTaken {
+        /// Which id.
+        id: ProfileId,
+    },
+    /// What was stored is not what was read back.
+    #[error("the store did not keep the login")]
+    NotKept,
+    /// Something on this machine.
+    #[error("{0}")]
+    Local(String),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store's lock cannot be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The store, or another file, cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<NoRandom> for LoginError {
+    fn from(error: NoRandom) -> Self {
+        Self::Local(error.to_string())
+    }
+}
+
+impl LoginError {
+    /// The code of this failure.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Denied(_) => Code::LoginDenied,
+            Self::IdTaken { .. } => Code::IdTaken,
+            Self::InputRequired(_) => Code::InputRequired,
+            Self::OtherIdentity { .. } => Code::OtherIdentity,
+            Self::Read(e) => e.code(),
+            Self::Lock(e) => e.code(),
+            Self::Write(e) => e.code(),
+            Self::NoMethod { .. } => Code::Usage,
+            Self::Wait(_)
+            | Self::NotTheAnswer(_)
+            | Self::UnknownLogin
+            | Self::Expired
+            | Self::Discovery(_)
+            | Self::Exchange(_)
+            | Self::MissingScope { .. }
+            | Self::NotKept
+            | Self::Local(_) => Code::LoginFailed,
+        }
+    }
+}
+
+/// A person and a workspace, in words.
+pub(super) fn named(person: Option<&str>, workspace: Option<&str>) -> String {
+    let fit = |text: &str| coderclaw_oauth::for_people(text).unwrap_or_default();
+    match (person, workspace) {
+        (Some(person), Some(workspace)) => format!("{} in workspace {}", fit(person), fit(workspace)),
+        (Some(person), None) => fit(person),
+        (None, Some(workspace)) => format!("workspace {}", fit(workspace)),
+        (None, None) => "somebody whose tokens do not say who it is".into(),
+    }
+}
+
+/// Refuses everybody but who is expected. An e-mail address counts in any case of its letters; what the tokens do not say is
+/// not taken for granted.
+pub(super) fn check_expected(
+    identity: &Identity,
+    person: Option<&str>,
+    workspace: Option<&str>,
+) -> Result<(), LoginError> {
+    let is_person = person.is_none_or(|person| {
+        identity.email.as_ref().is_some_and(|email| email.to_lowercase() == person.to_lowercase())
+            || identity.subject.as_deref() == Some(person)
+    });
+    let is_there = workspace.is_none_or(|workspace| identity.account.as_deref() == Some(workspace));
+    if is_person && is_there {
+        return Ok(());
+    }
+    let came = identity.email.as_deref().or(identity.subject.as_deref());
+    Err(LoginError::OtherIdentity {
+        expected: named(person, workspace),
+        got: named(came, identity.account.as_deref()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C10: the person by e-mail or subject, the workspace by its id; both where both are given.
+    #[test]
+    fn c10_who_is_expected() {
+        let identity = Identity {
+            subject: Some("s-1".into()),
+            email: Some("Me@x.test".into()),
+            account: Some("w-1".into()),
+            ..Identity::default()
+        };
+        let ok = |person, workspace| check_expected(&identity, person, workspace).is_ok();
+        assert!(
+            ok(None, None)
+                && ok(Some("me@X.test"), None)
+                && ok(Some("s-1"), Some("w-1"))
+                && ok(None, Some("w-1"))
+        );
+        assert!(
+            !ok(Some("you@x.test"), None) && !ok(Some("S-1"), None) && !ok(Some("me@x.test"), Some("w-2"))
+        );
+        let nobody = check_expected(&Identity::default(), Some("me@x.test"), Some("w-1"));
+        let said = nobody.unwrap_err().to_string();
+        assert!(
+            said.starts_with("me@x.test in workspace w-1 was expected") && said.contains("do not say"),
+            "{said}"
+        );
+    }
+}

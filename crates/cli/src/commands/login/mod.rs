@@ -1,0 +1,182 @@
+//! `models auth login`: with a browser on this machine or any other, in one run or in two.
+
+mod qr;
+mod remote;
+mod screen;
+
+use std::io::{BufRead, IsTerminal, Read};
+
+use coderclaw_auth::{LoggedIn, LoginError, LoginRequest};
+use coderclaw_providers::{Manifest, MethodKind};
+use coderclaw_store::AgentPaths;
+use coderclaw_types::{AgentId, Code, ProfileId, Secret};
+use serde_json::json;
+
+use self::screen::Screen;
+use crate::args::{LoginArgs, LoginStep, LoginWish};
+use crate::commands::Context;
+use crate::error::CommandError;
+use crate::report::{Report, say};
+use crate::text::{clean, local, shell_word};
+
+/// More than an address bar holds. What is longer is refused, not cut.
+const INPUT_LIMIT: u64 = 64 * 1024;
+
+pub(super) fn run(context: &Context, args: LoginArgs) -> Result<Report, CommandError> {
+    match args.step {
+        Some(LoginStep::Start { provider, wish }) => start(context, &provider, wish),
+        Some(LoginStep::Finish { id, stdin }) => finish(context, &id, stdin),
+        None => {
+            let provider = args.provider.as_deref().unwrap_or_default();
+            let manifest = self::provider(context, provider, args.wish.method.as_deref())?;
+            let agent = context.agent()?;
+            let request = request(args.wish)?;
+            let mut screen = Screen::new(context, args.no_browser, args.qr, args.url_file.as_deref());
+            let done = context.auth.login(&agent, manifest, &request, &mut screen);
+            Ok(report(context, &agent, &done.map_err(context.about(manifest))?))
+        }
+    }
+}
+
+fn request(wish: LoginWish) -> Result<LoginRequest, CommandError> {
+    let profile_id = wish.profile_id.as_deref().map(ProfileId::new).transpose();
+    Ok(LoginRequest {
+        profile_id: profile_id.map_err(|e| CommandError::new(Code::Usage, e.to_string()))?,
+        replace: wish.replace,
+        expect: wish.expect,
+        workspace: wish.workspace,
+        no_listener: false,
+    })
+}
+
+fn start(context: &Context, provider: &str, wish: LoginWish) -> Result<Report, CommandError> {
+    let manifest = self::provider(context, provider, wish.method.as_deref())?;
+    let agent = context.agent()?;
+    let started = context.auth.start_login(&agent, manifest, &request(wish)?);
+    let started = started.map_err(context.about(manifest))?;
+    if context.global.json {
+        return Ok(Report::json(&json!({
+            "id": started.id,
+            "url": started.url,
+            "expiresAt": started.expires,
+            "redirectUri": started.redirect_uri,
+        })));
+    }
+    Ok(Report::text(format!(
+        "Open this page in a browser:\n\n{}\n\nThen give the address where the browser ends to this command, until {}:\n\n\
+         coderclaw models auth login finish {}\n",
+        started.url,
+        local(started.expires),
+        started.id
+    )))
+}
+
+fn finish(context: &Context, id: &str, to_the_end: bool) -> Result<Report, CommandError> {
+    let pending = context.auth.pending_login(id)?;
+    let about = |error: LoginError| {
+        let again = matches!(error, LoginError::NotTheAnswer(_) | LoginError::InputRequired(_));
+        let error = CommandError::from(error).about(pending.provider.as_str(), Some(pending.agent.as_str()));
+        // The login still waits.
+        if again { error.hint(format!("coderclaw models auth login finish {id}")) } else { error }
+    };
+    if let Some(agent) = context.agent_hint()
+        && AgentId::new(agent) != pending.agent
+    {
+        let message = format!("this login was begun for agent {}", pending.agent);
+        return Err(CommandError::new(Code::Usage, message));
+    }
+    let (agent, done) = context.auth.finish_login(id, &answer(to_the_end)).map_err(about)?;
+    Ok(report(context, &agent, &done))
+}
+
+/// The first line that a person types, or all that a program sends. What cannot be read counts as nothing.
+fn answer(to_the_end: bool) -> Secret {
+    let stdin = std::io::stdin().lock();
+    let is_typed = stdin.is_terminal() && !to_the_end;
+    let mut stdin = stdin.take(INPUT_LIMIT);
+    let mut bytes = Vec::new();
+    let read = if is_typed {
+        say("Paste the address where the browser ended:");
+        stdin.read_until(b'\n', &mut bytes)
+    } else {
+        stdin.read_to_end(&mut bytes)
+    };
+    drop(read);
+    Secret::from(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn report(context: &Context, agent: &AgentPaths, done: &LoggedIn) -> Report {
+    let identity = &done.identity;
+    if context.global.json {
+        let also: Vec<_> =
+            done.also_in.iter().map(|(agent, id)| json!({"agentId": agent, "profileId": id})).collect();
+        return Report::json(&json!({
+            "provider": done.provider,
+            "profileId": done.profile,
+            "agentId": agent.agent,
+            "authStorePath": agent.store(),
+            "email": identity.email,
+            "subject": identity.subject,
+            "accountId": identity.account,
+            "plan": identity.plan,
+            "replaced": done.replaced,
+            "hiddenByOrder": done.hidden_by_order,
+            "alsoIn": also,
+            "stillSetAside": done.still_set_aside,
+        }));
+    }
+    if context.global.quiet {
+        return Report::text(format!("{}\n", done.profile));
+    }
+    let what = if done.replaced { "Renewed" } else { "Stored" };
+    let mut text = format!("{what} {} in {}\n", clean(done.profile.as_str()), agent.store().display());
+    let person = identity.email.as_deref().or(identity.subject.as_deref());
+    for (name, value) in
+        [("Person", person), ("Workspace", identity.account.as_deref()), ("Plan", identity.plan.as_deref())]
+    {
+        if let Some(value) = value {
+            text.push_str(&format!("{name}: {}\n", clean(value)));
+        }
+    }
+    if done.hidden_by_order {
+        let id = shell_word(done.profile.as_str());
+        text.push_str(&format!(
+            "An order hides it. To use it: coderclaw models auth order set --provider {} {id}\n",
+            done.provider
+        ));
+    }
+    for (agent, id) in &done.also_in {
+        text.push_str(&format!(
+            "Agent {agent} has a login of the same person, {}. It is another one and goes on by itself.\n",
+            clean(id.as_str())
+        ));
+    }
+    if let Some(why) = &done.still_set_aside {
+        text.push_str(&format!("The login is stored, but the profile may still be set aside: {why}\n"));
+    }
+    Report::text(text)
+}
+
+/// `openai` with `oauth` means the ChatGPT login, which is a provider of its own.
+fn provider<'a>(
+    context: &'a Context,
+    name: &str,
+    method: Option<&str>,
+) -> Result<&'a Manifest, CommandError> {
+    let manifest = context.provider(name)?;
+    let method = match method {
+        None | Some("oauth") => MethodKind::OAuth,
+        Some(other) => {
+            let known = MethodKind::from_text(other).filter(|kind| manifest.auth(*kind).is_some());
+            let message = match known {
+                Some(kind) => format!("{} with {kind} is not a browser login", manifest.id),
+                None => format!("{} has no login called \"{other}\"", manifest.id),
+            };
+            return Err(CommandError::new(Code::Usage, message));
+        }
+    };
+    if manifest.auth(method).is_none() && manifest.id == "openai" {
+        return context.provider("openai-codex");
+    }
+    Ok(manifest)
+}

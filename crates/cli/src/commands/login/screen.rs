@@ -1,0 +1,137 @@
+//! What a person sees while a login waits, and what they paste.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use coderclaw_auth::{LoginUi, LoginWait, Pastes};
+use coderclaw_store::{WriteError, write_private};
+
+use super::qr::qr;
+use super::remote::{Facts, Remote, remote};
+use crate::commands::Context;
+use crate::report::say;
+use crate::text::{width, wrap};
+
+pub(super) struct Screen {
+    remote: Option<Remote>,
+    opens: bool,
+    qr: bool,
+    url_file: Option<PathBuf>,
+    quiet: bool,
+    /// Standard error is a terminal that may be sent escape sequences.
+    escapes: bool,
+    colours: bool,
+    /// Somebody sits at standard input.
+    typed: bool,
+}
+
+impl Screen {
+    pub(super) fn new(context: &Context, no_browser: bool, qr: bool, url_file: Option<&str>) -> Self {
+        let env = context.auth.env();
+        let remote = remote(env, Facts::here());
+        let escapes = std::io::stderr().is_terminal() && env.get("TERM") != Some("dumb");
+        Self {
+            remote,
+            opens: !no_browser && remote.is_none(),
+            qr,
+            url_file: url_file.map(|path| env.resolve(path)),
+            quiet: context.global.quiet,
+            escapes,
+            colours: escapes && !context.global.no_color && env.get("NO_COLOR").is_none(),
+            typed: std::io::stdin().is_terminal(),
+        }
+    }
+
+    /// Words, broken between words; an address never is.
+    fn words(&self, text: &str) {
+        if !self.quiet {
+            say(&wrap(text, width()).join("\n"));
+        }
+    }
+
+    fn show_qr(&self, url: &str) {
+        let Some(lines) = qr(url, self.colours) else {
+            return self.words("The address is too long for a QR code.");
+        };
+        // Two columns of margin on either side; the height is half the width.
+        let wanted = lines.len() * 2 - 1;
+        if self.escapes && wanted > width() {
+            let text = format!("The QR code needs {wanted} columns, and this terminal has {}.", width());
+            return self.words(&text);
+        }
+        say(&format!("{}\n", lines.join("\n")));
+    }
+}
+
+impl LoginUi for Screen {
+    fn waiting(&mut self, wait: &LoginWait<'_>) -> Result<(), WriteError> {
+        if let Some(path) = &self.url_file {
+            write_private(path, format!("{}\n", wait.url).as_bytes())?;
+        }
+        let where_to = if self.opens { "A browser opens this page" } else { "Open this page in a browser" };
+        self.words(&format!("{where_to} to log in to {}:\n", wait.provider));
+        // One line, however narrow the terminal is: it wraps it by itself, and can put it together again.
+        say(wait.url);
+        if self.escapes && !self.quiet {
+            say(&format!("\n\u{1b}]8;;{}\u{1b}\\[the same as a link]\u{1b}]8;;\u{1b}\\", wait.url));
+        }
+        self.words("");
+        if self.qr {
+            self.show_qr(wait.url);
+        }
+        if let Some(path) = &self.url_file {
+            self.words(&format!("The address is in {} too.", path.display()));
+        }
+        if let Some(why) = wait.why_not {
+            self.words(&format!("The browser cannot come back by itself: {why}."));
+        }
+        let place = self.remote.map(|remote| format!("This is {}. ", remote.words())).unwrap_or_default();
+        match (wait.listening.is_some(), wait.can_paste && self.typed) {
+            (true, true) => self.words(&format!(
+                "{place}Waiting for the browser. If it runs on another machine, its last page will not load: copy \
+                 the address of that page and paste it here."
+            )),
+            (true, false) => self.words(&format!("{place}Waiting for the browser on this machine.")),
+            (false, true) => self.words(&format!(
+                "{place}After signing in, the browser ends at {}, which may not load: copy the address of that \
+                 page and paste it here.",
+                wait.redirect_uri
+            )),
+            (false, false) => self.words("Waiting for that page's address on standard input."),
+        }
+        self.words("Ctrl-C ends the login and changes nothing.");
+        if self.opens {
+            open(wait.url.to_owned());
+        }
+        Ok(())
+    }
+
+    fn pastes(&mut self) -> Option<Pastes> {
+        can_be_read().then(|| Pastes::read(std::io::stdin()))
+    }
+
+    fn said(&mut self, text: &str) {
+        say(&wrap(text, width()).join("\n"));
+    }
+}
+
+/// Some programs that open browsers wait for them. Nobody waits for this thread, and a failure costs nothing: the address
+/// is on the screen.
+fn open(url: String) {
+    let thread = std::thread::Builder::new().name("browser".into());
+    drop(thread.spawn(move || {
+        let quiet = webbrowser::BrowserOptions::new().with_suppress_output(true).clone();
+        webbrowser::open_browser_with_options(webbrowser::Browser::Default, &url, &quiet).ok();
+    }));
+}
+
+/// A terminal, unless the program runs in its background, where reading would stop it; a pipe or a file. Not /dev/null.
+fn can_be_read() -> bool {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group == rustix::process::getpgrp());
+    }
+    let Ok(stat) = rustix::fs::fstat(&stdin) else { return false };
+    use rustix::fs::FileType;
+    matches!(FileType::from_raw_mode(stat.st_mode), FileType::Fifo | FileType::Socket | FileType::RegularFile)
+}

@@ -1,0 +1,14 @@
+//! The binary against authorization servers that nobody here wrote. Run it with `cargo xtask e2e`, which fetches them;
+//! docs/e2e.md says what is run against what.
+
+#![allow(clippy::disallowed_methods, reason = "a test makes its own files and reads its own settings")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
+#![allow(missing_docs, reason = "tests")]
+
+mod browser;
+mod certified;
+mod company;
+mod mock;
+mod node;
+mod through_proxy;
+mod world;

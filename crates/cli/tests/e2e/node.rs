@@ -1,0 +1,125 @@
+//! The servers, which are programs for node: e2e/oidc/server.mjs.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use url::Url;
+
+use crate::browser::{Page, fetch};
+
+/// A running server. It ends with its standard input, so that none outlives a test, however that ends.
+pub(crate) struct Server {
+    pub(crate) issuer: Url,
+    /// As the server spells it: an issuer is compared letter by letter.
+    pub(crate) issuer_text: String,
+    pub(crate) port: u16,
+    admin: u16,
+    child: Child,
+}
+
+/// What the server says it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Codes that became tokens.
+    pub(crate) exchanged: u64,
+    /// Refresh tokens that became tokens.
+    pub(crate) refreshed: u64,
+    /// Token requests that were refused.
+    pub(crate) refused: u64,
+    /// Grants that were ended.
+    pub(crate) grants_revoked: u64,
+    /// Requests for the server's description.
+    pub(crate) described: u64,
+}
+
+impl Server {
+    /// `kind` is `oidc-provider` or `mock`; `issuer` is for a server that is known under another name.
+    pub(crate) fn start(kind: &str, issuer: Option<&str>) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/oidc");
+        assert!(
+            folder.join("node_modules").is_dir(),
+            "run `cargo xtask e2e`, which runs `npm ci` in e2e/oidc"
+        );
+        let mut child = Command::new("node")
+            .arg("server.mjs")
+            .arg(kind)
+            .args(issuer)
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node can be started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ports: Value = serde_json::from_str(&line).expect("the server says where it is");
+        let port = |name: &str| u16::try_from(ports[name].as_u64().unwrap()).unwrap();
+        let issuer_text = ports["issuer"].as_str().unwrap().to_owned();
+        let issuer = Url::parse(&issuer_text).unwrap();
+        Self { issuer, issuer_text, port: port("port"), admin: port("admin"), child }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.ask("counts")
+    }
+
+    /// Access tokens live so long from now on.
+    pub(crate) fn lifetime(&self, seconds: u32) {
+        self.ask(&format!("lifetime/{seconds}"));
+    }
+
+    /// Ends an access token; the grant and its refresh token live on.
+    pub(crate) fn forget(&self, access: &str) {
+        self.ask(&format!("forget/{access}"));
+    }
+
+    fn ask(&self, path: &str) -> Counts {
+        let url = Url::parse(&format!("http://127.0.0.1:{}/{path}", self.admin)).unwrap();
+        let counts: Value = serde_json::from_str(&fetch(self.admin, "GET", &url, &[], "").body).unwrap();
+        let count = |name: &str| counts[name].as_u64().unwrap();
+        Counts {
+            exchanged: count("exchanged"),
+            refreshed: count("refreshed"),
+            refused: count("refused"),
+            grants_revoked: count("grantsRevoked"),
+            described: count("described"),
+        }
+    }
+
+    /// What the server's own description gives as the URL of `endpoint`.
+    fn endpoint(&self, endpoint: &str) -> Url {
+        let url = self.issuer.join("/.well-known/openid-configuration").unwrap();
+        let page: Value = serde_json::from_str(&fetch(self.port, "GET", &url, &[], "").body).unwrap();
+        page[endpoint].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Whom the server takes the bearer of this token for; `None` where it takes it for nobody.
+    pub(crate) fn userinfo(&self, access: &str) -> Option<Value> {
+        let bearer = format!("Bearer {access}");
+        let url = self.endpoint("userinfo_endpoint");
+        let page = fetch(self.port, "GET", &url, &[("Authorization", &bearer)], "");
+        match page.status {
+            200 => Some(serde_json::from_str(&page.body).unwrap()),
+            401 => None,
+            _ => panic!("{page:?}"),
+        }
+    }
+
+    /// The test itself as a client.
+    pub(crate) fn post(&self, endpoint: &str, pairs: &[(&str, &str)]) -> Page {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .append_pair("client_id", "coderclaw-e2e")
+            .finish();
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        fetch(self.port, "POST", &self.endpoint(endpoint), &form, &body)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().ok();
+    }
+}
