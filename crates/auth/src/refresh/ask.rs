@@ -70,8 +70,12 @@ pub(crate) enum Asked {
 /// Looks at one login and what its journal says about it.
 pub(crate) fn ask(one: &Refreshable, journal: &JournalView, want: &Want, moment: &Moment<'_>) -> Asked {
     let now = moment.now;
-    if !journal.logged_out
-        && let Some(tokens) = journal.answered(&one.token)
+    if journal.logged_out {
+        let detail = "this login was logged out".into();
+        let why = Denial { code: Code::NeedsLogin, detail, until: None, terminal: true };
+        return Asked::Denied { why, meanwhile: None };
+    }
+    if let Some(tokens) = journal.answered(&one.token)
         && tokens.expires > now
         && want.rejected != Some(TokenHash::of(&tokens.access))
     {
@@ -136,10 +140,6 @@ fn denial(
     let now = moment.now;
     let not_yet =
         |code, detail: &str, until| Some(Denial { code, detail: detail.into(), until, terminal: false });
-    if journal.logged_out {
-        let detail = "this login was logged out".into();
-        return Some(Denial { code: Code::NeedsLogin, detail, until: None, terminal: true });
-    }
     let said = |outcome: &Outcome, terminal| {
         Some(Denial {
             code: outcome.code,

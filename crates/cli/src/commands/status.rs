@@ -140,6 +140,7 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
     let calls = matches!(profile.status, "expired" | "missing" | "expiring")
         || (is_used && profile.state == Code::Offline);
     if !calls {
+        last_month(context, profile, attention);
         return;
     }
     let manifest = profile.provider.as_ref().and_then(|provider| context.auth.registry().get(provider));
@@ -161,4 +162,20 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
     if !next.is_empty() {
         attention.push(format!("    {next}\n"));
     }
+}
+
+/// A pasted token that lasts for months ends on a day that nobody remembers, so its last month is announced.
+fn last_month(context: &Context, profile: &ProfileStatus, attention: &mut Vec<String>) {
+    const A_MONTH: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
+    let now = context.auth.clock().now();
+    let ends = profile.expires_at.filter(|at| *at > now && at.since(now) <= A_MONTH);
+    let (Some(at), Some(provider), "token") = (ends, &profile.provider, profile.kind.as_str()) else {
+        return;
+    };
+    let id = profile.id.as_str();
+    attention.push(format!("  {}: it ends {} and cannot be renewed\n", clean(id), text::when(at, now)));
+    let id = text::shell_word(&clean(id));
+    attention.push(format!(
+        "    coderclaw models auth paste-token --provider {provider} --profile-id {id} --replace\n"
+    ));
 }

@@ -12,6 +12,7 @@ mod demo;
 mod kill;
 mod login;
 mod login_later;
+mod logout;
 mod looks;
 mod paste;
 mod profiles;

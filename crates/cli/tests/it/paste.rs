@@ -160,6 +160,12 @@ fn b13_the_end_is_known() {
         let listed = world.run(&auth(&["list", "--json"])).json();
         assert_eq!(listed["profiles"][0]["expiresAt"], json["expiresAt"]);
     }
+    setup(&world, &["--expires-in", "29"], &token).ok();
+    let status = world.run(&["models", "status"]).ok();
+    assert!(status.contains("Needs attention\n  anthropic:manual: it ends in 28 days"), "{status}");
+    setup(&world, &["--expires-in", "31"], &token).ok();
+    assert!(!world.run(&["models", "status"]).ok().contains("Needs attention"));
+    setup(&world, &["--expires-in", "2"], &token).ok();
     let status = world.run(&["models", "status"]).ok();
     assert!(status.contains("ends in 47 h") || status.contains("ends in 48 h"), "{status}");
     assert_eq!(setup(&world, &["--expires-in", "0"], &token).code(), "usage");
