@@ -12,7 +12,7 @@ use crate::node::Server;
 
 pub(crate) const TOKEN: &[&str] = &["models", "auth", "token", "--provider", "acme"];
 pub(crate) const REFRESH: &[&str] = &["models", "auth", "refresh", "--provider", "acme"];
-const LOGIN: &[&str] = &["models", "auth", "login", "--provider", "acme"];
+const LOGIN: &[&str] = &["models", "auth", "login", "--provider", "acme", "--no-browser"];
 
 pub(crate) struct World {
     pub(crate) server: Server,
