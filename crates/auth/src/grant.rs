@@ -50,10 +50,7 @@ impl Endpoint {
             token: TokenEndpoint {
                 url,
                 client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
-                encoding: match method.token_request {
-                    TokenRequest::Form => Encoding::Form,
-                    TokenRequest::Json => Encoding::Json,
-                },
+                encoding: encoding(method.token_request),
                 extra: Vec::new(),
             },
             origin,
@@ -68,6 +65,14 @@ impl Endpoint {
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
             issuer: None,
         }
+    }
+}
+
+/// The manifest's word for an encoding, as the protocol's.
+pub(crate) fn encoding(request: TokenRequest) -> Encoding {
+    match request {
+        TokenRequest::Form => Encoding::Form,
+        TokenRequest::Json => Encoding::Json,
     }
 }
 

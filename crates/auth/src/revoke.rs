@@ -9,7 +9,7 @@ use coderclaw_store::{OAuthEntry, TokenUpdate};
 use coderclaw_types::{ProviderId, Secret};
 
 use crate::context::Auth;
-use crate::grant::Endpoint;
+use crate::grant::{Endpoint, encoding};
 
 /// Nobody waits longer than this for a provider to say goodbye.
 const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(10) };
@@ -77,7 +77,8 @@ fn of_method(method: &AuthMethod, provider: &ProviderId) -> Result<TokenEndpoint
         return Err("the revocation endpoint is at another place than the token endpoint".into());
     }
     let url = url.parse().map_err(|_| unknown())?;
-    Ok(TokenEndpoint { url, extra: Vec::new(), ..endpoint.token })
+    let encoding = method.revoke_request.map_or(endpoint.token.encoding, encoding);
+    Ok(TokenEndpoint { url, encoding, extra: Vec::new(), ..endpoint.token })
 }
 
 /// Revokes the refresh token, then the access token. Each is tried, whatever becomes of the other.

@@ -226,3 +226,39 @@ fn a_damaged_store_of_another_agent_is_in_nobodys_way() {
     assert_eq!(world.entry()["access"], token.expose());
     assert_eq!(std::fs::read_to_string(&damaged).unwrap(), "{");
 }
+
+/// A19: what the entry says about the account is enough. Tokens that are no JWT, and an id_token that ended long ago,
+/// keep neither a lease nor a refresh from working.
+#[test]
+fn a19_unreadable_tokens_block_nothing() {
+    let world = World::new();
+    world.seed();
+    let rewrite = |change: fn(&mut Value, i64)| {
+        let mut entry = world.entry();
+        change(&mut entry, world.clock.now().0);
+        let mut profiles = serde_json::Map::new();
+        profiles.insert(ID.into(), entry);
+        private(&world.store(), &json!({"version": 1, "profiles": profiles}).to_string());
+    };
+    rewrite(|entry, now| {
+        entry["access"] = json!("opaque");
+        entry["idToken"] = json!("not.a.jwt");
+        entry["accountId"] = json!("acct-kept");
+        entry["expires"] = json!(now + 3_000_000);
+    });
+    let auth = world.auth();
+    let lease = |auth: &Auth| {
+        let agent = auth.agent(None).unwrap();
+        auth.lease(&agent, auth.provider("openai-codex").unwrap(), &Ask::default()).unwrap()
+    };
+    assert_eq!(lease(&auth).account_id.as_deref(), Some("acct-kept"));
+    // The sandbox's own account name, so that the identity guard has nothing to say.
+    rewrite(|entry, now| {
+        entry.as_object_mut().unwrap().remove("accountId");
+        entry["expires"] = json!(now - 1);
+    });
+    let renewed = lease(&auth);
+    assert_ne!(renewed.token.expose(), "opaque");
+    assert!(renewed.account_id.is_some());
+    assert_eq!(world.entry()["idToken"], "not.a.jwt", "an unknown key stays");
+}

@@ -43,6 +43,7 @@ fn method(one: &AuthMethod) -> String {
         redirect_ports,
         authorize_params,
         token_request,
+        revoke_request,
         rotates,
         default_lifetime,
         identity,
@@ -79,6 +80,7 @@ fn method(one: &AuthMethod) -> String {
             ("redirect_ports", list(redirect_ports, u16::to_string)),
             ("authorize_params", pairs(authorize_params)),
             ("token_request", word("TokenRequest", token_request)),
+            ("revoke_request", option(revoke_request.as_ref(), |one| word("TokenRequest", one))),
             ("rotates", rotates.to_string()),
             (
                 "default_lifetime",

@@ -88,6 +88,7 @@ fn apply_auth(all: &mut Vec<AuthMethod>, patch: AuthPatch, source: &Source) -> R
     set_list(&mut one.redirect_ports, patch.redirect_ports, |port| port.0);
     merge(&mut one.authorize_params, patch.authorize_params, |name| name.0, |value| value.0);
     set(&mut one.token_request, patch.token_request);
+    one.revoke_request = patch.revoke_request.or(one.revoke_request);
     set(&mut one.rotates, patch.rotates);
     one.default_lifetime = patch.default_lifetime.map(|span| span.0).or(one.default_lifetime);
     let Identity { subject, email, account, plan } = &mut one.identity;

@@ -84,6 +84,8 @@ pub struct AuthMethod {
     pub authorize_params: Pairs,
     /// How token requests are written.
     pub token_request: TokenRequest,
+    /// How a revocation is written, where not as the token requests are.
+    pub revoke_request: Option<TokenRequest>,
     /// Whether a refresh spends the refresh token. `true` where the manifest does not say.
     pub rotates: bool,
     /// How long an access token lives where neither the answer nor the token says.
@@ -143,6 +145,7 @@ impl AuthMethod {
             redirect_ports: List::default(),
             authorize_params: Pairs::default(),
             token_request: TokenRequest::Form,
+            revoke_request: None,
             rotates: true,
             default_lifetime: None,
             identity: Identity::default(),

@@ -97,6 +97,7 @@ pub(crate) struct AuthPatch {
     #[serde(default)]
     pub(crate) authorize_params: BTreeMap<Line, Line>,
     pub(crate) token_request: Option<TokenRequest>,
+    pub(crate) revoke_request: Option<TokenRequest>,
     pub(crate) rotates: Option<bool>,
     pub(crate) default_lifetime: Option<Span>,
     #[serde(default)]

@@ -18,7 +18,7 @@ const ALONE: &[(&str, &str)] = &[
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'token'\nclient_secret = 'canary'",
-        "4:1: unknown key `client_secret`, expected one of `method`, `billing`, `issuer`, `authorize_url`, `token_url`, `revoke_url`, `revoke`, `client_id`, `scopes`, `required_scopes`, `redirect`, `redirect_ports`, `authorize_params`, `token_request`, `rotates`, `default_lifetime`, `identity`, `device_url`, `pattern`, `disabled`, `api`, `lend`",
+        "4:1: unknown key `client_secret`, expected one of `method`, `billing`, `issuer`, `authorize_url`, `token_url`, `revoke_url`, `revoke`, `client_id`, `scopes`, `required_scopes`, `redirect`, `redirect_ports`, `authorize_params`, `token_request`, `revoke_request`, `rotates`, `default_lifetime`, `identity`, `device_url`, `pattern`, `disabled`, `api`, `lend`",
     ),
     ("id = 'a'\n[[auth]]\nbilling = 'metered'", "2:1: missing key `method`"),
     ("id = 1", "1:6: invalid type: integer `1`, expected a string"),
