@@ -106,7 +106,7 @@ pub(crate) fn assert_untouched(world: &World, store: &[u8]) {
     assert_eq!(std::fs::read(world.store()).unwrap(), store, "the store is byte for byte as it was");
 }
 
-fn manifest_with_ports(world: &World, ports: &[u16]) {
+pub(crate) fn manifest_with_ports(world: &World, ports: &[u16]) {
     let text = world
         .sandbox
         .manifest(PROVIDER)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::terminal::Terminal;
 use crate::world::{ME, Ran, World};
 
 const MANUAL: &str = "anthropic:manual";
@@ -232,40 +233,6 @@ fn b4_success_is_not_announced_early() {
     assert_eq!((ran.code(), ran.stdout.as_str()), ("not_writable", ""));
     is_silent(&ran, &token("canary"));
     assert!(!world.store().exists());
-}
-
-/// The terminal of a test.
-struct Terminal {
-    master: std::fs::File,
-    name: std::path::PathBuf,
-}
-
-impl Terminal {
-    fn open() -> Self {
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap().into();
-        Self { master: master.into(), name }
-    }
-
-    fn other_end(&self) -> std::fs::File {
-        std::fs::OpenOptions::new().read(true).write(true).open(&self.name).unwrap()
-    }
-
-    fn echoes(&self) -> bool {
-        let modes = rustix::termios::tcgetattr(&self.master).unwrap().local_modes;
-        modes.contains(rustix::termios::LocalModes::ECHO)
-    }
-
-    fn wait_for_silence(&self) {
-        let began = Instant::now();
-        while self.echoes() {
-            assert!(began.elapsed() < Duration::from_secs(30), "the echo was never turned off");
-            std::thread::yield_now();
-        }
-    }
 }
 
 /// E17, G1: at a terminal a paste of several lines is one token and is not shown; Ctrl-C ends it, and the echo is on

@@ -1,0 +1,60 @@
+//! A pseudo-terminal, as a person's.
+
+use std::io::Read;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The terminal of a test.
+pub(crate) struct Terminal {
+    pub(crate) master: std::fs::File,
+    name: std::path::PathBuf,
+}
+
+impl Terminal {
+    pub(crate) fn open() -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap().into();
+        Self { master: master.into(), name }
+    }
+
+    pub(crate) fn other_end(&self) -> std::fs::File {
+        std::fs::OpenOptions::new().read(true).write(true).open(&self.name).unwrap()
+    }
+
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.master).unwrap().local_modes;
+        modes.contains(rustix::termios::LocalModes::ECHO)
+    }
+
+    pub(crate) fn wait_for_silence(&self) {
+        let began = Instant::now();
+        while self.echoes() {
+            assert!(began.elapsed() < Duration::from_secs(30), "the echo was never turned off");
+            std::thread::yield_now();
+        }
+    }
+
+    /// A command whose whole world is this terminal: its input, its output, and its controlling terminal.
+    pub(crate) fn controls(&self, command: &Command) -> Command {
+        let mut inside = Command::new("/usr/bin/setsid");
+        inside.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args()).env_clear();
+        for (name, value) in command.get_envs() {
+            inside.env(name, value.unwrap_or_default());
+        }
+        inside.stdin(self.other_end()).stdout(self.other_end()).stderr(self.other_end());
+        inside
+    }
+
+    /// Reads what the terminal shows until `wanted` is there.
+    pub(crate) fn until(&mut self, shown: &mut String, wanted: &str) {
+        let mut buffer = [0; 1024];
+        while !shown.contains(wanted) {
+            let read = self.master.read(&mut buffer).unwrap_or(0);
+            assert!(read > 0, "it ended before it showed {wanted}: {shown}");
+            shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+    }
+}
