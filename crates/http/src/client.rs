@@ -42,7 +42,8 @@ impl Client {
     /// Where TLS cannot be set up at all. Missing CAs and bad proxy settings are no such case.
     pub fn new(network: &Network, limits: Limits) -> Result<Self, HttpError> {
         let network = Arc::new(network.clone());
-        let (tls, bundled) = tls::config()?;
+        let extra = network.extra_ca().map(tls::certificates).unwrap_or_default();
+        let (tls, bundled) = tls::config(&extra)?;
         let cas = match bundled {
             true => format!("the bundled CAs, as {} could not be read", network.ca_source()),
             false => network.ca_source(),

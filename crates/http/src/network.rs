@@ -20,6 +20,7 @@ const VARIABLES: &[&str] = &[
     "REQUEST_METHOD",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
 ];
 
 /// How the outside is reached: which proxy for which address, and which CAs are trusted.
@@ -34,6 +35,7 @@ pub struct Network {
     no_proxy: NoProxy,
     ca_file: Option<String>,
     ca_dir: Option<String>,
+    extra_ca: Option<String>,
 }
 
 /// The value may hold the proxy's password.
@@ -105,6 +107,8 @@ impl Network {
             no_proxy: NoProxy::parse(no_proxy_text),
             ca_file: env.get("SSL_CERT_FILE").map(str::to_owned),
             ca_dir: env.get("SSL_CERT_DIR").map(str::to_owned),
+            // Company laptops have it set for the tools that run on Node; it adds to the system's CAs.
+            extra_ca: env.get("NODE_EXTRA_CA_CERTS").map(str::to_owned),
         }
     }
 
@@ -126,6 +130,7 @@ impl Network {
             self.no_proxy_text.clone().into_bytes(),
             text(&self.ca_file),
             text(&self.ca_dir),
+            text(&self.extra_ca),
         ];
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let hash = sha256_parts("coderclaw network v1", &parts);
@@ -154,11 +159,20 @@ impl Network {
             .into_iter()
             .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}")))
             .collect();
-        if named.is_empty() {
-            "the system's CAs".into()
+        let base = if named.is_empty() {
+            "the system's CAs".to_owned()
         } else {
             format!("the CAs of {}", named.join(" and "))
+        };
+        match &self.extra_ca {
+            None => base,
+            Some(path) => format!("{base} and NODE_EXTRA_CA_CERTS={path}"),
         }
+    }
+
+    /// The file of `NODE_EXTRA_CA_CERTS`.
+    pub(crate) fn extra_ca(&self) -> Option<&str> {
+        self.extra_ca.as_deref()
     }
 }
 

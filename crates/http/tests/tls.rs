@@ -68,11 +68,18 @@ fn child() {
 }
 
 fn get(url: &str, ca_file: Option<&Path>) -> String {
+    get_with(url, "SSL_CERT_FILE", ca_file)
+}
+
+fn get_with(url: &str, variable: &str, ca_file: Option<&Path>) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "child", "--nocapture"]);
-    command.env_remove("SSL_CERT_DIR").env_remove("SSL_CERT_FILE").env("TEST_URL", url);
+    for name in ["SSL_CERT_DIR", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+        command.env_remove(name);
+    }
+    command.env("TEST_URL", url);
     if let Some(file) = ca_file {
-        command.env("SSL_CERT_FILE", file);
+        command.env(variable, file);
     }
     String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
@@ -92,6 +99,24 @@ fn e16_company_cas() {
 
     let said = get(&good, None);
     assert!(said.contains("NotSent { why: Tls") && said.contains("UnknownIssuer"), "{said}");
+}
+
+/// E16: the CA that other tools are given in `NODE_EXTRA_CA_CERTS` counts here too; a file without one breaks nothing.
+#[test]
+fn e16_extra_cas() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, ca_file) = company(folder.path());
+    let url = format!("https://localhost:{port}/");
+    let said = get_with(&url, "NODE_EXTRA_CA_CERTS", Some(&ca_file));
+    assert!(said.contains("Ok(Answer { status: 200"), "{said}");
+    for (name, text) in [("gone.pem", None), ("other.pem", Some("no certificate"))] {
+        let file = folder.path().join(name);
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let said = get_with(&url, "NODE_EXTRA_CA_CERTS", Some(&file));
+        assert!(said.contains("UnknownIssuer") && said.contains(name), "{said}");
+    }
 }
 
 /// E16: a file that is gone leaves the bundled CAs, and the message names it.
