@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches};
 use coderclaw_types::{Code, Env};
 
 use crate::args::Cli;
@@ -12,10 +12,20 @@ use crate::error::CommandError;
 /// Parses the arguments. `--profile NAME` or `--dev` before the first command choose another state dir.
 pub(crate) fn parse(arguments: Vec<OsString>, env: Env) -> Result<(Cli, Env), CommandError> {
     let (arguments, env) = state_profile(arguments, env)?;
-    match Cli::try_parse_from(arguments) {
+    match read(arguments) {
         Ok(cli) => Ok((cli, env)),
         Err(e) => Err(usage(&e)),
     }
+}
+
+fn read(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    let cli = Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))?;
+    // Taking the tree of commands apart again costs a third of what a whole `token` does, and the process is
+    // about to end.
+    std::mem::forget((command, matches));
+    Ok(cli)
 }
 
 /// Whether a call that could not be parsed asked for JSON.

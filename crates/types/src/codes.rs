@@ -62,9 +62,9 @@ codes! {
     RefreshDue Reason "refresh_due" "The access token is due; it is refreshed when it is next asked for."
         => "coderclaw models auth refresh --provider {provider} --profile {profile}";
     Cooldown Reason "cooldown" "The profile is set aside for a while after failures of its account."
-        => "coderclaw models auth explain --provider {provider}";
+        => "coderclaw models auth cooldown list";
     Disabled Reason "disabled" "The profile is set aside because of billing."
-        => "coderclaw models auth explain --provider {provider}";
+        => "coderclaw models auth cooldown list";
     NeedsLogin Reason "needs_login" "The provider no longer accepts this login."
         => "coderclaw models auth {login} --provider {provider}";
     Interrupted Reason "interrupted" "A refresh was cut off, and the provider then refused the token: its answer was lost."
@@ -109,7 +109,7 @@ codes! {
     Unreadable Reason "unreadable" "A file exists and cannot be read."
         => "coderclaw models auth paths";
     Corrupt Reason "corrupt" "A file is not what it should be."
-        => "coderclaw models auth paths";
+        => "coderclaw models auth restore --dry-run";
     UnsupportedVersion Reason "unsupported_version" "The file was written by a newer version: it is read, never written."
         => "coderclaw --version";
     ForeignStore Reason "foreign_store" "The store belongs to another state dir, which alone refreshes it."
