@@ -1,9 +1,11 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod lazy;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use lazy::Lazy;
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
 };
@@ -65,7 +67,7 @@ pub(crate) enum ModelsCommand {
     /// Log in, look, choose
     Auth {
         #[command(subcommand)]
-        command: AuthCommand,
+        command: Lazy<AuthCommand>,
     },
 }
 
@@ -271,7 +273,7 @@ impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
         let token_json = matches!(
             &self.command,
-            Some(Command::Models { command: ModelsCommand::Auth { command: AuthCommand::Token(args) } })
+            Some(Command::Models { command: ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) } })
                 if args.format == TokenFormat::Json
         );
         self.global.json || token_json

@@ -77,7 +77,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
             let context = Context::open(global, env, clock)?;
             match command {
                 ModelsCommand::Status(args) => status::run(&context, &args),
-                ModelsCommand::Auth { command } => auth(&context, command),
+                ModelsCommand::Auth { command } => auth(&context, command.0),
             }
         }
     }
