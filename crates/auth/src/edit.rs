@@ -4,7 +4,7 @@ use coderclaw_store::{
     AgentPaths, AuthProfiles, LockError, ReadError, StateGuard, StoreGuard, WriteError, read_auth_state,
     read_auth_store,
 };
-use coderclaw_types::{Code, ProfileId};
+use coderclaw_types::{Code, ProfileId, ProviderId};
 
 use crate::context::Auth;
 use crate::resolve::ResolveError;
@@ -21,6 +21,16 @@ pub enum EditError {
         store: String,
         /// Those that it has.
         known: Vec<ProfileId>,
+    },
+    /// The profile belongs to another provider.
+    #[error("profile \"{id}\" is for {theirs}, not {wanted}")]
+    OtherProvider {
+        /// Which profile.
+        id: ProfileId,
+        /// Whose it is.
+        theirs: String,
+        /// Whose it should be.
+        wanted: ProviderId,
     },
     /// The entry belongs to no provider that is known here.
     #[error("the provider of \"{id}\" is not known")]
@@ -90,6 +100,7 @@ impl EditError {
     pub fn code(&self) -> Code {
         match self {
             Self::Unknown { .. } => Code::UnknownProfile,
+            Self::OtherProvider { .. } => Code::ProviderMismatch,
             Self::NoProvider { .. } => Code::UnknownProvider,
             Self::IdTaken { .. } | Self::NameTaken { .. } => Code::IdTaken,
             Self::Busy { .. } => Code::RefreshInProgress,

@@ -38,7 +38,6 @@ pub use explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
 pub use lease::Lease;
 pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};
 pub use logout::LoggedOut;
-pub use order_edit::OrderError;
 pub use paste::{Cleaned, PasteKind, PasteProblem, clean_token};
 pub use probe::{ProbePlan, ProbeStatus, Probed};
 pub use profile_edit::{Pasted, Renamed, Stored, Used};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use coderclaw_auth::{EditError, LeaseError, LoginError, OpenError, OrderError, ResolveError};
+use coderclaw_auth::{EditError, LeaseError, LoginError, OpenError, ResolveError};
 use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
@@ -215,12 +215,6 @@ impl From<LeaseError> for CommandError {
 
 impl From<LoginError> for CommandError {
     fn from(error: LoginError) -> Self {
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-impl From<OrderError> for CommandError {
-    fn from(error: OrderError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }
