@@ -17,6 +17,7 @@ mod key;
 mod ledger;
 mod locks;
 mod logins;
+mod outcome;
 mod paths;
 mod profiles;
 mod read;
@@ -25,11 +26,12 @@ mod state;
 pub use commit::{WriteError, write_private};
 pub use config::{Config, ConfigError, ConfigProfile, CooldownSettings};
 pub use foreign::{StoreOwner, store_owner};
-pub use journal::{Journal, JournalView, Outcome, OutcomeKind, Pending, Record};
+pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use locks::{GrantGuard, Holder, LockError, StateGuard, StoreGuard, WorkerLock};
 pub use logins::PendingLogin;
+pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
