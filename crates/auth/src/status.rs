@@ -1,5 +1,7 @@
 //! How every login of an agent stands: what the resolver would say, profile by profile.
 
+use std::path::PathBuf;
+
 use coderclaw_providers::Manifest;
 use coderclaw_store::{AgentPaths, AuthProfiles, Entry, Origin};
 use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
@@ -107,9 +109,27 @@ impl Auth {
                     format!("version {}: it is read, and never written", scene.store().doc.version());
                 Some((Code::UnsupportedVersion, detail))
             }
+            Origin::Missing => self.misplaced(agent).map(|path| {
+                let detail = format!(
+                    "{} looks like this agent's store; it belongs at {}",
+                    path.display(),
+                    agent.store().display()
+                );
+                (Code::MissingCredential, detail)
+            }),
             _ => None,
         };
         Ok(AgentStatus { profiles, providers, store_note })
+    }
+}
+
+impl Auth {
+    /// A store in a place where people and other programs put it by mistake.
+    fn misplaced(&self, agent: &AgentPaths) -> Option<PathBuf> {
+        let root = self.state().root();
+        let beside = agent.dir.parent().map(|folder| folder.join("auth-profiles.json"));
+        let others = [root.join("auth-profiles.json"), root.join("credentials/auth-profiles.json")];
+        beside.into_iter().chain(others).find(|path| path.is_file())
     }
 }
 

@@ -481,6 +481,35 @@ mod tests {
         assert_eq!(AuthProfiles::parse(r#"{"profiles":{}}"#).unwrap().version(), 1);
     }
 
+    /// F4: an entry with keys of another program's shape says which key is meant; nothing of its values is repeated.
+    #[test]
+    fn f4_misspelt_keys_are_named() {
+        let table = [
+            (
+                r#""type":"oauth","accessToken":"canary","refreshToken":"canary""#,
+                Some("rename it to `access`"),
+            ),
+            (r#""type":"oauth","refresh_token":"canary""#, Some("rename it to `refresh`")),
+            (r#""type":"api_key","apiKey":"canary""#, Some("rename it to `key`")),
+            (r#""type":"token","access-token":"canary""#, Some("rename it to `token`")),
+            (r#""type":"oauth","access":"a","accessToken":"canary""#, None),
+            (r#""type":"api_key","keyRef":{"x":"canary"}"#, None),
+        ];
+        for (keys, why) in table {
+            let text = format!(r#"{{"profiles":{{"a":{{"provider":"p",{keys}}}}}}}"#);
+            let doc = AuthProfiles::parse(&text).unwrap();
+            match (doc.get(&ProfileId::stored("a")).unwrap(), why) {
+                (Entry::Damaged { why: said }, Some(why)) => {
+                    assert!(said.contains(why) && !said.contains("canary"), "{said}");
+                }
+                (Entry::Damaged { why }, None) => panic!("{keys}: {why}"),
+                (entry, None) => assert_ne!(entry.kind(), "damaged"),
+                (entry, Some(_)) => panic!("{keys}: {entry:?}"),
+            }
+            assert!(doc.to_text().contains(keys), "kept as it is");
+        }
+    }
+
     #[test]
     fn expiry_times_of_every_shape() {
         let table = [

@@ -140,3 +140,23 @@ fn plain_prints_the_model_and_nothing_else() {
     assert_eq!(world.run(&["models", "status", "--plain"]).ok(), "a/b\n");
     assert_eq!(world.run(&["models", "status", "--plain", "--json"]).code, Some(1));
 }
+
+/// F4: a store in the wrong place, and entries with another program's keys, are named with the file, the entry and what
+/// to do; the good entries work.
+#[test]
+fn f4_what_is_in_the_wrong_shape_or_place_is_named() {
+    let world = World::new();
+    let misplaced = world.state().join("agents/main/auth-profiles.json");
+    world.private(&misplaced, "{}");
+    let text = world.run(&["models", "status"]).ok();
+    assert!(text.contains(misplaced.to_str().unwrap()), "{text}");
+    let login = world.login(3_600_000);
+    let odd =
+        json!({"type": "oauth", "provider": PROVIDER, "accessToken": "canary", "refreshToken": "canary"});
+    world.seed("main", &[("openai-codex:odd", &odd), (ME, &login.entry)]);
+    let text = world.run(&["models", "status"]).ok();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("openai-codex:odd") && words.contains("rename it to `access`"), "{text}");
+    assert!(!text.contains("canary") && !text.contains(misplaced.to_str().unwrap()), "{text}");
+    assert_eq!(world.token().ok().trim(), login.access.expose());
+}

@@ -143,6 +143,17 @@ impl Entry {
         let Some(provider) = provider else {
             return Self::Damaged { why: "it has no `provider`".into() };
         };
+        let wanted: &[(&str, &[&str])] = match kind.as_str() {
+            "api_key" if fields.key.is_none() => &[("key", &["apikey", "token", "secret"])],
+            "token" if fields.token.is_none() => &[("token", &["accesstoken", "bearer", "key"])],
+            "oauth" if fields.access.is_none() && fields.refresh.is_none() => {
+                &[("access", &["accesstoken", "token"]), ("refresh", &["refreshtoken"])]
+            }
+            _ => &[],
+        };
+        if let Some(why) = misspelt(raw, wanted) {
+            return Self::Damaged { why };
+        }
         let secret = |field| text(field).map(Secret::from);
         let email = text(fields.email);
         match kind.as_str() {
@@ -180,6 +191,21 @@ impl Entry {
             })),
         }
     }
+}
+
+/// A key that was meant for one of `wanted`, each with other spellings of it, in lower case without separators.
+fn misspelt(raw: &RawValue, wanted: &[(&str, &[&str])]) -> Option<String> {
+    if wanted.is_empty() {
+        return None;
+    }
+    let keys: serde_json::Map<String, Value> = serde_json::from_str(raw.get()).ok()?;
+    keys.keys().find_map(|key| {
+        let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
+        let plain = plain.to_ascii_lowercase();
+        let (right, _) = wanted.iter().find(|(_, others)| others.contains(&plain.as_str()))?;
+        // The key is one of a few words here, never a secret that stands in a key's place.
+        Some(format!("`{right}` is missing, and `{key}` is no key of such an entry; rename it to `{right}`"))
+    })
 }
 
 /// The keys of an entry that mean something here, each still as the text it has in the file: a value of the wrong
