@@ -9,8 +9,8 @@ use coderclaw_types::{Code, Millis, ProfileId, Secret};
 use crate::context::Auth;
 use crate::cooldown::unusable_until;
 use crate::grant::{Refreshable, life};
-use crate::refresh::ask::{Asked, Good, Moment, Want, ask};
-use crate::refresh::blocker;
+use crate::refresh::ask::{Asked, Good, Moment, Want};
+use crate::refresh::ask_here;
 use crate::resolve::ResolveError;
 
 /// A credential that cannot renew itself is expiring in its last day.
@@ -151,12 +151,7 @@ fn oauth_standing(
         None => String::new(),
     };
     let moment = Moment { now, began_at_seq: None, network: &network };
-    let mut asked = ask(&one, &journal, &Want::default(), &moment);
-    if let Asked::Wanted { meanwhile } = &asked
-        && let Some(why) = blocker(auth, store, &one)?
-    {
-        asked = Asked::Denied { why, meanwhile: meanwhile.clone() };
-    }
+    let asked = ask_here(auth, store, &one, &journal, &Want::default(), &moment)?;
     let standing = match asked {
         Asked::Lend(good) => {
             let renewable = journal.outcome_of(&one.token).is_none_or(|o| o.kind != OutcomeKind::Refused);

@@ -238,6 +238,12 @@ impl GrantGuard {
         state.locks().join(grant.to_string())
     }
 
+    /// The signatures of the store and the journal: they change whenever something happens to the grant that a waiter
+    /// may want to know. Needs no lock.
+    pub fn watch(state: &StateDir, store: &Path, grant: &GrantId) -> (Option<Signature>, Option<Signature>) {
+        (Signature::of(store), Signature::of(&state.journal(grant)))
+    }
+
     /// A second handle on the same open file, to become a worker's standard input. The lock belongs to the open
     /// file, so that either handle keeps it (flock(2)).
     ///
@@ -298,14 +304,6 @@ impl WorkerLock {
 
     pub(crate) fn file(&self) -> &File {
         &self.file
-    }
-}
-
-/// Changes whenever something happens to a grant that a waiter may want to know.
-impl GrantGuard {
-    /// The signatures of the store and the journal, which a waiter compares.
-    pub fn watch(state: &StateDir, store: &Path, grant: &GrantId) -> (Option<Signature>, Option<Signature>) {
-        (Signature::of(store), Signature::of(&state.journal(grant)))
     }
 }
 

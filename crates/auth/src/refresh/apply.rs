@@ -43,20 +43,9 @@ fn discard(
         drop(revoke(auth, &endpoint, Some(&tokens.refresh), Some(&tokens.access)));
     }
     Ledger::load(lock)?.record(lock, *spent, TokenHash::of(&tokens.refresh))?;
-    let outcome = Outcome {
-        seq: journal.view().next_seq(),
-        kind: OutcomeKind::Refused,
-        token: *spent,
-        at: auth.clock().now(),
-        next_attempt_at: None,
-        failures: 0,
-        ambiguous: 0,
-        rate_limited: false,
-        rejected: None,
-        network: None,
-        code: Code::NeedsLogin,
-        detail: "this login was logged out".into(),
-    };
+    let (seq, now) = (journal.view().next_seq(), auth.clock().now());
+    let mut outcome = Outcome::new(seq, OutcomeKind::Refused, *spent, now, Code::NeedsLogin);
+    outcome.detail = "this login was logged out".into();
     journal.finish(auth.state(), outcome)?;
     Ok(journal.forget_tokens()?)
 }

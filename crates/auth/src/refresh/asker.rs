@@ -192,22 +192,30 @@ fn look(
     };
     let journal = JournalView::read(&auth.state().journal(&one.grant))?;
     let moment = Moment { now: auth.clock().now(), began_at_seq, network };
-    let mut asked = ask(&one, &journal, want, &moment);
-    if let Asked::Wanted { meanwhile } = &asked
-        && let Some(why) = blocker(auth, &store, &one)?
-    {
-        asked = Asked::Denied { why, meanwhile: meanwhile.clone() };
-    }
+    let asked = ask_here(auth, &store, &one, &journal, want, &moment)?;
     let seq = journal.next_seq() - 1;
     Ok(Look::Known { one: Box::new(one), asked, seq })
 }
 
-/// What keeps us from refreshing this login whatever its token looks like.
-pub(crate) fn blocker(
+/// [`ask`], and whether a refresh that is wanted can be made from here at all. Looks and askers both go through this.
+pub(crate) fn ask_here(
     auth: &Auth,
     store: &StoreSnapshot,
     one: &Refreshable,
-) -> Result<Option<Denial>, RefreshError> {
+    journal: &JournalView,
+    want: &Want,
+    moment: &Moment<'_>,
+) -> Result<Asked, RefreshError> {
+    let asked = ask(one, journal, want, moment);
+    let Asked::Wanted { meanwhile } = asked else { return Ok(asked) };
+    Ok(match blocker(auth, store, one)? {
+        Some(why) => Asked::Denied { why, meanwhile },
+        None => Asked::Wanted { meanwhile },
+    })
+}
+
+/// What keeps us from refreshing this login whatever its token looks like.
+fn blocker(auth: &Auth, store: &StoreSnapshot, one: &Refreshable) -> Result<Option<Denial>, RefreshError> {
     let denied = |code, detail| Ok(Some(Denial { code, detail, until: None, terminal: false }));
     if store.doc.version() > AuthProfiles::VERSION {
         return denied(

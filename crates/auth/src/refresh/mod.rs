@@ -16,7 +16,7 @@ mod worker;
 use coderclaw_store::{LockError, ReadError, WriteError};
 use coderclaw_types::{Code, Millis};
 
-pub(crate) use asker::{blocker, obtain};
+pub(crate) use asker::{ask_here, obtain};
 pub use worker::{WORKER_VARIABLE, run_worker_process};
 
 /// Why there is no token.

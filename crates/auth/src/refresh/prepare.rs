@@ -13,19 +13,14 @@ use super::settle::Due;
 use super::spacing::{dice, spacing};
 
 /// Records `prepared` once every store that holds the token can take its successor, and the journal has room for the
-/// answer. False where something stands in the way: nothing is sent then, and the reason is the outcome.
-pub(super) fn prepare(auth: &Auth, due: &mut Due<'_>) -> Result<bool, RefreshError> {
-    match check(auth, due) {
-        Ok(()) => {
-            due.journal.append(Record::Prepared { at: auth.clock().now() })?;
-            Ok(true)
-        }
-        Err(e) => {
-            block(auth, due, e.code(), e.to_string())?;
-            // The outcome may not have been written down, and the reason must not get lost.
-            Err(e)
-        }
+/// answer. An error is what stands in the way: nothing is sent then, and the reason is the outcome too.
+pub(super) fn prepare(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {
+    if let Err(e) = check(auth, due) {
+        block(auth, due, e.code(), e.to_string())?;
+        // The outcome may not have been written down, and the reason must not get lost.
+        return Err(e);
     }
+    Ok(due.journal.append(Record::Prepared { at: auth.clock().now() })?)
 }
 
 fn check(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {

@@ -11,8 +11,8 @@ use crate::grant::{Refreshable, life};
 
 use super::RefreshError;
 use super::apply;
-use super::ask::{Asked, Moment, Want, ask};
-use super::asker::blocker;
+use super::ask::{Asked, Moment, Want};
+use super::asker::ask_here;
 use super::spacing::{dice, spacing};
 
 /// A refresh that is to be made, with everything it needs.
@@ -65,12 +65,9 @@ pub(super) fn settle<'lock>(
     }
     let network = auth.network().digest();
     let moment = Moment { now: auth.clock().now(), began_at_seq: None, network: &network };
-    let Asked::Wanted { .. } = ask(&one, journal.view(), want, &moment) else {
+    let Asked::Wanted { .. } = ask_here(auth, &store, &one, journal.view(), want, &moment)? else {
         return Ok(None);
     };
-    if blocker(auth, &store, &one)?.is_some() {
-        return Ok(None);
-    }
     Ok(Some(Due { agent: agent.clone(), one, journal }))
 }
 

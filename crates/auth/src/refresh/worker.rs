@@ -219,9 +219,7 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job, asked_to_end: &AtomicBool) ->
             return Ok(());
         };
         fault("refresh.settled")?;
-        if !prepare::prepare(auth, &mut due)? {
-            return Ok(());
-        }
+        prepare::prepare(auth, &mut due)?;
         fault("refresh.prepared")?;
         if let Some((spent, tokens)) = exchange::exchange(auth, &mut due, &job.want(), asked_to_end)? {
             fault("refresh.answered")?;
