@@ -26,7 +26,6 @@ mod refresh;
 mod resolve;
 mod revoke;
 mod scene;
-mod session;
 mod standing;
 mod status;
 

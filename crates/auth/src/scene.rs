@@ -3,7 +3,9 @@
 use std::cell::OnceCell;
 
 use coderclaw_providers::{Billing, CredentialKind, Manifest};
-use coderclaw_store::{AgentPaths, AuthState, Entry, StoreSnapshot, read_fingerprint_key};
+use coderclaw_store::{
+    AgentPaths, AuthState, Entry, Pin, StoreSnapshot, read_fingerprint_key, read_sessions,
+};
 use coderclaw_types::{Code, Fingerprint, FingerprintKey, Millis, ProfileId, ProviderId, Secret};
 
 use crate::context::Auth;
@@ -11,7 +13,6 @@ use crate::explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
 use crate::lease::Lease;
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
-use crate::session::{Pin, read_pin};
 use crate::standing::{Readiness, Standing, credential_kind, set_aside, standing};
 
 /// One agent's store and usage at one moment.
@@ -270,7 +271,7 @@ impl<'a> Scene<'a> {
             return Ok(Some(Pin { profile: profile.clone(), by_user: true }));
         }
         let Some(session) = &ask.session else { return Ok(None) };
-        Ok(read_pin(&self.agent.sessions(), session)?)
+        Ok(read_sessions(&self.agent.sessions())?.get(session).and_then(|entry| entry.pin()))
     }
 
     /// One of the provider's own profiles, with what order, pin and config say about it.
