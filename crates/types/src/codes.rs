@@ -130,6 +130,8 @@ codes! {
         => "coderclaw models auth list --agent {agent}";
     UnknownAgent Error "unknown_agent" "No agent has this id."
         => "coderclaw models auth paths";
+    UnknownSession Error "unknown_session" "No session has this key."
+        => "coderclaw sessions list --agent {agent}";
     ConfigInvalid Error "config_invalid" "The config file cannot be understood."
         => "coderclaw models auth paths";
     ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
