@@ -123,6 +123,32 @@ impl StateGuard {
     }
 }
 
+/// Proof that the config's lock is held.
+#[derive(Debug)]
+pub(crate) struct ConfigGuard {
+    file: File,
+    target: PathBuf,
+}
+
+impl ConfigGuard {
+    /// Takes the lock of the config at `path`. A symlink is followed: the lock and every commit are its target's.
+    pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        let (file, target) = acquire_for(state, "config", path)?;
+        Ok(Self { file, target })
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+}
+
+impl Drop for ConfigGuard {
+    fn drop(&mut self) {
+        drop(self.file.unlock());
+    }
+}
+
 impl Drop for StoreGuard {
     fn drop(&mut self) {
         drop(self.file.unlock());
