@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use coderclaw_auth::{EditError, LeaseError, LoginError, OpenError, ResolveError};
 use coderclaw_providers::{Manifest, MethodKind};
+use coderclaw_store::ConfigEditError;
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
 
@@ -221,6 +222,12 @@ impl From<LoginError> for CommandError {
 
 impl From<EditError> for CommandError {
     fn from(error: EditError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<ConfigEditError> for CommandError {
+    fn from(error: ConfigEditError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }

@@ -26,7 +26,10 @@ mod state;
 mod transcript;
 
 pub use commit::{WriteError, write_private};
-pub use config::{Config, ConfigError, ConfigProfile, CooldownSettings};
+pub use config::{
+    Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProfile, CooldownSettings,
+    InvalidKeyPath, KeyPath, Step, edit_config,
+};
 pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};

@@ -147,6 +147,22 @@ impl SessionsGuard {
     }
 }
 
+/// Proof that the config's lock is held.
+#[derive(Debug)]
+pub(crate) struct ConfigGuard(Held);
+
+impl ConfigGuard {
+    /// Takes the lock of the config at `path`. A symlink is followed: the lock and every commit are its target's.
+    pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "config", path)?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<Held, LockError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     state.check_owner()?;
