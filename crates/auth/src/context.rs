@@ -70,6 +70,7 @@ impl Auth {
     pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
         let state = StateDir::from_env(&env);
         let config = Config::load(&state, &env)?;
+        let env = config.extend_env(env);
         let files = state.provider_files()?;
         let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
         Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))

@@ -27,8 +27,9 @@ mod transcript;
 
 pub use commit::{WriteError, write_private};
 pub use config::{
-    Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProfile, CooldownSettings,
-    InvalidKeyPath, KeyPath, Step, edit_config,
+    AgentConfig, Binding, BindingPeer, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError,
+    ConfigProblem, ConfigProfile, ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice,
+    ModelEntry, ProviderConfig, SessionConfig, Step, check_config, edit_config,
 };
 pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
