@@ -245,6 +245,7 @@ impl<'a> Scene<'a> {
         Some(Lease {
             provider: ProviderId::new(&manifest.id),
             profile: contender.candidate.profile_id.clone(),
+            owner: self.agent.clone(),
             source: contender.candidate.source.clone().unwrap_or_else(|| "profile".into()),
             kind,
             headers: manifest.request_headers(kind, &token, account),
