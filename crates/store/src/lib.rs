@@ -9,6 +9,7 @@
 
 pub mod faults;
 
+mod agent_file;
 mod commit;
 mod config;
 mod foreign;
@@ -23,6 +24,7 @@ mod profiles;
 mod read;
 mod state;
 
+pub use agent_file::{AgentDoc, AgentFileGuard, AgentSettings, read_agent_settings};
 pub use commit::{WriteError, write_private};
 pub use config::{Config, ConfigError, ConfigProfile, CooldownSettings};
 pub use foreign::{StoreOwner, store_owner};

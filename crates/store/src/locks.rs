@@ -135,7 +135,7 @@ impl Drop for StateGuard {
     }
 }
 
-fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<(File, PathBuf), LockError> {
+pub(crate) fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<(File, PathBuf), LockError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     state.check_owner()?;
     private_folder(folder)?;
