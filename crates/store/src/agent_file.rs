@@ -41,13 +41,20 @@ pub struct AgentFileGuard {
     target: PathBuf,
 }
 
+fn text(path: &Path) -> Result<Option<String>, ReadError> {
+    read_text(path).map_err(|e| match e {
+        ReadError::Corrupt { path, detail } => ReadError::Settings { path, detail },
+        other => other,
+    })
+}
+
 /// What the agent's `agent.toml` says. Reads only; costs one look where there is no such file.
 ///
 /// # Errors
 /// Where the file exists and cannot be read or understood.
 pub fn read_agent_settings(agent: &AgentPaths) -> Result<AgentSettings, ReadError> {
     let path = agent.settings();
-    match read_text(&path)? {
+    match text(&path)? {
         None => Ok(AgentSettings::default()),
         Some(text) => AgentDoc::parse(&path, text)?.settings(),
     }
@@ -68,7 +75,7 @@ impl AgentFileGuard {
     /// # Errors
     /// As [`read_agent_settings`].
     pub fn read(&self) -> Result<AgentDoc, ReadError> {
-        let doc = AgentDoc::parse(&self.target, read_text(&self.target)?.unwrap_or_default())?;
+        let doc = AgentDoc::parse(&self.target, text(&self.target)?.unwrap_or_default())?;
         doc.settings()?;
         Ok(doc)
     }
@@ -99,7 +106,7 @@ impl AgentDoc {
             let line = e.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             let detail = format!("{place}{}", e.message().lines().next().unwrap_or("not TOML"));
-            ReadError::Corrupt { path: path.to_path_buf(), detail }
+            ReadError::Settings { path: path.to_path_buf(), detail }
         })?;
         Ok(Self { path: path.to_path_buf(), text, doc })
     }
@@ -109,7 +116,7 @@ impl AgentDoc {
     /// # Errors
     /// Where a key that is known here has a value of the wrong kind.
     pub fn settings(&self) -> Result<AgentSettings, ReadError> {
-        let wrong = |key: &str, wanted: &str| ReadError::Corrupt {
+        let wrong = |key: &str, wanted: &str| ReadError::Settings {
             path: self.path.clone(),
             detail: format!("`{key}` should be {wanted}"),
         };
@@ -235,6 +242,8 @@ mod tests {
             let error = read_agent_settings(&agent).unwrap_err().to_string();
             assert!(error.contains("agent.toml") && error.contains(said), "{text}: {error}");
         }
+        fs::write(agent.settings(), b"link = '\xff'").unwrap();
+        assert_eq!(read_agent_settings(&agent).unwrap_err().code(), coderclaw_types::Code::AgentSettingsInvalid);
         for good in ["", "\u{feff}link = 'x'", "metered_fallback = true\nauth_profile = 'a:b'\n"] {
             put(&agent, good);
             read_agent_settings(&agent).unwrap();
