@@ -1,3 +1,11 @@
 //! What lives above the logins: agents and their routes, models and their names, sessions, and chat turns.
 //!
 //! Whose credential a turn uses is not decided here: that is asked of `coderclaw-auth`, each time.
+
+mod conversation;
+mod session;
+mod slash;
+
+pub use conversation::{Answer, Conversation, End, Line, Said, Speaker};
+pub use session::{SessionError, Sessions, session_key, switch_model};
+pub use slash::{Listing, ModelWish, Slash, SlashError, read_slash};

@@ -1,14 +1,13 @@
 //! Which credential is used, and what becomes of the others: the one place that chooses.
 
 use coderclaw_providers::{Billing, CredentialKind, Manifest};
-use coderclaw_store::read_auth_store;
+use coderclaw_store::{Pin, read_auth_store, read_sessions};
 use coderclaw_types::{AgentId, Code, ProfileId, ProviderId, Secret};
 
 use crate::explain::{Candidate, OrderSource, PinSource, Verdict};
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::{Scene, Seen, Whose};
-use crate::session::{Pin, read_pin};
 use crate::standing::{Readiness, Standing, credential_kind, set_aside};
 
 /// A candidate and what is needed to lend it.
@@ -174,7 +173,9 @@ impl Scene<'_> {
             return Ok(Some((by_user(profile), PinSource::Flag)));
         }
         let session = match &ask.session {
-            Some(session) => read_pin(&self.own.agent.sessions(), session)?,
+            Some(session) => {
+                read_sessions(&self.own.agent.sessions())?.get(session).and_then(|entry| entry.pin())
+            }
             None => None,
         };
         if let Some(pin) = session.clone().filter(|pin| pin.by_user) {

@@ -28,7 +28,6 @@ mod refresh;
 mod resolve;
 mod revoke;
 mod scene;
-mod session;
 mod standing;
 mod status;
 

@@ -164,7 +164,8 @@ impl Auth {
         both.sort_by_key(|one| one.settings());
         let [first, second] = both;
         let guards =
-            [AgentFileGuard::acquire(self.state(), first)?, AgentFileGuard::acquire(self.state(), second)?];
+            [AgentFileGuard::acquire(self.state(), &first.settings())?,
+            AgentFileGuard::acquire(self.state(), &second.settings())?,];
         self.check_link(agent, target)?;
         let own = &guards[usize::from(first.agent != agent.agent)];
         write_link(agent, own, Some(&target.agent))
@@ -190,7 +191,7 @@ impl Auth {
         if read_agent_settings(agent)?.link.is_none() {
             return Ok(Linked { path: agent.settings(), before: None, changed: false });
         }
-        let guard = AgentFileGuard::acquire(self.state(), agent)?;
+        let guard = AgentFileGuard::acquire(self.state(), &agent.settings())?;
         write_link(agent, &guard, None)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coderclaw_providers::{CredentialKind, Manifest};
-use coderclaw_store::{AgentPaths, Entry, LoginEntry, fingerprint_key, read_auth_store, read_text};
+use coderclaw_store::{AgentPaths, Entry, LoginEntry, fingerprint_key, read_auth_store, read_sessions};
 use coderclaw_types::{Code, Millis, ProfileId, ProviderId, Secret};
 
 use crate::context::Auth;
@@ -238,13 +238,8 @@ impl Auth {
 
 /// How many sessions of the agent name the profile. They are another program's as well, and are not changed.
 pub(crate) fn pinned_sessions(agent: &AgentPaths, id: &ProfileId) -> usize {
-    let text = read_text(&agent.sessions()).ok().flatten().unwrap_or_default();
-    let Ok(serde_json::Value::Object(all)) = serde_json::from_str(&text) else { return 0 };
-    let pin = |session: &&serde_json::Value| {
-        session.get("authProfileOverride").and_then(serde_json::Value::as_str).map(str::trim)
-            == Some(id.as_str())
-    };
-    all.values().filter(pin).count()
+    let Ok(sessions) = read_sessions(&agent.sessions()) else { return 0 };
+    sessions.iter().filter(|(_, entry)| entry.pin().is_some_and(|pin| pin.profile == *id)).count()
 }
 
 /// Whether a text holds the secret, for looking through copies.

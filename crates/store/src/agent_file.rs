@@ -3,15 +3,14 @@
 //! A missing file means that nothing was decided. A damaged one is an error that names the file: guessing "not linked" would
 //! take an agent's logins away, and guessing anything else would lend somebody else's.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use coderclaw_types::{AgentId, ProfileId};
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
 use crate::commit::{WriteError, replace};
-use crate::locks::{LockError, acquire_for};
-use crate::paths::{AgentPaths, StateDir};
+use crate::locks::AgentFileGuard;
+use crate::paths::AgentPaths;
 use crate::read::{ReadError, read_text};
 
 /// What `agent.toml` says.
@@ -31,14 +30,6 @@ pub struct AgentDoc {
     path: PathBuf,
     text: String,
     doc: DocumentMut,
-}
-
-/// Proof that an `agent.toml`'s lock is held. A link is made under the locks of both agents, so that no two links make
-/// a chain.
-#[derive(Debug)]
-pub struct AgentFileGuard {
-    file: File,
-    target: PathBuf,
 }
 
 fn text(path: &Path) -> Result<Option<String>, ReadError> {
@@ -61,21 +52,12 @@ pub fn read_agent_settings(agent: &AgentPaths) -> Result<AgentSettings, ReadErro
 }
 
 impl AgentFileGuard {
-    /// Takes the lock of the agent's `agent.toml`, creating its folder where it is missing.
-    ///
-    /// # Errors
-    /// [`LockError::Held`] after 5 s; [`LockError::Write`] where the folders cannot be made or are another user's.
-    pub fn acquire(state: &StateDir, agent: &AgentPaths) -> Result<Self, LockError> {
-        let (file, target) = acquire_for(state, "agent", &agent.settings())?;
-        Ok(Self { file, target })
-    }
-
     /// The file as it is now.
     ///
     /// # Errors
     /// As [`read_agent_settings`].
     pub fn read(&self) -> Result<AgentDoc, ReadError> {
-        let doc = AgentDoc::parse(&self.target, text(&self.target)?.unwrap_or_default())?;
+        let doc = AgentDoc::parse(self.target(), text(self.target())?.unwrap_or_default())?;
         doc.settings()?;
         Ok(doc)
     }
@@ -89,14 +71,8 @@ impl AgentFileGuard {
         if text == doc.text {
             return Ok(false);
         }
-        replace(&self.target, text.as_bytes())?;
+        replace(self.target(), text.as_bytes())?;
         Ok(true)
-    }
-}
-
-impl Drop for AgentFileGuard {
-    fn drop(&mut self) {
-        drop(self.file.unlock());
     }
 }
 
@@ -170,7 +146,7 @@ mod tests {
     use coderclaw_types::Env;
 
     use super::*;
-    use crate::Config;
+    use crate::{Config, StateDir};
 
     fn world() -> (tempfile::TempDir, StateDir, AgentPaths) {
         let tmp = tempfile::tempdir().unwrap();
@@ -192,7 +168,7 @@ mod tests {
         let text = "# ours\nfuture = [1, 2] # stays\nlink = 'Main' # why\n\n[room.deep]\nx = 1 # too\n";
         put(&agent, text);
         assert_eq!(read_agent_settings(&agent).unwrap().link, Some(AgentId::main()));
-        let guard = AgentFileGuard::acquire(&state, &agent).unwrap();
+        let guard = AgentFileGuard::acquire(&state, &agent.settings()).unwrap();
         let mut doc = guard.read().unwrap();
         assert!(!guard.commit(&doc).unwrap(), "nothing changed");
         doc.set_link(Some(&AgentId::new("home")));
@@ -214,7 +190,7 @@ mod tests {
     fn a_link_is_a_key_of_the_file_itself() {
         let (_tmp, state, agent) = world();
         put(&agent, "[room]\nx = 1\n");
-        let guard = AgentFileGuard::acquire(&state, &agent).unwrap();
+        let guard = AgentFileGuard::acquire(&state, &agent.settings()).unwrap();
         let mut doc = guard.read().unwrap();
         doc.set_link(Some(&AgentId::main()));
         guard.commit(&doc).unwrap();

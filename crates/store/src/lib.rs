@@ -22,16 +22,18 @@ mod outcome;
 mod paths;
 mod profiles;
 mod read;
+mod sessions;
 mod state;
+mod transcript;
 
-pub use agent_file::{AgentDoc, AgentFileGuard, AgentSettings, read_agent_settings};
+pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use commit::{WriteError, write_private};
 pub use config::{Config, ConfigError, ConfigProfile, CooldownSettings};
 pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
-pub use locks::{GrantGuard, Holder, LockError, StateGuard, StoreGuard, WorkerLock};
+pub use locks::{AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
 pub use logins::PendingLogin;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
@@ -39,4 +41,6 @@ pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
+pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
 pub use state::{AuthState, UsageStats, read_auth_state};
+pub use transcript::{Transcript, read_transcript, transcript_path};

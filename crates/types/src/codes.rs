@@ -144,6 +144,8 @@ codes! {
         => "coderclaw models auth list --agent {other}";
     AlreadyBound Error "already_bound" "Another agent has this binding."
         => "coderclaw agents list --bindings";
+    UnknownSession Error "unknown_session" "No session has this key."
+        => "coderclaw sessions list --agent {agent}";
     ConfigInvalid Error "config_invalid" "The config file cannot be understood."
         => "coderclaw models auth paths";
     ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
