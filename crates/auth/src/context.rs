@@ -41,8 +41,7 @@ impl OpenError {
     /// The code of this failure.
     pub fn code(&self) -> Code {
         match self {
-            Self::Config(ConfigError::Read(e)) => e.code(),
-            Self::Config(_) => Code::ConfigInvalid,
+            Self::Config(e) => e.code(),
             Self::Manifest(_) | Self::Read(ReadError::Corrupt { .. }) => Code::ManifestInvalid,
             Self::Read(e) => e.code(),
         }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use coderclaw_auth::{EditError, LeaseError, LinkError, LoginError, OpenError, ResolveError};
 use coderclaw_providers::{Manifest, MethodKind};
+use coderclaw_store::ConfigEditError;
 use coderclaw_types::{Code, Millis};
 use serde_json::json;
 
@@ -259,5 +260,11 @@ impl From<EditError> for CommandError {
             out.0.other = Some(owner.to_string());
         }
         out
+    }
+}
+
+impl From<ConfigEditError> for CommandError {
+    fn from(error: ConfigEditError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }

@@ -1,11 +1,22 @@
-//! `coderclaw.json`, read only, and of it only what auth needs.
+//! `coderclaw.json`: what it says, and changing it.
+
+mod doc;
+mod edit;
+mod include;
+mod key_path;
+mod substitute;
+mod tree;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use coderclaw_types::{AgentId, Env, ProfileId, ProviderId, Secret};
+use coderclaw_types::{AgentId, Code, Env, ProfileId, ProviderId, Secret};
 use jsonc_parser::{ParseOptions, parse_to_serde_value};
 use serde_json::Value;
+
+pub use doc::{ConfigDoc, ConfigEditError};
+pub use edit::{ConfigEdit, edit_config};
+pub use key_path::{InvalidKeyPath, KeyPath, Step};
 
 use crate::paths::StateDir;
 use crate::read::{ReadError, read_text};
@@ -34,6 +45,46 @@ pub enum ConfigError {
         /// What should stand there.
         wanted: &'static str,
     },
+    /// An `$include` that cannot be followed.
+    #[error("{}: `$include` of \"{include}\": {detail}", path.display())]
+    Include {
+        /// The including file.
+        path: PathBuf,
+        /// What it includes.
+        include: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl ConfigError {
+    /// The code of this failure.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Read(ReadError::Corrupt { .. }) => Code::ConfigInvalid,
+            Self::Read(e) => e.code(),
+            Self::Syntax { .. } | Self::Shape { .. } | Self::Include { .. } => Code::ConfigInvalid,
+        }
+    }
+
+    fn shape(path: &Path, key: &str, wanted: &'static str) -> Self {
+        Self::Shape { path: path.into(), key: key.into(), wanted }
+    }
+
+    fn syntax(path: &Path, error: &jsonc_parser::errors::ParseError) -> Self {
+        Self::Syntax { path: path.into(), detail: error.to_string() }
+    }
+}
+
+fn parse_options() -> ParseOptions {
+    ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
+}
+
+/// The value of a JSON5 text; that of an empty one is an empty object.
+fn parse_text(path: &Path, text: &str) -> Result<Value, ConfigError> {
+    let value: Value =
+        parse_to_serde_value(text, &parse_options()).map_err(|e| ConfigError::syntax(path, &e))?;
+    Ok(if value.is_null() { Value::Object(serde_json::Map::new()) } else { value })
 }
 
 /// What the config says about one profile.
@@ -114,10 +165,10 @@ impl Config {
     }
 
     fn parse(path: &Path, text: &str, env: &Env) -> Result<Self, ConfigError> {
-        let options = ParseOptions { allow_missing_commas: false, ..ParseOptions::default() };
-        let value: Value = parse_to_serde_value(text, &options)
-            .map_err(|e| ConfigError::Syntax { path: path.into(), detail: e.to_string() })?;
-        let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+        let mut value = parse_text(path, text)?;
+        if text.contains(include::INCLUDE) {
+            value = include::resolve(path, value, &mut Vec::new())?;
+        }
         let reader = Reader { path };
         let root = reader.object(&value, "the file")?;
         let mut config = Self::default();
@@ -188,6 +239,11 @@ impl Config {
         Ok(())
     }
 
+    /// What stands at `key`, with variables replaced. It may be a secret.
+    pub fn get(&self, key: &KeyPath) -> Option<&Value> {
+        key.find(&self.value)
+    }
+
     /// `auth.order` for `provider`.
     pub fn order(&self, provider: &ProviderId) -> Option<&[ProfileId]> {
         let (_, order) = self.orders.iter().find(|(p, _)| p == provider)?;
@@ -243,7 +299,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn shape(&self, key: &str, wanted: &'static str) -> ConfigError {
-        ConfigError::Shape { path: self.path.into(), key: key.into(), wanted }
+        ConfigError::shape(self.path, key, wanted)
     }
 
     fn object<'v>(

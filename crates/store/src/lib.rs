@@ -25,10 +25,14 @@ mod read;
 mod sessions;
 mod state;
 mod transcript;
+mod trash;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use commit::{WriteError, write_private};
-pub use config::{Config, ConfigError, ConfigProfile, CooldownSettings};
+pub use config::{
+    Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProfile, CooldownSettings,
+    InvalidKeyPath, KeyPath, Step, edit_config,
+};
 pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
@@ -44,3 +48,4 @@ pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, rea
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
 pub use state::{AuthState, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
+pub use trash::Trashed;
