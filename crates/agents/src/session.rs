@@ -86,6 +86,15 @@ impl Sessions {
         }
     }
 
+    /// The key that a person means by `name`: a key that exists, else what [`session_key`] makes of it.
+    ///
+    /// # Errors
+    /// Where the index cannot be read.
+    pub fn key(&self, name: &str) -> Result<String, SessionError> {
+        let exists = read_sessions(&self.index)?.get(name).is_some();
+        Ok(if exists { name.to_owned() } else { session_key(&self.agent, name) })
+    }
+
     /// All of them, the one that was used last first.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! Every command, flag and help text. The reference is made from here.
 
 mod lazy;
+mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use lazy::Lazy;
+pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
 };
@@ -50,6 +52,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ModelsCommand,
     },
+    /// The chats of an agent, and which account each of them uses
+    Sessions(Lazy<SessionsArgs>),
 }
 
 #[cfg(feature = "demo")]

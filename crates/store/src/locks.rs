@@ -106,10 +106,6 @@ pub struct AgentFileGuard(Held);
 #[derive(Debug)]
 pub struct SessionsGuard(Held);
 
-/// Proof that the config's lock is held.
-#[derive(Debug)]
-pub(crate) struct ConfigGuard(Held);
-
 impl StoreGuard {
     /// Takes the lock of the store at `store`, creating its folder where it is missing. A symlink is followed: the
     /// lock and every commit are its target's.
@@ -156,18 +152,6 @@ impl AgentFileGuard {
     }
 }
 
-impl ConfigGuard {
-    /// Takes the lock of the config at `path`. A symlink is followed: the lock and every commit are its target's.
-    pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
-        Ok(Self(acquire_for(state, "config", path)?))
-    }
-
-    /// The file's real path.
-    pub(crate) fn target(&self) -> &Path {
-        &self.0.target
-    }
-}
-
 impl SessionsGuard {
     /// Takes the lock of the `sessions.json` at `path`.
     ///
@@ -179,6 +163,22 @@ impl SessionsGuard {
 
     /// The file's real path.
     pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that the config's lock is held.
+#[derive(Debug)]
+pub(crate) struct ConfigGuard(Held);
+
+impl ConfigGuard {
+    /// Takes the lock of the config at `path`. A symlink is followed: the lock and every commit are its target's.
+    pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "config", path)?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
         &self.0.target
     }
 }

@@ -12,7 +12,11 @@ use crate::text::{self, clean};
 pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, CommandError> {
     let agent = context.agent()?;
     let manifest = context.provider(&args.provider)?;
-    let ask = Ask { session: args.session, model: args.model, ..Ask::default() };
+    let ask = Ask {
+        session: context.session(&agent, args.session.as_deref())?,
+        model: args.model,
+        ..Ask::default()
+    };
     let explanation = context.auth.explain(&agent, manifest, &ask).map_err(context.about(manifest))?;
     if context.global.json {
         return Ok(Report::json(&explanation));

@@ -12,10 +12,12 @@ mod paths;
 mod probe;
 mod profiles;
 mod refresh;
+mod sessions;
 mod status;
 mod status_json;
 mod token;
 
+use coderclaw_agents::Sessions;
 use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
@@ -44,6 +46,15 @@ impl Context {
     /// The agent's name for a next command; none where it is the default agent anyway.
     pub(crate) fn agent_hint(&self) -> Option<&str> {
         self.global.agent.as_deref()
+    }
+
+    /// The key of the session that is meant by `name`.
+    pub(crate) fn session(
+        &self,
+        agent: &AgentPaths,
+        name: Option<&str>,
+    ) -> Result<Option<String>, CommandError> {
+        Ok(name.map(|name| Sessions::of(&self.auth, agent).key(name)).transpose()?)
     }
 
     pub(crate) fn provider(&self, name: &str) -> Result<&Manifest, CommandError> {
@@ -89,6 +100,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;
             match command {
