@@ -212,6 +212,11 @@ impl Config {
         extended(env, &self.vars)
     }
 
+    /// What stands at `key`, with variables replaced. It may be a secret.
+    pub fn get(&self, key: &KeyPath) -> Option<&Value> {
+        key.find(&self.value)
+    }
+
     /// `auth.order` for `provider`.
     pub fn order(&self, provider: &ProviderId) -> Option<&[ProfileId]> {
         let (_, order) = self.orders.iter().find(|(p, _)| p == provider)?;

@@ -9,6 +9,7 @@
 
 pub mod faults;
 
+mod agent_file;
 mod commit;
 mod config;
 mod foreign;
@@ -24,7 +25,9 @@ mod read;
 mod sessions;
 mod state;
 mod transcript;
+mod trash;
 
+pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use commit::{WriteError, write_private};
 pub use config::{
     AgentConfig, Binding, BindingPeer, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError,
@@ -35,7 +38,7 @@ pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
-pub use locks::{GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
+pub use locks::{AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
 pub use logins::PendingLogin;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
@@ -46,3 +49,4 @@ pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, rea
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
 pub use state::{AuthState, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
+pub use trash::Trashed;

@@ -18,7 +18,7 @@ mod status_json;
 mod token;
 
 use coderclaw_agents::Sessions;
-use coderclaw_auth::{Auth, PasteKind, Runner};
+use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
@@ -67,6 +67,22 @@ impl Context {
         let login = login_command(provider);
         let provider = provider.id.to_string();
         move |e| e.into().about(&provider, agent.as_deref()).login(login)
+    }
+}
+
+/// A change of a profile that the agent only borrows is refused; the next command is the same one for its owner.
+/// `command` is what was typed, without `coderclaw` and the agent.
+fn at_its_owner(command: impl Fn() -> String) -> impl Fn(EditError) -> CommandError {
+    move |error| {
+        let hint = match &error {
+            EditError::Linked { owner, .. } => Some(format!("coderclaw {} --agent {owner}", command())),
+            _ => None,
+        };
+        let error = CommandError::from(error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }
 
