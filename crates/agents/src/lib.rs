@@ -4,12 +4,16 @@
 
 mod binding;
 mod conversation;
+mod model_names;
+mod model_ref;
 mod route;
 mod session;
 mod slash;
 
 pub use binding::{Binding, Bound, Match, Peer, PeerKind, PeerRule, bindings};
 pub use conversation::{Answer, Conversation, End, Line, Said, Speaker};
+pub use model_names::{Alias, ModelError, ModelNames};
+pub use model_ref::ModelRef;
 pub use route::{DmScope, MatchedBy, Origin, Route, Rules};
 pub use session::{SessionError, Sessions, session_key, switch_model};
 pub use slash::{Listing, ModelWish, Slash, SlashError, read_slash};

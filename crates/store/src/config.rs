@@ -28,7 +28,7 @@ pub use doc::{ConfigDoc, ConfigEditError};
 pub use edit::{ConfigEdit, edit_config};
 pub use key_path::{InvalidKeyPath, KeyPath, Step};
 pub use problem::{ConfigError, ConfigProblem, ConfigReport, check_config};
-pub use views::{AgentConfig, Binding, BindingPeer, ModelChoice, ModelEntry, ProviderConfig, SessionConfig};
+pub use views::{AgentConfig, ModelChoice, ModelEntry, ProviderConfig};
 
 fn parse_options() -> ParseOptions {
     ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
@@ -93,7 +93,7 @@ pub struct Config {
     cooldowns: CooldownSettings,
     agent_ids: Vec<AgentId>,
     agents: Vec<AgentEntry>,
-    root: Map<String, Value>,
+    value: Value,
     unset: Vec<(KeyPath, String)>,
     vars: Vec<(String, String)>,
 }
@@ -147,7 +147,7 @@ impl Config {
         if let Some(Value::Array(list)) = source.root.get("agents").and_then(|agents| agents.get("list")) {
             config.read_agents(list, env);
         }
-        config.root = source.root;
+        config.value = Value::Object(source.root);
         config.unset = source.unset;
         config.vars = source.vars;
         Ok(config)
@@ -212,7 +212,7 @@ impl Config {
         extended(env, &self.vars)
     }
 
-    /// What stands at `key`, with variables replaced. It may be a secret.
+    /// What stands at `key`, with what included files bring and with variables replaced. It may be a secret.
     pub fn get(&self, key: &KeyPath) -> Option<&Value> {
         key.find(&self.value)
     }

@@ -30,15 +30,17 @@ mod trash;
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use commit::{WriteError, write_private};
 pub use config::{
-    AgentConfig, Binding, BindingPeer, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError,
-    ConfigProblem, ConfigProfile, ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice,
-    ModelEntry, ProviderConfig, SessionConfig, Step, check_config, edit_config,
+    AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
+    ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
+    check_config, edit_config,
 };
 pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
-pub use locks::{AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
+pub use locks::{
+    AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock,
+};
 pub use logins::PendingLogin;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};

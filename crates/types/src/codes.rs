@@ -144,10 +144,20 @@ codes! {
         => "coderclaw models auth list --agent {other}";
     AlreadyBound Error "already_bound" "Another agent has this binding."
         => "coderclaw agents list --bindings";
+    UnknownModel Error "unknown_model" "No model and no alias has this name."
+        => "coderclaw models list";
+    ModelNotAllowed Error "model_not_allowed" "The config has a list of models, and this one is not on it."
+        => "coderclaw models list";
+    UnknownAlias Error "unknown_alias" "No alias has this name."
+        => "coderclaw models aliases list";
+    AliasTaken Error "alias_taken" "The alias stands for another model."
+        => "coderclaw models aliases list";
+    UnknownKey Error "unknown_key" "Nothing stands at this place of the config."
+        => "coderclaw config validate";
     UnknownSession Error "unknown_session" "No session has this key."
         => "coderclaw sessions list --agent {agent}";
     ConfigInvalid Error "config_invalid" "The config file cannot be understood."
-        => "coderclaw models auth paths";
+        => "coderclaw config validate";
     ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
         => "coderclaw models auth paths";
     NotWritable Error "not_writable" "A file cannot be written: nothing was changed."

@@ -1,6 +1,4 @@
-//! What the config says about agents, models, bindings and sessions, typed.
-
-use std::borrow::Cow;
+//! What the config says about agents, models and providers, typed.
 
 use coderclaw_types::{AgentId, ProviderId, Secret};
 use serde_json::{Map, Value};
@@ -44,51 +42,6 @@ pub struct ModelEntry<'a> {
     pub key: &'a str,
     /// Its alias. An empty one means that it shall have none.
     pub alias: Option<&'a str>,
-}
-
-/// One entry of `bindings`: which agent answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding<'a> {
-    /// The agent, as it is written.
-    pub agent_id: &'a str,
-    /// On which channel.
-    pub channel: &'a str,
-    /// For which account of the channel.
-    pub account_id: Option<&'a str>,
-    /// For which peer.
-    pub peer: Option<BindingPeer<'a>>,
-    /// In which guild.
-    pub guild_id: Option<&'a str>,
-    /// In which team.
-    pub team_id: Option<&'a str>,
-    /// For people with one of these roles; empty: for all.
-    pub roles: Vec<&'a str>,
-}
-
-/// Whom one talks with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BindingPeer<'a> {
-    /// `direct`, `dm`, `group` or `channel`.
-    pub kind: &'a str,
-    /// Its id.
-    pub id: Cow<'a, str>,
-}
-
-/// The section `session`.
-#[derive(Debug, Clone, Default)]
-pub struct SessionConfig<'a> {
-    /// `per-sender` or `global`.
-    pub scope: Option<&'a str>,
-    /// How direct messages are kept apart.
-    pub dm_scope: Option<&'a str>,
-    /// The last part of the main session's key.
-    pub main_key: Option<&'a str>,
-    /// Where the index is kept; may hold `{agentId}` and `~`.
-    pub store: Option<&'a str>,
-    /// Words that start a new session; `None` where nothing is said.
-    pub reset_triggers: Option<Vec<&'a str>>,
-    /// Who is the same person on several channels.
-    pub identity_links: Vec<(&'a str, Vec<&'a str>)>,
 }
 
 /// One entry of `models.providers`.
@@ -143,7 +96,7 @@ fn choice(value: Option<&Value>) -> ModelChoice<'_> {
 
 impl Config {
     fn at(&self, section: &str, name: &str) -> Option<&Value> {
-        self.root.get(section)?.get(name)
+        self.value.get(section)?.get(name)
     }
 
     fn default_of(&self, name: &str) -> Option<&Value> {
@@ -153,18 +106,6 @@ impl Config {
     pub(super) fn model_at(&self, name: &str) -> (Option<&str>, Vec<&str>) {
         let choice = choice(self.default_of(name));
         (choice.primary, choice.fallbacks.unwrap_or_default())
-    }
-
-    /// What stands at `key`, with what included files bring, and with variables replaced.
-    pub fn get(&self, key: &KeyPath) -> Option<Value> {
-        match key.steps().split_first() {
-            None => Some(Value::Object(self.root.clone())),
-            Some((first, rest)) => {
-                let super::Step::Key(first) = first else { return None };
-                let value = self.root.get(first)?;
-                rest.iter().try_fold(value, |value, step| step.find(value)).cloned()
-            }
-        }
     }
 
     /// The model for pictures where none is named, and its fallbacks: `agents.defaults.imageModel`.
@@ -203,52 +144,6 @@ impl Config {
     /// The agent's entry; the first, where two are called the same.
     pub fn agent_entry(&self, agent: &AgentId) -> Option<AgentConfig<'_>> {
         self.agent_entries().find(|entry| entry.id == *agent)
-    }
-
-    /// The entries of `bindings`, in their order. Those that say too little are left out.
-    pub fn bindings(&self) -> Vec<Binding<'_>> {
-        let list = self.root.get("bindings").and_then(Value::as_array).into_iter().flatten();
-        let bindings = list.filter_map(|entry| {
-            let rule = entry.get("match")?;
-            let peer = rule.get("peer").and_then(|peer| {
-                let id = match peer.get("id")? {
-                    Value::String(id) => Cow::Borrowed(id.as_str()),
-                    Value::Number(id) => Cow::Owned(id.to_string()),
-                    _ => return None,
-                };
-                Some(BindingPeer { kind: text(peer, "kind")?, id })
-            });
-            // A peer that is not understood never matches, rather than everybody.
-            if rule.get("peer").is_some() && peer.is_none() {
-                return None;
-            }
-            Some(Binding {
-                agent_id: text(entry, "agentId")?,
-                channel: text(rule, "channel")?,
-                account_id: text(rule, "accountId"),
-                peer,
-                guild_id: text(rule, "guildId"),
-                team_id: text(rule, "teamId"),
-                roles: texts(rule, "roles").unwrap_or_default(),
-            })
-        });
-        bindings.collect()
-    }
-
-    /// The section `session`.
-    pub fn session(&self) -> SessionConfig<'_> {
-        let Some(section) = self.root.get("session") else { return SessionConfig::default() };
-        let links = object(section.get("identityLinks")).map(|(name, peers)| {
-            (name.as_str(), peers.as_array().into_iter().flatten().filter_map(Value::as_str).collect())
-        });
-        SessionConfig {
-            scope: text(section, "scope"),
-            dm_scope: text(section, "dmScope"),
-            main_key: text(section, "mainKey"),
-            store: text(section, "store"),
-            reset_triggers: texts(section, "resetTriggers"),
-            identity_links: links.collect(),
-        }
     }
 
     /// The entries of `models.providers`, in their order.
