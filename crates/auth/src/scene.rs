@@ -12,7 +12,7 @@ use crate::lease::Lease;
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
 use crate::session::{Pin, read_pin};
-use crate::standing::{Readiness, Standing, credential_kind, set_aside, standing};
+use crate::standing::{Readiness, Standing, credential_kind, is_set_aside, set_aside, standing};
 
 /// One agent's store and usage at one moment.
 pub(crate) struct Scene<'a> {
@@ -50,7 +50,22 @@ pub(crate) struct Decision {
     winner: Option<usize>,
 }
 
+/// What the person has said about moving on from a profile.
+pub(crate) struct Consent {
+    pub(crate) has_order: bool,
+    pub(crate) is_pinned: bool,
+}
+
+fn is_at_limit(contender: &Contender, id: &ProfileId) -> bool {
+    contender.candidate.profile_id.as_ref() == Some(id) && contender.candidate.reason == Code::UsageLimit
+}
+
 impl Decision {
+    /// All candidates, those that may be tried first, then those that are set aside, by their time.
+    pub(crate) fn contenders(&self) -> &[Contender] {
+        &self.contenders
+    }
+
     /// The one that is used.
     pub(crate) fn winner(&self) -> Option<&Contender> {
         self.winner.map(|at| &self.contenders[at])
@@ -148,7 +163,7 @@ impl<'a> Scene<'a> {
         let mut orderable = Vec::new();
         for &seen in &own {
             let contender = self.contender(&question, seen)?;
-            let is_cooling = matches!(contender.candidate.reason, Code::Cooldown | Code::Disabled);
+            let is_cooling = is_set_aside(contender.candidate.reason);
             orderable.push(Orderable {
                 id: seen.id.clone(),
                 rank: match contender.kind {
@@ -186,6 +201,14 @@ impl<'a> Scene<'a> {
             }
         }
         let mut winner = tried.iter().position(|c| c.candidate.reason != Code::MeteredNotAllowed);
+        if question.order.is_none()
+            && let Some(pin) = pin.as_ref().filter(|pin| !pin.by_user)
+            && cooling.iter().any(|c| is_at_limit(c, &pin.profile))
+        {
+            // A chat whose account has reached its limit waits for it: only an order says that another may take over.
+            winner = None;
+            tried.iter_mut().for_each(|c| c.candidate.reason = Code::PinnedElsewhere);
+        }
         if let Some(at) = winner {
             tried[at].candidate.verdict = Verdict::Winner;
         }
@@ -251,8 +274,17 @@ impl<'a> Scene<'a> {
             env: manifest.lend_env(kind, &token, account),
             account_id: standing.account_id.clone(),
             valid_until: standing.valid_until,
+            lent_at: self.now,
+            after_rejection: false,
             token,
         })
+    }
+
+    /// What the person has said about moving on: whether there is an order, and whether this one profile is meant.
+    pub(crate) fn consent(&self, manifest: &Manifest, ask: &Ask) -> Result<Consent, ResolveError> {
+        let has_order = self.order(&ProviderId::new(&manifest.id)).1.is_some();
+        let is_pinned = self.pin(ask)?.is_some_and(|pin| pin.by_user);
+        Ok(Consent { has_order, is_pinned })
     }
 
     fn order(&self, provider: &ProviderId) -> (OrderSource, Option<Vec<ProfileId>>) {

@@ -6,9 +6,9 @@ use coderclaw_http::{Answer, NotSentWhy, SendError};
 use coderclaw_types::{Millis, code_word};
 use serde_json::Value;
 
+use crate::strict_json;
 use crate::token_set::TokenSet;
 use crate::words::for_people;
-use crate::strict_json;
 
 /// Longer than this nobody is made to wait by a `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -121,9 +121,7 @@ fn no_success(answer: &Answer, status: u16) -> RefreshAnswer {
 /// `error.code`, `error` itself, `error.type`, `code`: the first that is a word.
 fn error_code(body: &Value) -> Option<String> {
     let places = ["/error/code", "/error", "/error/type", "/code"];
-    places.iter().find_map(|place| {
-        code_word(body.pointer(place)?.as_str()?)
-    })
+    places.iter().find_map(|place| code_word(body.pointer(place)?.as_str()?))
 }
 
 fn description(body: &Value) -> Option<String> {

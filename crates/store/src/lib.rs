@@ -37,4 +37,4 @@ pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
-pub use state::{AuthState, UsageStats, read_auth_state};
+pub use state::{AuthState, Refused, UsageStats, read_auth_state};

@@ -116,7 +116,8 @@ impl Times<'_> {
     fn in_words(&self) -> Option<Millis> {
         let text = self.said.text();
         let from = text.find("try again in ")? + "try again in ".len();
-        let span: String = text[from..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
+        let span: String =
+            text[from..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
         self.after(spoken(span.trim_end_matches('.'))?)
     }
 }
@@ -164,7 +165,10 @@ fn instant(text: &str) -> Option<Millis> {
 
 /// Seconds since the epoch; a number that would be in the year 5000 counts milliseconds.
 fn unix(secs: f64) -> Millis {
-    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is checked against our clock afterwards")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "saturates, and is checked against our clock afterwards"
+    )]
     let ms = if secs > 1e11 { secs as i64 } else { (secs * 1000.0) as i64 };
     Millis(ms)
 }
