@@ -4,6 +4,7 @@
 
 mod binding;
 mod conversation;
+pub mod model;
 mod route;
 mod session;
 mod slash;

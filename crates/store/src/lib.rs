@@ -37,7 +37,9 @@ pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
-pub use locks::{AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
+pub use locks::{
+    AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock,
+};
 pub use logins::PendingLogin;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
@@ -46,6 +48,6 @@ pub use profiles::{
 };
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
-pub use state::{AuthState, UsageStats, read_auth_state};
+pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
 pub use trash::Trashed;
