@@ -10,7 +10,7 @@ mod session;
 mod slash;
 
 pub use binding::{Binding, Bound, Match, Peer, PeerKind, PeerRule, bindings};
-pub use conversation::{Answer, Conversation, End, Line, Said, Speaker};
+pub use conversation::{Answer, Conversation, End, Line};
 pub use route::{DmScope, MatchedBy, Origin, Route, Rules};
 pub use session::{SessionError, Sessions, session_key, switch_model};
 pub use slash::{Listing, ModelWish, Slash, SlashError, read_slash};
