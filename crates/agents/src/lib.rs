@@ -4,6 +4,7 @@
 
 mod binding;
 mod conversation;
+pub mod model;
 mod model_names;
 mod model_ref;
 mod route;
@@ -11,7 +12,7 @@ mod session;
 mod slash;
 
 pub use binding::{Binding, Bound, Match, Peer, PeerKind, PeerRule, bindings};
-pub use conversation::{Answer, Conversation, End, Line, Said, Speaker};
+pub use conversation::{Answer, Conversation, End, Line};
 pub use model_names::{Alias, ModelError, ModelNames};
 pub use model_ref::ModelRef;
 pub use route::{DmScope, MatchedBy, Origin, Route, Rules};

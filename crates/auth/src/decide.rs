@@ -1,14 +1,14 @@
 //! Which credential is used, and what becomes of the others: the one place that chooses.
 
 use coderclaw_providers::{Billing, CredentialKind, Manifest};
-use coderclaw_store::{Pin, read_auth_store, read_sessions};
+use coderclaw_store::{AgentPaths, Pin, read_auth_store, read_sessions};
 use coderclaw_types::{AgentId, Code, ProfileId, ProviderId, Secret};
 
 use crate::explain::{Candidate, OrderSource, PinSource, Verdict};
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::{Scene, Seen, Whose};
-use crate::standing::{Readiness, Standing, credential_kind, set_aside};
+use crate::standing::{Readiness, Standing, credential_kind, is_set_aside, set_aside};
 
 /// A candidate and what is needed to lend it.
 pub(crate) struct Contender {
@@ -76,6 +76,18 @@ impl Question {
     }
 }
 
+/// What the person has said about moving on from a profile.
+pub(crate) struct Consent {
+    /// There is an order, and writing one is consent.
+    pub(crate) has_order: bool,
+    /// This one profile is meant.
+    pub(crate) is_pinned: bool,
+}
+
+fn is_at_limit(contender: &Contender, id: &ProfileId) -> bool {
+    contender.candidate.profile_id.as_ref() == Some(id) && contender.candidate.reason == Code::UsageLimit
+}
+
 /// The contenders of one shelf, by what may become of them.
 #[derive(Default)]
 struct Sorted {
@@ -104,7 +116,15 @@ impl Scene<'_> {
         let (linked_source, linked_order) = self.order(Whose::Linked, &provider);
         let user_pin = pin.as_ref().filter(|(pin, _)| pin.by_user).map(|(pin, _)| pin.profile.clone());
         let question = Question { provider, own_order, linked_order, user_pin };
-        let preferred = pin.as_ref().map(|(pin, _)| &pin.profile);
+        let picked = pin.as_ref().filter(|(pin, _)| !pin.by_user).map(|(pin, _)| &pin.profile);
+        // What was picked automatically is kept only where no order says which one it should be.
+        let is_ordered = |profile: &&ProfileId| {
+            let whose =
+                of_provider.iter().find(|seen| seen.id == **profile).map_or(Whose::Own, |seen| seen.whose);
+            question.order(whose).is_some()
+        };
+        let picked = picked.filter(|profile| !is_ordered(profile));
+        let preferred = question.user_pin.as_ref().or(picked);
 
         let shelf_of = |whose| -> Vec<&Seen> {
             of_provider.iter().copied().filter(|seen| seen.whose == whose).collect()
@@ -117,14 +137,23 @@ impl Scene<'_> {
         all.rest.extend(linked.rest);
         all.cooling.sort_by_key(|contender| contender.standing.until);
         // A session that was given one of the linked profiles keeps it, also beside the agent's own.
-        if let Some(at) =
-            all.tried.iter().position(|one| preferred.is_some() && one.candidate.profile_id.as_ref() == preferred)
+        if let Some(at) = all
+            .tried
+            .iter()
+            .position(|one| preferred.is_some() && one.candidate.profile_id.as_ref() == preferred)
         {
             all.tried[..=at].rotate_right(1);
         }
         self.ask_for_consent(manifest, &question, &mut all.tried);
 
         let mut winner = all.tried.iter().position(|c| c.candidate.reason != Code::MeteredNotAllowed);
+        if let Some(picked) = picked
+            && all.cooling.iter().any(|contender| is_at_limit(contender, picked))
+        {
+            // A chat whose account has reached its limit waits for it: only an order says that another may take over.
+            winner = None;
+            all.tried.iter_mut().for_each(|one| one.candidate.reason = Code::PinnedElsewhere);
+        }
         if let Some(at) = winner {
             all.tried[at].candidate.verdict = Verdict::Winner;
         }
@@ -153,6 +182,21 @@ impl Scene<'_> {
             pin_source: pin.map(|(_, source)| source),
             contenders,
             winner,
+        })
+    }
+
+    /// What the person has said about moving on from a profile of `owner`'s.
+    pub(crate) fn consent(
+        &self,
+        manifest: &Manifest,
+        ask: &Ask,
+        owner: &AgentPaths,
+    ) -> Result<Consent, ResolveError> {
+        let provider = ProviderId::new(&manifest.id);
+        let whose = if *owner == self.own.agent { Whose::Own } else { Whose::Linked };
+        Ok(Consent {
+            has_order: self.order(whose, &provider).1.is_some(),
+            is_pinned: self.pin(ask, &provider)?.is_some_and(|(pin, _)| pin.by_user),
         })
     }
 
@@ -201,7 +245,7 @@ impl Scene<'_> {
         let mut orderable = Vec::new();
         for &one in seen {
             let contender = self.contender(question, one)?;
-            let is_cooling = matches!(contender.candidate.reason, Code::Cooldown | Code::Disabled);
+            let is_cooling = is_set_aside(contender.candidate.reason);
             orderable.push(Orderable {
                 id: one.id.clone(),
                 rank: match contender.kind {
@@ -286,10 +330,10 @@ impl Scene<'_> {
     fn ask_for_consent(&self, manifest: &Manifest, question: &Question, tried: &mut [Contender]) {
         let billing = |kind| manifest.billing(kind);
         let has_subscription = |whose| {
-            let of_provider = |seen: &&Seen| {
-                seen.whose == whose && seen.provider.as_ref() == Some(&question.provider)
-            };
-            let mut kinds = self.seen().iter().filter(of_provider).filter_map(|seen| credential_kind(&seen.entry));
+            let of_provider =
+                |seen: &&Seen| seen.whose == whose && seen.provider.as_ref() == Some(&question.provider);
+            let mut kinds =
+                self.seen().iter().filter(of_provider).filter_map(|seen| credential_kind(&seen.entry));
             kinds.any(|kind| billing(kind) == Billing::Subscription)
         };
         let (own, theirs) = (has_subscription(Whose::Own), has_subscription(Whose::Linked));
@@ -384,7 +428,8 @@ impl Scene<'_> {
             let found: Vec<Contender> = found
                 .map(|(id, entry)| {
                     let kind = Some(entry.kind().to_owned());
-                    let detail = format!("it is agent {place}'s, and agent {asking} is not linked to that one");
+                    let detail =
+                        format!("it is agent {place}'s, and agent {asking} is not linked to that one");
                     Contender::skipped(Some(id), kind, Code::NotLinked).of(place.clone(), detail)
                 })
                 .collect();

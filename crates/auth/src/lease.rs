@@ -24,6 +24,11 @@ pub struct Lease {
     pub account_id: Option<String>,
     /// Until when it works; `None` where no end is known.
     pub valid_until: Option<Millis>,
+    /// When it was lent.
+    pub lent_at: Millis,
+    /// It is lent in place of a token that the provider had just rejected: if it is rejected too, refreshing does not
+    /// help.
+    pub after_rejection: bool,
     /// The header lines that the API needs, the credential's first.
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.

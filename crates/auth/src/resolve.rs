@@ -7,11 +7,11 @@ use coderclaw_store::{AgentPaths, ReadError, read_fingerprint_key};
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
+use crate::decide::Contender;
 use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
 use crate::refresh::ask::Want;
 use crate::refresh::{RefreshError, obtain};
-use crate::decide::Contender;
 use crate::scene::Scene;
 use crate::standing::Readiness;
 
@@ -222,14 +222,18 @@ impl Auth {
             };
             let is_first_try = !tried.contains(&id);
             match self.lend_or_refresh(&scene, manifest, winner, &id, ask) {
-                Ok(Some(lease)) => return Ok(lease),
+                Ok(Some(lease)) => return Ok(Lease { after_rejection: ask.rejected.is_some(), ..lease }),
                 // The entry changed while we looked: look again, once.
                 Ok(None) if is_first_try => {}
                 Ok(None) => return Err(none()),
                 // What the refresh found out is on record now, and the next profile may serve.
                 Err(e) if is_first_try && matches!(e.code(), Code::NeedsLogin | Code::Interrupted) => {}
                 Err(source) => {
-                    return Err(LeaseError::Refresh { profile: id, owner: scene.other(winner.whose), source });
+                    return Err(LeaseError::Refresh {
+                        profile: id,
+                        owner: scene.other(winner.whose),
+                        source,
+                    });
                 }
             }
             tried.push(id);

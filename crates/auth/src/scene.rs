@@ -239,6 +239,8 @@ impl<'a> Scene<'a> {
             env: manifest.lend_env(kind, &token, account),
             account_id: standing.account_id.clone(),
             valid_until: standing.valid_until,
+            lent_at: self.now,
+            after_rejection: false,
             token,
         })
     }

@@ -155,7 +155,12 @@ fn provider_status(scene: &Scene<'_>, manifest: &Manifest) -> Result<ProviderSta
 fn old_word(entry: &Entry, reason: Code, readiness: Readiness) -> &'static str {
     match reason {
         Code::MissingCredential | Code::UnresolvedRef | Code::InvalidExpires | Code::Corrupt => "missing",
-        Code::Expired | Code::NeedsLogin | Code::Interrupted | Code::Revoked | Code::Rejected => "expired",
+        Code::Expired
+        | Code::NeedsLogin
+        | Code::Interrupted
+        | Code::Revoked
+        | Code::Rejected
+        | Code::AccountBlocked => "expired",
         Code::Expiring => "expiring",
         _ if matches!(entry, Entry::ApiKey(_)) => "static",
         _ if matches!(entry, Entry::Token(token) if token.expires.is_none()) => "static",

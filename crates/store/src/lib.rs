@@ -49,6 +49,6 @@ pub use profiles::{
 };
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
-pub use state::{AuthState, UsageStats, read_auth_state};
+pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
 pub use trash::Trashed;

@@ -100,6 +100,8 @@ codes! {
         => "coderclaw models auth explain --provider {provider}";
     UsageLimit Reason "usage_limit" "The subscription's usage limit is reached."
         => "coderclaw models auth explain --provider {provider}";
+    AccountBlocked Reason "account_blocked" "The provider wants the owner of the account to act before it serves it again."
+        => "coderclaw models auth explain --provider {provider}";
     NotReady Reason "not_ready" "The provider does not allow a refresh yet."
         => "coderclaw models auth explain --provider {provider}";
     RefreshInProgress Reason "refresh_in_progress" "Another process is refreshing this login and has not finished in time."
@@ -169,6 +171,26 @@ codes! {
     OtherIdentity Error "other_identity"
         "Another person or workspace logged in than was expected; nothing was stored."
         => "coderclaw models auth login --provider {provider}";
+    RateLimited Error "rate_limited" "The provider takes no more requests of this account for a while."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelLimit Error "model_limit" "The provider takes no more requests for this model for a while; the account is fine."
+        => "coderclaw models auth explain --provider {provider}";
+    NotPermitted Error "not_permitted" "The credential works and is not allowed to do this."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelNotFound Error "model_not_found" "The provider has no such model for this account."
+        => "coderclaw models status";
+    ContextOverflow Error "context_overflow" "The conversation is longer than the model can take."
+        => "coderclaw models status";
+    TooLarge Error "too_large" "The request is larger than the provider takes."
+        => "coderclaw models status";
+    BadRequest Error "bad_request" "The provider did not understand the request, or does not allow it."
+        => "coderclaw models status";
+    Unavailable Error "unavailable" "The provider is overloaded or has a fault of its own; the login is fine."
+        => "coderclaw models auth explain --provider {provider}";
+    Unreachable Error "unreachable" "The model API cannot be reached, or its answer was cut off."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelError Error "model_error" "The model API failed for a reason that is not known here."
+        => "coderclaw models status";
     ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
         => "coderclaw demo --keep";
     Internal Error "internal" "Something that should not happen did."
