@@ -1,11 +1,13 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod chat;
 mod lazy;
 mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use lazy::Lazy;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
@@ -52,6 +54,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ModelsCommand,
     },
+    /// Talk to a model, with the account that the order or the session says
+    Chat(Lazy<ChatArgs>),
+    /// Send one message, for scripts
+    Agent(Lazy<AgentArgs>),
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
 }
