@@ -4,6 +4,8 @@
 //! password. What it is strict about is what a client can get wrong: PKCE, single-use codes, rotation, and the reuse of
 //! a spent refresh token, which by default ends the whole family.
 //!
+//! Beside it stand the model APIs that such tokens are for, and their own ways of failing ([`ModelFault`]).
+//!
 //! It speaks HTTP/1.1 over plain sockets, one thread and one request per connection, because a tame HTTP library would
 //! not let it stop in the middle of a body. What it did is in [`Sandbox::log`], recorded in the same step in which it
 //! happened, so a test never has to guess whether a token was spent before a connection broke.
@@ -29,6 +31,7 @@ mod gate;
 mod http;
 mod jwt;
 mod log;
+mod model;
 mod policy;
 mod sandbox;
 mod server;
@@ -40,6 +43,7 @@ pub use browser::{BrowserPage, browse};
 pub use faults::{Body, ExpiresIn, Fault, On, Reply, RetryAfter};
 pub use gate::Gate;
 pub use log::{Counts, Kind, Seen};
+pub use model::{KeyKind, ModelCall, ModelFault, StreamGate};
 pub use policy::{Earliest, EarliestForm, Enforced, ErrorStyle, Policy, Reuse, User};
 pub use sandbox::{Grant, Options, Sandbox};
 pub use tokens::{FamilyId, Refusal};

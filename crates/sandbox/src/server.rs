@@ -13,6 +13,7 @@ use crate::answer::{Answer, Delivery};
 use crate::authorize::authorize;
 use crate::http::{Request, Response};
 use crate::log::{Kind, Seen};
+use crate::model::{End, Stream, may_go, model};
 use crate::state::{GatePhase, Shared, State};
 use crate::token::{revoke, token, whoami};
 
@@ -152,6 +153,12 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
         ("POST", "/oauth/token") => token(shared, state, request),
         ("POST", "/oauth/revoke") => revoke(shared, state, request),
         ("GET", "/api/whoami") => whoami(shared, state, request),
+        (_, path) if is_model_path(path) => model(shared, state, request).unwrap_or_else(|| {
+            let mut seen = Seen::new(shared.now(state), Kind::Other);
+            seen.status = Some(404);
+            state.log.push(seen);
+            Response::empty(404).into()
+        }),
         (_, path) if shared.admin && path.starts_with("/admin/") => admin(state, request).into(),
         (method, path) => {
             let response = match (method, path) {
@@ -169,6 +176,10 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
             response.into()
         }
     }
+}
+
+fn is_model_path(path: &str) -> bool {
+    path.starts_with("/v1/") || path.starts_with("/backend-api/")
 }
 
 /// RFC 8414 section 2.
@@ -195,9 +206,14 @@ fn deliver(shared: &Shared, mut stream: &TcpStream, answer: Answer) -> io::Resul
             return Ok(());
         }
     }
-    let (mut bytes, body) = answer.response.bytes(shared.now(&shared.lock()));
+    let now = shared.now(&shared.lock());
+    if let Delivery::Stream(plan) = answer.delivery {
+        stream.write_all(&answer.response.stream_head(now))?;
+        return deliver_chunks(shared, stream, &plan);
+    }
+    let (mut bytes, body) = answer.response.bytes(now);
     match answer.delivery {
-        Delivery::Drop => Ok(()),
+        Delivery::Drop | Delivery::Stream(_) => Ok(()),
         Delivery::Hang => until_gone(stream),
         Delivery::Delayed(span) if !shared.pause(span) => Ok(()),
         Delivery::Whole | Delivery::Delayed(_) => {
@@ -216,6 +232,41 @@ fn deliver(shared: &Shared, mut stream: &TcpStream, answer: Answer) -> io::Resul
                 }
                 stream.write_all(&[byte])?;
             }
+            Ok(())
+        }
+    }
+}
+
+fn deliver_chunks(shared: &Shared, mut stream: &TcpStream, plan: &Stream) -> io::Result<()> {
+    for chunk in &plan.chunks {
+        if let Some(gate) = plan.gate
+            && !shared.wait_running(|state| may_go(state, gate))
+        {
+            return Ok(());
+        }
+        let mut bytes = format!("{:x}\r\n", chunk.len()).into_bytes();
+        bytes.extend_from_slice(chunk);
+        bytes.extend_from_slice(b"\r\n");
+        stream.write_all(&bytes)?;
+        if let Some(gate) = plan.gate {
+            shared.change(|state| {
+                if let Some(gate) = state.stream_gates.get_mut(&gate) {
+                    gate.sent += 1;
+                }
+            });
+        }
+    }
+    match plan.end {
+        End::Whole => stream.write_all(b"0\r\n\r\n"),
+        End::Cut => Ok(()),
+        End::Stall => {
+            // However the client leaves, it has left.
+            until_gone(stream).ok();
+            shared.change(|state| {
+                if let Some(call) = state.log.get_mut(plan.entry).and_then(|seen| seen.model.as_mut()) {
+                    call.left = true;
+                }
+            });
             Ok(())
         }
     }

@@ -12,4 +12,5 @@ mod client;
 mod concurrency;
 mod faults;
 mod login;
+mod models;
 mod rotation;
