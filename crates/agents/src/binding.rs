@@ -113,7 +113,9 @@ impl Match {
             return Err(format!("\"{text}\" is no binding: it should be CHANNEL or CHANNEL:ACCOUNT"));
         }
         let account = match account {
-            Some("") => return Err(format!("\"{text}\" is no binding: the account behind the colon is missing")),
+            Some("") => {
+                return Err(format!("\"{text}\" is no binding: the account behind the colon is missing"));
+            }
             Some("*") => Some("*".to_owned()),
             Some(name) if !name.chars().any(|c| c.is_ascii_alphanumeric() || c == '_') => {
                 return Err(format!("\"{text}\" is no binding: \"{name}\" is no account"));
@@ -131,7 +133,8 @@ impl Match {
             let text = object.get(key)?.as_str()?.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
-        let account = text("accountId").map(|account| if account == "*" { account } else { account_id(&account) });
+        let account =
+            text("accountId").map(|account| if account == "*" { account } else { account_id(&account) });
         let roles = object.get("roles").and_then(Value::as_array).into_iter().flatten();
         Some(Self {
             channel: text("channel")?.to_lowercase(),

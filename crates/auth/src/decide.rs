@@ -117,8 +117,10 @@ impl Scene<'_> {
         all.rest.extend(linked.rest);
         all.cooling.sort_by_key(|contender| contender.standing.until);
         // A session that was given one of the linked profiles keeps it, also beside the agent's own.
-        if let Some(at) =
-            all.tried.iter().position(|one| preferred.is_some() && one.candidate.profile_id.as_ref() == preferred)
+        if let Some(at) = all
+            .tried
+            .iter()
+            .position(|one| preferred.is_some() && one.candidate.profile_id.as_ref() == preferred)
         {
             all.tried[..=at].rotate_right(1);
         }
@@ -286,10 +288,10 @@ impl Scene<'_> {
     fn ask_for_consent(&self, manifest: &Manifest, question: &Question, tried: &mut [Contender]) {
         let billing = |kind| manifest.billing(kind);
         let has_subscription = |whose| {
-            let of_provider = |seen: &&Seen| {
-                seen.whose == whose && seen.provider.as_ref() == Some(&question.provider)
-            };
-            let mut kinds = self.seen().iter().filter(of_provider).filter_map(|seen| credential_kind(&seen.entry));
+            let of_provider =
+                |seen: &&Seen| seen.whose == whose && seen.provider.as_ref() == Some(&question.provider);
+            let mut kinds =
+                self.seen().iter().filter(of_provider).filter_map(|seen| credential_kind(&seen.entry));
             kinds.any(|kind| billing(kind) == Billing::Subscription)
         };
         let (own, theirs) = (has_subscription(Whose::Own), has_subscription(Whose::Linked));
@@ -384,7 +386,8 @@ impl Scene<'_> {
             let found: Vec<Contender> = found
                 .map(|(id, entry)| {
                     let kind = Some(entry.kind().to_owned());
-                    let detail = format!("it is agent {place}'s, and agent {asking} is not linked to that one");
+                    let detail =
+                        format!("it is agent {place}'s, and agent {asking} is not linked to that one");
                     Contender::skipped(Some(id), kind, Code::NotLinked).of(place.clone(), detail)
                 })
                 .collect();

@@ -113,9 +113,7 @@ impl Auth {
     pub(crate) fn follow(&self, agent: &AgentPaths, settings: &AgentSettings) -> Result<Link, ReadError> {
         let Some(target) = &settings.link else { return Ok(Link::None) };
         let file = agent.settings();
-        let broken = |reason, detail| {
-            Ok(Link::Broken(BrokenLink { target: target.clone(), reason, detail }))
-        };
+        let broken = |reason, detail| Ok(Link::Broken(BrokenLink { target: target.clone(), reason, detail }));
         if *target == agent.agent {
             return broken(Code::LinkBroken, format!("{} links it to itself", file.display()));
         }
@@ -163,9 +161,10 @@ impl Auth {
         let mut both = [agent, target];
         both.sort_by_key(|one| one.settings());
         let [first, second] = both;
-        let guards =
-            [AgentFileGuard::acquire(self.state(), &first.settings())?,
-            AgentFileGuard::acquire(self.state(), &second.settings())?,];
+        let guards = [
+            AgentFileGuard::acquire(self.state(), &first.settings())?,
+            AgentFileGuard::acquire(self.state(), &second.settings())?,
+        ];
         self.check_link(agent, target)?;
         let own = &guards[usize::from(first.agent != agent.agent)];
         write_link(agent, own, Some(&target.agent))

@@ -7,11 +7,11 @@ use coderclaw_store::{AgentPaths, ReadError, read_fingerprint_key};
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
+use crate::decide::Contender;
 use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
 use crate::refresh::ask::Want;
 use crate::refresh::{RefreshError, obtain};
-use crate::decide::Contender;
 use crate::scene::Scene;
 use crate::standing::Readiness;
 
@@ -229,7 +229,11 @@ impl Auth {
                 // What the refresh found out is on record now, and the next profile may serve.
                 Err(e) if is_first_try && matches!(e.code(), Code::NeedsLogin | Code::Interrupted) => {}
                 Err(source) => {
-                    return Err(LeaseError::Refresh { profile: id, owner: scene.other(winner.whose), source });
+                    return Err(LeaseError::Refresh {
+                        profile: id,
+                        owner: scene.other(winner.whose),
+                        source,
+                    });
                 }
             }
             tried.push(id);

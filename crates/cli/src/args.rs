@@ -1,11 +1,13 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod agents;
 mod lazy;
 mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
 pub(crate) use lazy::Lazy;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
@@ -51,6 +53,11 @@ pub(crate) enum Command {
     Models {
         #[command(subcommand)]
         command: ModelsCommand,
+    },
+    /// The agents, whom they answer, and whose logins they use
+    Agents {
+        #[command(subcommand)]
+        command: Lazy<AgentsCommand>,
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),

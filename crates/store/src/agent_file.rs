@@ -219,7 +219,10 @@ mod tests {
             assert!(error.contains("agent.toml") && error.contains(said), "{text}: {error}");
         }
         fs::write(agent.settings(), b"link = '\xff'").unwrap();
-        assert_eq!(read_agent_settings(&agent).unwrap_err().code(), coderclaw_types::Code::AgentSettingsInvalid);
+        assert_eq!(
+            read_agent_settings(&agent).unwrap_err().code(),
+            coderclaw_types::Code::AgentSettingsInvalid
+        );
         for good in ["", "\u{feff}link = 'x'", "metered_fallback = true\nauth_profile = 'a:b'\n"] {
             put(&agent, good);
             read_agent_settings(&agent).unwrap();

@@ -37,7 +37,9 @@ pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
-pub use locks::{AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
+pub use locks::{
+    AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock,
+};
 pub use logins::PendingLogin;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};

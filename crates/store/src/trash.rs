@@ -24,8 +24,7 @@ pub struct Trashed {
 }
 
 /// The names of this program's and the original's files in an agent dir; what else lies there is not ours to move.
-const OURS: [&str; 5] =
-    ["auth-profiles.json", "auth-state.json", "auth.json", "agent.toml", "models.json"];
+const OURS: [&str; 5] = ["auth-profiles.json", "auth-state.json", "auth.json", "agent.toml", "models.json"];
 
 impl StateDir {
     /// The folder of deleted agents.
@@ -46,7 +45,8 @@ impl StateDir {
         };
         let mut stores = Vec::new();
         for entry in entries {
-            let store = entry.map_err(|e| ReadError::unreadable(&dir, e))?.path().join("agent/auth-profiles.json");
+            let store =
+                entry.map_err(|e| ReadError::unreadable(&dir, e))?.path().join("agent/auth-profiles.json");
             if fs::symlink_metadata(&store).is_ok() {
                 stores.push(store);
             }
@@ -136,7 +136,8 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = name.strip_prefix('.').unwrap_or(&name);
-        OURS.iter().any(|ours| name == *ours || name.strip_prefix(ours).is_some_and(|rest| rest.starts_with('.')))
+        OURS.iter()
+            .any(|ours| name == *ours || name.strip_prefix(ours).is_some_and(|rest| rest.starts_with('.')))
     };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_ours).collect();
     files.sort();
@@ -214,8 +215,10 @@ mod tests {
         fs::create_dir(&workspace).unwrap();
         let trashed = state.move_to_trash(&agent, &workspace, Millis(7)).unwrap();
         assert_eq!(trashed.left, [agent.dir.clone(), workspace.clone()]);
-        let mut names: Vec<_> =
-            fs::read_dir(&agent.dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(&agent.dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["main.rs", "src"]);
         let moved = trashed.dir.unwrap().join("agent");

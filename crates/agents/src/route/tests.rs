@@ -67,9 +67,8 @@ fn each_tier_beats_the_next() {
     // With all tiers up to this one, each tier's own message goes to its own agent: the last in the list, and the first.
     for upto in 1..=all.len() {
         for reversed in [false, true] {
-            let mut list: Vec<_> = (0..upto)
-                .map(|i| bind(if i + 1 == upto { "a" } else { "b" }, all[i].0))
-                .collect();
+            let mut list: Vec<_> =
+                (0..upto).map(|i| bind(if i + 1 == upto { "a" } else { "b" }, all[i].0)).collect();
             if reversed {
                 list.reverse();
             }
@@ -151,8 +150,16 @@ fn session_keys() {
         (r#"{"dmScope":"per-peer"}"#, "tg - -", "agent:a:main"),
         ("{}", "tg - group:G1", "agent:a:tg:group:g1"),
         (r#"{"dmScope":"per-peer"}"#, "TG - channel:C1", "agent:a:tg:channel:c1"),
-        (r#"{"dmScope":"per-peer","identityLinks":{"Ann":["tg:7","9"]}}"#, "tg - direct:7", "agent:a:direct:ann"),
-        (r#"{"dmScope":"per-peer","identityLinks":{"Ann":["tg:7","9"]}}"#, "tg - direct:9", "agent:a:direct:ann"),
+        (
+            r#"{"dmScope":"per-peer","identityLinks":{"Ann":["tg:7","9"]}}"#,
+            "tg - direct:7",
+            "agent:a:direct:ann",
+        ),
+        (
+            r#"{"dmScope":"per-peer","identityLinks":{"Ann":["tg:7","9"]}}"#,
+            "tg - direct:9",
+            "agent:a:direct:ann",
+        ),
         (r#"{"dmScope":"per-peer","identityLinks":{"Ann":["wa:7"]}}"#, "tg - direct:7", "agent:a:direct:7"),
         (r#"{"identityLinks":{"Ann":["7"]}}"#, "tg - direct:7", "agent:a:main"),
         (r#"{"scope":"global"}"#, "tg - group:G1", "global"),

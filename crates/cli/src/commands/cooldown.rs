@@ -48,8 +48,7 @@ pub(super) fn run(context: &Context, command: CooldownCommand) -> Result<Report,
             let id = profile.as_deref().map(|id| ProfileId::stored(id.trim()));
             let name = || id.as_ref().map(|id| shell_word(id.as_str())).unwrap_or_default();
             let command = || format!("models auth cooldown clear {}", name());
-            let cleared =
-                context.auth.clear_cooldowns(&agent, id.as_ref()).map_err(at_its_owner(command))?;
+            let cleared = context.auth.clear_cooldowns(&agent, id.as_ref()).map_err(at_its_owner(command))?;
             if context.global.json {
                 return Ok(Report::json(&json!({"agentId": agent.agent, "cleared": cleared})));
             }

@@ -4,8 +4,8 @@ use coderclaw_auth::{LoggedOut, Revocation};
 use coderclaw_types::ProfileId;
 use serde_json::{Value, json};
 
-use crate::commands::{Context, at_its_owner};
 use crate::commands::profiles::leftovers;
+use crate::commands::{Context, at_its_owner};
 use crate::error::CommandError;
 use crate::report::Report;
 use crate::text::{self, clean, shell_word};

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod agents;
 mod cooldown;
 mod explain;
 mod list;
@@ -100,6 +101,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;

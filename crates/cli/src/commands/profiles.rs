@@ -53,9 +53,8 @@ fn choose(context: &Context, provider: &str) -> Result<ProfileId, CommandError> 
     let manifest = context.provider(provider)?;
     let wanted = ProviderId::new(&manifest.id);
     let status = context.auth.status(&context.agent()?)?;
-    let is_choice = |profile: &ProfileStatus| {
-        profile.owner.is_none() && profile.provider.as_ref() == Some(&wanted)
-    };
+    let is_choice =
+        |profile: &ProfileStatus| profile.owner.is_none() && profile.provider.as_ref() == Some(&wanted);
     let ids: Vec<_> = status.profiles.into_iter().filter(is_choice).collect();
     for (i, profile) in ids.iter().enumerate() {
         say(&format!("  {}  {}  {}", i + 1, clean(profile.id.as_str()), profile.state));
@@ -70,8 +69,7 @@ pub(super) fn rename(context: &Context, old: &str, new: &str) -> Result<Report, 
     let agent = context.agent()?;
     let old = ProfileId::stored(old.trim());
     let new = ProfileId::new(new).map_err(|e| CommandError::new(Code::Usage, e.to_string()))?;
-    let command =
-        || format!("models auth rename {} {}", shell_word(old.as_str()), shell_word(new.as_str()));
+    let command = || format!("models auth rename {} {}", shell_word(old.as_str()), shell_word(new.as_str()));
     let renamed = context.auth.rename_profile(&agent, &old, &new).map_err(at_its_owner(command))?;
     if context.global.json {
         return Ok(Report::json(&json!({

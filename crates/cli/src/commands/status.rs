@@ -71,7 +71,9 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus) -> String 
                 out.push_str(&format!("{wrapped}\n"));
             }
         }
-        (Some(target), None) => out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n")),
+        (Some(target), None) => {
+            out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n"))
+        }
         (None, None) => {}
     }
     if status.profiles.is_empty() && status.providers.is_empty() {
