@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod agent;
+mod agents;
 mod chat;
 mod cooldown;
 mod explain;
@@ -104,6 +105,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
         Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
         Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;
