@@ -1,6 +1,7 @@
 //! A token on loan.
 
 use coderclaw_providers::CredentialKind;
+use coderclaw_store::AgentPaths;
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
 
 /// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
@@ -11,6 +12,8 @@ pub struct Lease {
     pub provider: ProviderId,
     /// The profile it comes from; `None` where it comes from the environment or the config.
     pub profile: Option<ProfileId>,
+    /// Whose store and usage that profile is in: the agent that asked, or the one that it is linked to.
+    pub owner: AgentPaths,
     /// `profile`, `env:NAME` or `config`.
     pub source: String,
     /// What kind of credential it is.

@@ -70,7 +70,7 @@ impl Auth {
         loop {
             let store = read_auth_store(&agent.store())?;
             let Some(entry) = store.doc.get(id) else {
-                return Err(EditError::unknown(id, agent, &store.doc));
+                return Err(EditError::unknown(self, id, agent, &store.doc));
             };
             let one = match &entry {
                 Entry::OAuth(login) => Refreshable::of(self, id, login),
@@ -107,7 +107,7 @@ impl Auth {
         let guard = lock(self, agent)?;
         let mut doc = guard.read()?.doc;
         if !doc.remove(id) {
-            return Err(EditError::unknown(id, agent, &doc));
+            return Err(EditError::unknown(self, id, agent, &doc));
         }
         commit(&guard, &doc, &[id])?;
         forget_usage(self, agent, id, None)?;

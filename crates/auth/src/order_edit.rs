@@ -35,7 +35,7 @@ impl Auth {
         let mut wanted: Vec<ProfileId> = Vec::new();
         let check = |doc: &AuthProfiles, id: &ProfileId| {
             let Some(entry) = doc.get(id) else {
-                return Err(EditError::unknown(id, agent, doc));
+                return Err(EditError::unknown(self, id, agent, doc));
             };
             let theirs = entry.provider().map(|p| self.canonical(p));
             if theirs.as_ref() != Some(&provider) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coderclaw_providers::{CredentialKind, Manifest};
-use coderclaw_store::{AgentPaths, Entry, LoginEntry, fingerprint_key, read_auth_store, read_text};
+use coderclaw_store::{AgentPaths, Entry, LoginEntry, fingerprint_key, read_auth_store, read_sessions};
 use coderclaw_types::{Code, Millis, ProfileId, ProviderId, Secret};
 
 use crate::context::Auth;
@@ -156,7 +156,7 @@ impl Auth {
     pub fn use_profile(&self, agent: &AgentPaths, id: &ProfileId) -> Result<Used, EditError> {
         let store = read_auth_store(&agent.store())?;
         let Some(entry) = store.doc.get(id) else {
-            return Err(EditError::unknown(id, agent, &store.doc));
+            return Err(EditError::unknown(self, id, agent, &store.doc));
         };
         let no_provider = || EditError::NoProvider { id: id.clone() };
         let provider = entry.provider().map(|one| self.canonical(one)).ok_or_else(no_provider)?;
@@ -169,7 +169,9 @@ impl Auth {
             Some(known) => order.extend(known.iter().filter(|one| *one != id).cloned()),
             None => {
                 for candidate in self.explain(agent, manifest, &Ask::default())?.candidates {
-                    let Some(one) = candidate.profile_id.filter(|one| one != id) else { continue };
+                    // An order is about the agent's own profiles.
+                    let own = candidate.profile_id.filter(|_| candidate.agent_id.is_none());
+                    let Some(one) = own.filter(|one| one != id) else { continue };
                     match candidate.reason {
                         Code::ExcludedByOrder | Code::ProviderMismatch => {}
                         Code::MissingCredential if store.doc.get(&one).is_none() => {}
@@ -185,7 +187,7 @@ impl Auth {
             let guard = lock(self, agent)?;
             let mut doc = guard.read()?.doc;
             if doc.get(id).is_none() {
-                return Err(EditError::unknown(id, agent, &doc));
+                return Err(EditError::unknown(self, id, agent, &doc));
             }
             doc.set_order(&provider, Some(&order));
             commit(&guard, &doc, &[])?;
@@ -206,7 +208,7 @@ impl Auth {
     ) -> Result<Renamed, EditError> {
         let check = |doc: &coderclaw_store::AuthProfiles| {
             if doc.get(id).is_none() {
-                return Err(EditError::unknown(id, agent, doc));
+                return Err(EditError::unknown(self, id, agent, doc));
             }
             if doc.get(to).is_some() {
                 return Err(EditError::NameTaken { id: to.clone() });
@@ -236,13 +238,8 @@ impl Auth {
 
 /// How many sessions of the agent name the profile. They are another program's as well, and are not changed.
 pub(crate) fn pinned_sessions(agent: &AgentPaths, id: &ProfileId) -> usize {
-    let text = read_text(&agent.sessions()).ok().flatten().unwrap_or_default();
-    let Ok(serde_json::Value::Object(all)) = serde_json::from_str(&text) else { return 0 };
-    let pin = |session: &&serde_json::Value| {
-        session.get("authProfileOverride").and_then(serde_json::Value::as_str).map(str::trim)
-            == Some(id.as_str())
-    };
-    all.values().filter(pin).count()
+    let Ok(sessions) = read_sessions(&agent.sessions()) else { return 0 };
+    sessions.iter().filter(|(_, entry)| entry.pin().is_some_and(|pin| pin.profile == *id)).count()
 }
 
 /// Whether a text holds the secret, for looking through copies.

@@ -169,7 +169,7 @@ impl Auth {
         ask: &Ask,
     ) -> Result<Next, ReportError> {
         match outcome {
-            Outcome::Worked => self.note_success(agent, lease).map(|()| Next::Nothing),
+            Outcome::Worked => self.note_success(lease).map(|()| Next::Nothing),
             Outcome::Failed(failure) => self.failed(&Case { agent, manifest, lease, failure, ask }),
         }
     }
@@ -225,7 +225,7 @@ impl Auth {
     }
 
     fn set_aside_and_next(&self, case: &Case<'_>) -> Result<Next, ReportError> {
-        let until = self.note_failure(case.agent, case.manifest, case.lease, case.failure)?;
+        let until = self.note_failure(case.manifest, case.lease, case.failure)?;
         self.next(case, case.failure.code(), until.or(case.failure.reset))
     }
 
@@ -235,7 +235,7 @@ impl Auth {
         let halt = case.halt(code, until);
         let is_limit = matches!(failure.kind, FailureKind::RateLimit | FailureKind::UsageLimit);
         let no_more = |halt: Halt| if is_limit { Next::Pause(halt) } else { Next::Stop(halt) };
-        let consent = Scene::read(self, agent)?.consent(manifest, ask)?;
+        let consent = Scene::read(self, agent)?.consent(manifest, ask, &lease.owner)?;
         let needs_order = is_limit || failure.kind == FailureKind::Billing;
         let (Some(from), false) = (&lease.profile, consent.is_pinned || (needs_order && !consent.has_order))
         else {

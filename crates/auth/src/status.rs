@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use coderclaw_providers::Manifest;
 use coderclaw_store::{AgentPaths, AuthProfiles, Entry, Origin};
-use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
+use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId};
 
 use crate::context::Auth;
 use crate::explain::Explanation;
+use crate::link::BrokenLink;
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::Scene;
 use crate::standing::Readiness;
@@ -37,6 +38,8 @@ pub struct ProfileStatus {
     pub refreshable: bool,
     /// Identifies the secret.
     pub fingerprint: Option<Fingerprint>,
+    /// Whose it is, if not the agent's own: that of the agent that it is linked to.
+    pub owner: Option<AgentId>,
 }
 
 /// One provider that the agent has profiles of, or a key in the environment.
@@ -53,12 +56,16 @@ pub struct ProviderStatus {
 /// One agent.
 #[derive(Debug, Clone)]
 pub struct AgentStatus {
-    /// All its profiles, in store order.
+    /// All its profiles, in store order; then those of the agent that it is linked to.
     pub profiles: Vec<ProfileStatus>,
     /// Its providers.
     pub providers: Vec<ProviderStatus>,
     /// What is wrong with the store itself.
     pub store_note: Option<(Code, String)>,
+    /// The agent that it is linked to.
+    pub linked_to: Option<AgentId>,
+    /// What is wrong with that link.
+    pub broken_link: Option<BrokenLink>,
 }
 
 impl Auth {
@@ -91,6 +98,7 @@ impl Auth {
                 refreshable,
                 fingerprint,
                 id: seen.id.clone(),
+                owner: scene.other(seen.whose),
             });
         }
         let mut providers = Vec::new();
@@ -119,7 +127,8 @@ impl Auth {
             }),
             _ => None,
         };
-        Ok(AgentStatus { profiles, providers, store_note })
+        let linked_to = scene.settings.link.clone();
+        Ok(AgentStatus { profiles, providers, store_note, linked_to, broken_link: scene.broken_link })
     }
 }
 

@@ -1,11 +1,15 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod chat;
 mod lazy;
+mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use lazy::Lazy;
+pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
 };
@@ -50,6 +54,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ModelsCommand,
     },
+    /// Talk to a model, with the account that the order or the session says
+    Chat(Lazy<ChatArgs>),
+    /// Send one message, for scripts
+    Agent(Lazy<AgentArgs>),
+    /// The chats of an agent, and which account each of them uses
+    Sessions(Lazy<SessionsArgs>),
 }
 
 #[cfg(feature = "demo")]

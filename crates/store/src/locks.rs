@@ -76,19 +76,35 @@ impl Holder {
     }
 }
 
-/// Proof that a store's lock is held. Reads and commits go through it.
+/// A lock that is held over one file, and unlocked explicitly: a child forked meanwhile may still have it open.
 #[derive(Debug)]
-pub struct StoreGuard {
+struct Held {
     file: File,
     target: PathBuf,
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.file.unlock());
+    }
+}
+
+/// Proof that a store's lock is held. Reads and commits go through it.
+#[derive(Debug)]
+pub struct StoreGuard(Held);
+
 /// Proof that an `auth-state.json`'s lock is held.
 #[derive(Debug)]
-pub struct StateGuard {
-    file: File,
-    target: PathBuf,
-}
+pub struct StateGuard(Held);
+
+/// Proof that an `agent.toml`'s lock is held. A link is made under the locks of both agents, so that no two links make
+/// a chain.
+#[derive(Debug)]
+pub struct AgentFileGuard(Held);
+
+/// Proof that the lock of a `sessions.json`, and of the transcripts beside it, is held.
+#[derive(Debug)]
+pub struct SessionsGuard(Held);
 
 impl StoreGuard {
     /// Takes the lock of the store at `store`, creating its folder where it is missing. A symlink is followed: the
@@ -97,13 +113,12 @@ impl StoreGuard {
     /// # Errors
     /// [`LockError::Held`] after 5 s; [`LockError::Write`] where the folders cannot be made or are another user's.
     pub fn acquire(state: &StateDir, store: &Path) -> Result<Self, LockError> {
-        let (file, target) = acquire_for(state, "store", store)?;
-        Ok(Self { file, target })
+        Ok(Self(acquire_for(state, "store", store)?))
     }
 
     /// The store's real path.
     pub fn target(&self) -> &Path {
-        &self.target
+        &self.0.target
     }
 }
 
@@ -113,29 +128,62 @@ impl StateGuard {
     /// # Errors
     /// As [`StoreGuard::acquire`].
     pub fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
-        let (file, target) = acquire_for(state, "state", path)?;
-        Ok(Self { file, target })
+        Ok(Self(acquire_for(state, "state", path)?))
     }
 
     /// The file's real path.
     pub fn target(&self) -> &Path {
-        &self.target
+        &self.0.target
     }
 }
 
-impl Drop for StoreGuard {
-    fn drop(&mut self) {
-        drop(self.file.unlock());
+impl AgentFileGuard {
+    /// Takes the lock of the `agent.toml` at `path`.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "agent", path)?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
     }
 }
 
-impl Drop for StateGuard {
-    fn drop(&mut self) {
-        drop(self.file.unlock());
+impl SessionsGuard {
+    /// Takes the lock of the `sessions.json` at `path`.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "sessions", path)?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
     }
 }
 
-fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<(File, PathBuf), LockError> {
+/// Proof that the config's lock is held.
+#[derive(Debug)]
+pub(crate) struct ConfigGuard(Held);
+
+impl ConfigGuard {
+    /// Takes the lock of the config at `path`. A symlink is followed: the lock and every commit are its target's.
+    pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "config", path)?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<Held, LockError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     state.check_owner()?;
     private_folder(folder)?;
@@ -144,7 +192,7 @@ fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<(File, PathB
     let name = sha256_parts("lock", &[target.as_os_str().as_encoded_bytes()]);
     let name: String = name[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let lock = state.locks().join(format!("{what}-{name}"));
-    Ok((wait_for(&lock, STORE_WAIT)?, target))
+    Ok(Held { file: wait_for(&lock, STORE_WAIT)?, target })
 }
 
 fn real_path(path: &Path) -> Result<PathBuf, WriteError> {

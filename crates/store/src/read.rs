@@ -35,6 +35,14 @@ pub enum ReadError {
         /// Where and how.
         detail: String,
     },
+    /// What a person decided about an agent was read and is not understood. Nothing is guessed in its place.
+    #[error("{}: {detail}", path.display())]
+    Settings {
+        /// Which `agent.toml`.
+        path: PathBuf,
+        /// Where and how.
+        detail: String,
+    },
 }
 
 impl ReadError {
@@ -47,6 +55,7 @@ impl ReadError {
         match self {
             Self::Unreadable { .. } => Code::Unreadable,
             Self::Corrupt { .. } => Code::Corrupt,
+            Self::Settings { .. } => Code::AgentSettingsInvalid,
         }
     }
 }

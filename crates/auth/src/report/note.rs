@@ -25,17 +25,17 @@ const PROBE_MARGIN: Duration = Duration::from_secs(120);
 
 impl Auth {
     /// A success ends every block at once. Where there is none, it is noted once a minute.
-    pub(super) fn note_success(&self, agent: &AgentPaths, lease: &Lease) -> Result<(), ReportError> {
+    pub(super) fn note_success(&self, lease: &Lease) -> Result<(), ReportError> {
         let Some(id) = &lease.profile else { return Ok(()) };
         let now = self.clock().now();
-        let (_, usage) = self.read(agent)?;
+        let (_, usage) = self.read(&lease.owner)?;
         let stats = usage.usage(id);
         let unblocked = UsageStats { last_used: stats.last_used, ..UsageStats::default() };
         let is_recent = stats.last_used.is_some_and(|last| last <= now && now.since(last) < MINUTE);
         if stats == unblocked && is_recent {
             return Ok(());
         }
-        self.change_usage(agent, |state| {
+        self.change_usage(&lease.owner, |state| {
             state.set_usage(id, &UsageStats { last_used: Some(now), ..UsageStats::default() });
             state.set_last_good(&lease.provider, id);
             true
@@ -45,7 +45,6 @@ impl Auth {
     /// Notes a failure of the account or the credential. Until when the profile is set aside.
     pub(super) fn note_failure(
         &self,
-        agent: &AgentPaths,
         manifest: &Manifest,
         lease: &Lease,
         failure: &Failure,
@@ -54,7 +53,7 @@ impl Auth {
         let now = self.clock().now();
         let settings = self.config().cooldowns();
         let mut until = None;
-        self.change_usage(agent, |state| {
+        self.change_usage(&lease.owner, |state| {
             let after = self.after_failure(&state.usage(id), manifest, lease, failure, now);
             until = unusable_until(&after, settings, now).map(|(_, until)| until);
             state.set_usage(id, &after);
@@ -123,13 +122,16 @@ impl Auth {
         let now = self.clock().now();
         let scene = Scene::read(self, agent)?;
         let decision = scene.decide(manifest, ask)?;
-        let first = decision.contenders().iter().map(|c| &c.candidate).find(|c| is_set_aside(c.reason));
+        let first = decision.contenders.iter().find(|contender| is_set_aside(contender.candidate.reason));
         let Some(first) = first.filter(|_| decision.winner().is_none()) else { return Ok(None) };
-        let (Some(id), Some(until)) = (&first.profile_id, first.until) else { return Ok(None) };
+        let owner = &scene.shelf(first.whose).agent;
+        let (Some(id), Some(until)) = (&first.candidate.profile_id, first.candidate.until) else {
+            return Ok(None);
+        };
         if now.plus(PROBE_MARGIN) < until {
             return Ok(None);
         }
-        if !self.take_probe(agent, id, now).map_err(|e| LeaseError::Resolve(e.into()))? {
+        if !self.take_probe(owner, id, now).map_err(|e| LeaseError::Resolve(e.into()))? {
             return Ok(None);
         }
         let only = Ask { profile: Some(id.clone()), rejected: None, ..ask.clone() };

@@ -1,5 +1,7 @@
 //! One file a command.
 
+mod agent;
+mod chat;
 mod cooldown;
 mod explain;
 mod list;
@@ -12,11 +14,13 @@ mod paths;
 mod probe;
 mod profiles;
 mod refresh;
+mod sessions;
 mod status;
 mod status_json;
 mod token;
 
-use coderclaw_auth::{Auth, PasteKind, Runner};
+use coderclaw_agents::Sessions;
+use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
@@ -46,6 +50,15 @@ impl Context {
         self.global.agent.as_deref()
     }
 
+    /// The key of the session that is meant by `name`.
+    pub(crate) fn session(
+        &self,
+        agent: &AgentPaths,
+        name: Option<&str>,
+    ) -> Result<Option<String>, CommandError> {
+        Ok(name.map(|name| Sessions::of(&self.auth, agent).key(name)).transpose()?)
+    }
+
     pub(crate) fn provider(&self, name: &str) -> Result<&Manifest, CommandError> {
         Ok(self.auth.provider(name)?)
     }
@@ -56,6 +69,22 @@ impl Context {
         let login = login_command(provider);
         let provider = provider.id.to_string();
         move |e| e.into().about(&provider, agent.as_deref()).login(login)
+    }
+}
+
+/// A change of a profile that the agent only borrows is refused; the next command is the same one for its owner.
+/// `command` is what was typed, without `coderclaw` and the agent.
+fn at_its_owner(command: impl Fn() -> String) -> impl Fn(EditError) -> CommandError {
+    move |error| {
+        let hint = match &error {
+            EditError::Linked { owner, .. } => Some(format!("coderclaw {} --agent {owner}", command())),
+            _ => None,
+        };
+        let error = CommandError::from(error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }
 
@@ -73,6 +102,9 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;
             match command {

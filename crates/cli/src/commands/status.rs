@@ -2,7 +2,7 @@
 
 use coderclaw_auth::{AgentStatus, ProfileStatus};
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{Code, Millis, ProviderId};
+use coderclaw_types::{AgentId, Code, Millis, ProviderId};
 
 use crate::args::StatusArgs;
 use crate::commands::status_json::StatusJson;
@@ -64,6 +64,18 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus) -> String 
     if let Some((code, detail)) = &status.store_note {
         out.push_str(&format!("! {detail} [{code}]\n"));
     }
+    match (&status.linked_to, &status.broken_link) {
+        (_, Some(broken)) => {
+            let line = format!("! its link to agent {} is no good: {}", broken.target, broken.detail);
+            for wrapped in text::wrap(&clean(&line), text::width()) {
+                out.push_str(&format!("{wrapped}\n"));
+            }
+        }
+        (Some(target), None) => {
+            out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n"))
+        }
+        (None, None) => {}
+    }
     if status.profiles.is_empty() && status.providers.is_empty() {
         out.push_str("\nNobody is logged in. To log in with a ChatGPT account:\n");
         out.push_str("  coderclaw models auth login --provider openai-codex\n");
@@ -120,6 +132,9 @@ fn profile_line(profile: &ProfileStatus, is_used: bool, now: Millis) -> String {
     if let Some(until) = profile.until.filter(|until| *until > now) {
         facts.push(format!("until {}", text::local(until)));
     }
+    if let Some(owner) = &profile.owner {
+        facts.push(format!("agent {owner}'s"));
+    }
     if let Some(fingerprint) = &profile.fingerprint {
         facts.push(format!("#{fingerprint}"));
     }
@@ -153,7 +168,8 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
         },
         provider: profile.provider.as_ref().map(ProviderId::as_str),
         profile: Some(profile.id.as_str()),
-        agent: context.agent_hint(),
+        agent: profile.owner.as_ref().map(AgentId::as_str).or(context.agent_hint()),
+        other: None,
     }
     .command();
     let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());

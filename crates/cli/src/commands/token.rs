@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, args: TokenArgs) -> Result<Report, CommandE
     let agent = context.agent()?;
     let manifest = context.provider(&args.provider)?;
     let ask = Ask {
-        session: args.session,
+        session: context.session(&agent, args.session.as_deref())?,
         profile: args.profile.as_deref().map(ProfileId::stored),
         min_validity: args.min_validity.unwrap_or_default(),
         ..Ask::default()

@@ -17,6 +17,7 @@ mod logout;
 mod looks;
 mod paste;
 mod profiles;
+mod sessions;
 mod status;
 mod storm;
 mod terminal;
