@@ -103,7 +103,7 @@ async fn all(
         Err(failure) => return (text, Err(failure)),
     };
     loop {
-        match reply.next().await.expect("an end comes before nothing") {
+        match reply.next().await.unwrap() {
             Ok(Event::Text(more)) => text.push_str(&more),
             Ok(Event::Done(done)) => {
                 assert!(reply.next().await.is_none());

@@ -45,7 +45,7 @@ pub struct ModelCall {
     pub headers: BTreeMap<String, String>,
     /// The name of the header that carried the credential.
     pub credential_in: Option<&'static str>,
-    /// The client left a stream that was held, before it ended.
+    /// The client left before its stream had ended, as far as a server can see.
     pub left: bool,
 }
 

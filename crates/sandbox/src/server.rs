@@ -237,7 +237,20 @@ fn deliver(shared: &Shared, mut stream: &TcpStream, answer: Answer) -> io::Resul
     }
 }
 
-fn deliver_chunks(shared: &Shared, mut stream: &TcpStream, plan: &Stream) -> io::Result<()> {
+fn deliver_chunks(shared: &Shared, stream: &TcpStream, plan: &Stream) -> io::Result<()> {
+    let whole = write_chunks(shared, stream, plan);
+    // A client that leaves is noticed at the next write, or while it is waited for.
+    if whole.is_err() || plan.end == End::Stall {
+        shared.change(|state| {
+            if let Some(call) = state.log.get_mut(plan.entry).and_then(|seen| seen.model.as_mut()) {
+                call.left = true;
+            }
+        });
+    }
+    whole
+}
+
+fn write_chunks(shared: &Shared, mut stream: &TcpStream, plan: &Stream) -> io::Result<()> {
     for chunk in &plan.chunks {
         if let Some(gate) = plan.gate
             && !shared.wait_running(|state| may_go(state, gate))
@@ -259,16 +272,7 @@ fn deliver_chunks(shared: &Shared, mut stream: &TcpStream, plan: &Stream) -> io:
     match plan.end {
         End::Whole => stream.write_all(b"0\r\n\r\n"),
         End::Cut => Ok(()),
-        End::Stall => {
-            // However the client leaves, it has left.
-            until_gone(stream).ok();
-            shared.change(|state| {
-                if let Some(call) = state.log.get_mut(plan.entry).and_then(|seen| seen.model.as_mut()) {
-                    call.left = true;
-                }
-            });
-            Ok(())
-        }
+        End::Stall => until_gone(stream),
     }
 }
 
