@@ -96,6 +96,35 @@ impl Probed {
     }
 }
 
+/// What a provider said to a probe.
+struct Said {
+    status: ProbeStatus,
+    code: Option<Code>,
+    error: Option<String>,
+    latency: Duration,
+}
+
+impl Said {
+    fn of(status: u16, body: &[u8], latency: Duration) -> Self {
+        let said = |status, code, error| Self { status, code, error, latency };
+        match ProbeStatus::of_http(status) {
+            ProbeStatus::Ok => said(ProbeStatus::Ok, None, None),
+            // Neither another try nor a new login changes it: the provider goes by who asks.
+            _ if (400..500).contains(&status) && is_for_another_program(body) => {
+                let code = Code::NotAuthorizedHere;
+                let error = "the provider takes this credential from Claude Code only, not from here".into();
+                said(ProbeStatus::Auth, Some(code), Some(error))
+            }
+            other => said(other, None, Some(format!("the provider answered {status}"))),
+        }
+    }
+}
+
+/// Anthropic's words where it takes a subscription's token from its own programs alone.
+fn is_for_another_program(body: &[u8]) -> bool {
+    String::from_utf8_lossy(body).contains("only authorized for use with Claude Code")
+}
+
 #[derive(Clone)]
 struct Target {
     provider: ProviderId,
@@ -186,18 +215,16 @@ impl Auth {
         };
         match self.ask_provider(url, &lease, timeout) {
             Err(detail) => unknown(None, detail),
-            Ok((status, error, latency)) => {
-                Probed { error, latency: Some(latency), ..Probed::new(target, status) }
-            }
+            Ok(said) => Probed {
+                code: said.code,
+                error: said.error,
+                latency: Some(said.latency),
+                ..Probed::new(target, said.status)
+            },
         }
     }
 
-    fn ask_provider(
-        &self,
-        url: Url,
-        lease: &Lease,
-        timeout: Duration,
-    ) -> Result<(ProbeStatus, Option<String>, Duration), String> {
+    fn ask_provider(&self, url: Url, lease: &Lease, timeout: Duration) -> Result<Said, String> {
         let connect = timeout.min(Duration::from_secs(5));
         let client =
             Client::new(&self.network(), Limits { connect, total: timeout }).map_err(|e| e.to_string())?;
@@ -210,19 +237,15 @@ impl Auth {
         let began = Instant::now();
         let answer = runtime.block_on(client.send(request));
         runtime.shutdown_background();
-        let told = |status: u16| match ProbeStatus::of_http(status) {
-            ProbeStatus::Ok => (ProbeStatus::Ok, None),
-            other => (other, Some(format!("the provider answered {status}"))),
-        };
-        let (status, error) = match answer {
-            Ok(answer) => told(answer.status),
+        let latency = began.elapsed();
+        Ok(match answer {
+            Ok(answer) => Said::of(answer.status, &answer.body, latency),
             // A long list of models is cut short; its status has said enough.
-            Err(SendError::Lost { status: Some(status), .. }) => told(status),
+            Err(SendError::Lost { status: Some(status), .. }) => Said::of(status, &[], latency),
             Err(SendError::Lost { why: coderclaw_http::LostWhy::Timeout, detail, .. }) => {
-                (ProbeStatus::Timeout, Some(detail))
+                Said { status: ProbeStatus::Timeout, code: None, error: Some(detail), latency }
             }
-            Err(e) => (ProbeStatus::Unknown, Some(e.to_string())),
-        };
-        Ok((status, error, began.elapsed()))
+            Err(e) => Said { status: ProbeStatus::Unknown, code: None, error: Some(e.to_string()), latency },
+        })
     }
 }

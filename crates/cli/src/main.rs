@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod error;
 mod global;
+mod pty;
 mod report;
 mod secret_input;
 mod text;

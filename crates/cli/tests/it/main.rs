@@ -17,6 +17,7 @@ mod logout;
 mod looks;
 mod paste;
 mod profiles;
+mod setup_token;
 mod status;
 mod storm;
 mod terminal;
