@@ -19,6 +19,7 @@ mod paste;
 mod profiles;
 mod setup_token;
 mod status;
+mod status_screen;
 mod storm;
 mod terminal;
 mod world;
