@@ -14,7 +14,7 @@ use crate::authorize::authorize;
 use crate::http::{Request, Response};
 use crate::log::{Kind, Seen};
 use crate::state::{GatePhase, Shared, State};
-use crate::token::{revoke, token, whoami};
+use crate::token::{revoke, token, userinfo, whoami};
 
 /// More than the 128 that std asks for: connections beyond that would be retried by the kernel a second later, and
 /// hundreds of clients at once are what this server is for.
@@ -152,15 +152,19 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
         ("POST", "/oauth/token") => token(shared, state, request),
         ("POST", "/oauth/revoke") => revoke(shared, state, request),
         ("GET", "/api/whoami") => whoami(shared, state, request),
+        ("GET" | "POST", "/oauth/userinfo") => userinfo(shared, state, request),
         (_, path) if shared.admin && path.starts_with("/admin/") => admin(state, request).into(),
         (method, path) => {
             let response = match (method, path) {
                 ("GET", "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => {
                     Response::json(200, metadata(&shared.origin))
                 }
-                (_, "/oauth/authorize" | "/oauth/token" | "/oauth/revoke" | "/api/whoami") => {
-                    Response::empty(405)
-                }
+                ("GET", "/oauth/jwks") => Response::json(200, state.signer.jwks()),
+                (
+                    _,
+                    "/oauth/jwks" | "/oauth/userinfo" | "/oauth/authorize" | "/oauth/token" | "/oauth/revoke"
+                    | "/api/whoami",
+                ) => Response::empty(405),
                 _ => Response::empty(404),
             };
             let mut seen = Seen::new(shared.now(state), Kind::Other);
@@ -171,13 +175,17 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
     }
 }
 
-/// RFC 8414 section 2.
+/// RFC 8414 section 2, OpenID Connect Discovery section 3.
 fn metadata(origin: &str) -> String {
     json!({
         "issuer": origin,
         "authorization_endpoint": format!("{origin}/oauth/authorize"),
         "token_endpoint": format!("{origin}/oauth/token"),
         "revocation_endpoint": format!("{origin}/oauth/revoke"),
+        "jwks_uri": format!("{origin}/oauth/jwks"),
+        "userinfo_endpoint": format!("{origin}/oauth/userinfo"),
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "subject_types_supported": ["public"],
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "code_challenge_methods_supported": ["S256"],

@@ -11,5 +11,6 @@ mod admin;
 mod client;
 mod concurrency;
 mod faults;
+mod identity;
 mod login;
 mod rotation;
