@@ -67,7 +67,19 @@ struct Question {
 impl<'a> Scene<'a> {
     /// Reads the agent's store and usage, once.
     pub(crate) fn read(auth: &'a Auth, agent: &'a AgentPaths) -> Result<Self, ResolveError> {
-        let (store, usage) = auth.read(agent)?;
+        Self::of(auth, agent, auth.read(agent)?)
+    }
+
+    /// The same, to be shown and not acted upon.
+    pub(crate) fn look(auth: &'a Auth, agent: &'a AgentPaths) -> Result<Self, ResolveError> {
+        Self::of(auth, agent, auth.look(agent)?)
+    }
+
+    fn of(
+        auth: &'a Auth,
+        agent: &'a AgentPaths,
+        (store, usage): (StoreSnapshot, AuthState),
+    ) -> Result<Self, ResolveError> {
         let seen = store.doc.entries().map(|(id, entry)| {
             let provider = entry.provider().map(|provider| auth.canonical(provider));
             Seen { id, entry, provider, standing: OnceCell::new(), fingerprint: OnceCell::new() }

@@ -36,5 +36,5 @@ pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
-pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
+pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use state::{AuthState, UsageStats, read_auth_state};
