@@ -111,6 +111,9 @@ pub(crate) struct StatusArgs {
     /// How many probes at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
     pub(crate) probe_concurrency: u64,
+    /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
+    pub(crate) probe_max_tokens: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,6 +16,7 @@ mod probe;
 mod profiles;
 mod refresh;
 mod sessions;
+mod setup_token;
 mod status;
 mod status_json;
 mod token;
@@ -133,7 +134,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
         StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, args),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
         StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
         StoredCommand::Add => paste::add(context),
         StoredCommand::Use(args) => profiles::use_profile(context, args),
