@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod bad_input;
+mod chat;
 mod commands;
 mod demo;
 mod kill;
