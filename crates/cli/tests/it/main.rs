@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod commands;
+mod config;
 mod demo;
 mod kill;
 mod login;
@@ -15,6 +16,7 @@ mod login_later;
 mod login_terminal;
 mod logout;
 mod looks;
+mod models;
 mod paste;
 mod profiles;
 mod sessions;

@@ -76,7 +76,12 @@ impl<'a> ProviderConfig<'a> {
 
     /// It is served on this machine or in its network, and nothing says that it wants a credential.
     pub fn is_keyless(&self) -> bool {
-        self.api_key.is_none() && self.auth.is_none() && self.base_url.is_some_and(is_near)
+        self.api_key.is_none() && self.auth.is_none() && self.is_local()
+    }
+
+    /// It is served on this machine or in its network.
+    pub fn is_local(&self) -> bool {
+        self.base_url.is_some_and(is_near)
     }
 }
 
@@ -91,13 +96,14 @@ fn is_near(url: &str) -> bool {
     };
     let host = host.to_ascii_lowercase();
     match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
+        Ok(IpAddr::V4(ip)) => {
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()
+        }
         Ok(IpAddr::V6(ip)) => {
             ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
         }
         Err(_) => {
-            host == "localhost"
-                || [".localhost", ".local", ".internal"].iter().any(|end| host.ends_with(end))
+            host == "localhost" || [".localhost", ".local", ".internal"].iter().any(|end| host.ends_with(end))
         }
     }
 }
@@ -219,7 +225,13 @@ mod tests {
         ] {
             assert!(is_near(near), "{near}");
         }
-        for far in ["https://api.x.example/v1", "https://localhost.evil.example", "https://1.2.3.4", "", "https://localhost@evil.example/"] {
+        for far in [
+            "https://api.x.example/v1",
+            "https://localhost.evil.example",
+            "https://1.2.3.4",
+            "",
+            "https://localhost@evil.example/",
+        ] {
             assert!(!is_near(far), "{far}");
         }
     }
