@@ -199,6 +199,12 @@ mod tests {
             (at(400 * 24 * 60 * MINUTE), None, None),
             (None, None, None),
         ];
+        let at_limit = UsageStats {
+            cooldown_until: at(5),
+            cooldown_reason: Some(USAGE_LIMIT.into()),
+            ..UsageStats::default()
+        };
+        assert_eq!(unusable_until(&at_limit, &settings, NOW), Some((Code::UsageLimit, Millis(NOW.0 + 5))));
         for (cooldown_until, disabled_until, expected) in table {
             let usage = UsageStats { cooldown_until, disabled_until, ..UsageStats::default() };
             let got = unusable_until(&usage, &settings, NOW).map(|(code, t)| (code, t.0 - NOW.0));

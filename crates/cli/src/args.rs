@@ -1,5 +1,7 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod agents;
+mod chat;
 mod config;
 mod lazy;
 mod models;
@@ -8,6 +10,8 @@ mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
+pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use lazy::Lazy;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
@@ -67,6 +71,15 @@ pub(crate) enum Command {
     Config {
         #[command(subcommand)]
         command: Lazy<ConfigCommand>,
+    },
+    /// Talk to a model, with the account that the order or the session says
+    Chat(Lazy<ChatArgs>),
+    /// Send one message, for scripts
+    Agent(Lazy<AgentArgs>),
+    /// The agents, whom they answer, and whose logins they use
+    Agents {
+        #[command(subcommand)]
+        command: Lazy<AgentsCommand>,
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
@@ -135,6 +148,9 @@ pub(crate) struct StatusArgs {
     /// How many probes at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
     pub(crate) probe_concurrency: u64,
+    /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
+    pub(crate) probe_max_tokens: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -236,6 +236,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_set_is_read_back_and_what_is_cleared_is_gone() {
+        let a = ProfileId::stored("a");
+        let refused = Refused {
+            token: TokenHash::of(&coderclaw_types::Secret::from("canary")),
+            code: "revoked".into(),
+            detail: Some("gone".into()),
+            at: Millis(8),
+        };
+        let usage = UsageStats {
+            last_used: Some(Millis(1)),
+            cooldown_until: Some(Millis(2)),
+            disabled_until: Some(Millis(3)),
+            disabled_reason: Some("billing".into()),
+            error_count: 4,
+            failure_counts: vec![("rate_limit".into(), 5)],
+            last_failure_at: Some(Millis(6)),
+            cooldown_reason: Some("usage_limit".into()),
+            refused: Some(refused),
+            last_probe_at: Some(Millis(7)),
+        };
+        let mut state = AuthState::default();
+        state.set_usage(&a, &usage);
+        state.set_last_good(&ProviderId::new("acme"), &a);
+        let text = state.to_text();
+        assert!(!text.contains("canary"));
+        let mut back = AuthState { top: serde_json::from_str(&text).unwrap() };
+        assert_eq!(back.usage(&a), usage);
+        back.set_usage(&a, &UsageStats::default());
+        assert_eq!(back.usage(&a), UsageStats::default());
+        // A damaged refusal is none.
+        let odd = text.replace("\"token\": \"", "\"token\": \"x");
+        let odd = AuthState { top: serde_json::from_str(&odd).unwrap() };
+        assert_eq!(odd.usage(&a), UsageStats { refused: None, ..usage });
+    }
+
+    #[test]
     fn damage_means_empty_and_unknown_keys_stay() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("auth-state.json");

@@ -1,5 +1,8 @@
 //! One file a command.
 
+mod agent;
+mod agents;
+mod chat;
 mod config;
 mod cooldown;
 mod explain;
@@ -16,6 +19,7 @@ mod probe;
 mod profiles;
 mod refresh;
 mod sessions;
+mod setup_token;
 mod status;
 mod status_json;
 mod token;
@@ -104,6 +108,9 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
@@ -147,7 +154,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
         StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, args),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
         StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
         StoredCommand::Add => paste::add(context),
         StoredCommand::Use(args) => profiles::use_profile(context, args),

@@ -11,6 +11,8 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Said {
     /// `error.code`, `error.type` and their like, in lower case: the most precise first.
     pub(super) words: Vec<String>,
+    /// The first of them that may be shown.
+    code: Option<String>,
     /// The sentence for people, as it came.
     pub(super) message: String,
     /// The object with the details: `error`, or the whole.
@@ -45,12 +47,14 @@ impl Said {
         let details = details.unwrap_or(&all).clone();
         let text = |at: &Value| at.as_str().map(str::to_owned);
         let mut words: Vec<String> = Vec::new();
+        let mut code = None;
         let mut add = |value: Option<&Value>| {
             if let Some(word) = value.and_then(Value::as_str) {
-                let word = word.trim().to_lowercase();
+                let lower = word.trim().to_lowercase();
                 // `error` is the name of the event, not of what went wrong.
-                if !word.is_empty() && word != "error" && !words.contains(&word) {
-                    words.push(word);
+                if !lower.is_empty() && lower != "error" && !words.contains(&lower) {
+                    words.push(lower);
+                    code = code.take().or_else(|| code_word(word));
                 }
             }
         };
@@ -59,12 +63,11 @@ impl Said {
         }
         add(all.get("error"));
         add(all.get("code"));
-        // What is said about an incomplete answer: `response.incomplete_details.reason`.
         let message = ["message", "error_description", "detail"];
         let message = message.iter().find_map(|key| details.get(*key).and_then(text));
         let message = message.or_else(|| all.get("message").and_then(text));
         let message = message.or_else(|| all.get("detail").and_then(text)).unwrap_or_default();
-        Self { words, message, details, is_page: false, is_json: true }
+        Self { words, code, message, details, is_page: false, is_json: true }
     }
 
     /// The text in lower case; empty unless a program of the API's wrote it.
@@ -73,7 +76,7 @@ impl Said {
     }
 
     pub(super) fn shown_code(&self) -> Option<String> {
-        self.words.iter().find_map(|word| code_word(word))
+        self.code.clone()
     }
 
     pub(super) fn shown_message(&self) -> Option<String> {
