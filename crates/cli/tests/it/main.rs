@@ -9,6 +9,7 @@
 mod bad_input;
 mod chat;
 mod commands;
+mod config;
 mod demo;
 mod kill;
 mod login;
@@ -18,6 +19,7 @@ mod login_refused;
 mod login_terminal;
 mod logout;
 mod looks;
+mod models;
 mod paste;
 mod profiles;
 mod sessions;
