@@ -16,7 +16,8 @@ use coderclaw_auth::Lease;
 use coderclaw_http::Network;
 use coderclaw_providers::{CredentialKind, Failure, FailureKind, Manifest, Registry};
 use coderclaw_sandbox::{Body, KeyKind, ModelFault, Options, Reply, Sandbox};
-use coderclaw_types::{Clock, Env, Millis, ProviderId, Secret};
+use coderclaw_store::AgentPaths;
+use coderclaw_types::{AgentId, Clock, Env, Millis, ProviderId, Secret};
 
 const NOW: Millis = Millis(1_800_000_000_000);
 const SOON: Duration = Duration::from_secs(20);
@@ -69,6 +70,7 @@ fn lease(manifest: &Manifest, kind: CredentialKind, token: Secret, account: Opti
     Lease {
         provider: ProviderId::new(&manifest.id),
         profile: None,
+        owner: AgentPaths { agent: AgentId::main(), dir: "/nowhere".into(), sessions_dir: "/nowhere".into() },
         source: "profile".into(),
         kind,
         headers: manifest.request_headers(kind, &token, account),
@@ -77,6 +79,7 @@ fn lease(manifest: &Manifest, kind: CredentialKind, token: Secret, account: Opti
         valid_until: None,
         lent_at: NOW,
         after_rejection: false,
+        moved: None,
         token,
     }
 }

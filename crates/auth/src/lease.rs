@@ -4,6 +4,8 @@ use coderclaw_providers::CredentialKind;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
 
+use crate::moved::Moved;
+
 /// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
 /// identifies it on a screen is [`Auth::fingerprint`](crate::Auth::fingerprint).
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Lease {
     /// It is lent in place of a token that the provider had just rejected: if it is rejected too, refreshing does not
     /// help.
     pub after_rejection: bool,
+    /// The profile that should have been lent turned out to need a login, and this one took over.
+    pub moved: Option<Box<Moved>>,
     /// The header lines that the API needs, the credential's first.
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.
