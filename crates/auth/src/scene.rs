@@ -17,6 +17,9 @@ use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
 use crate::standing::{Standing, set_aside, standing};
 
+/// How a store is read: to be acted upon, or only to be shown.
+type ReadStore = fn(&Auth, &AgentPaths) -> Result<(StoreSnapshot, AuthState), ReadError>;
+
 /// One agent's store and usage at one moment.
 pub(crate) struct Shelf {
     pub(crate) agent: AgentPaths,
@@ -57,8 +60,8 @@ pub(crate) struct Seen {
 }
 
 impl Shelf {
-    fn read(auth: &Auth, agent: &AgentPaths) -> Result<Self, ReadError> {
-        let (store, usage) = auth.read(agent)?;
+    fn read(auth: &Auth, agent: &AgentPaths, read: ReadStore) -> Result<Self, ReadError> {
+        let (store, usage) = read(auth, agent)?;
         Ok(Self { agent: agent.clone(), store, usage })
     }
 
@@ -74,15 +77,24 @@ impl Shelf {
 impl<'a> Scene<'a> {
     /// Reads what the agent may use, once.
     pub(crate) fn read(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
+        Self::of(auth, agent, Auth::read)
+    }
+
+    /// The same, to be shown and not acted upon.
+    pub(crate) fn look(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
+        Self::of(auth, agent, Auth::look)
+    }
+
+    fn of(auth: &'a Auth, agent: &AgentPaths, read: ReadStore) -> Result<Self, ResolveError> {
         let settings = read_agent_settings(agent)?;
-        let own = Shelf::read(auth, agent)?;
+        let own = Shelf::read(auth, agent, read)?;
         let mut seen = own.entries(auth, Whose::Own);
         let mut shadowed = Vec::new();
         let (mut linked, mut broken_link) = (None, None);
         match auth.follow(agent, &settings)? {
             Link::None => {}
             Link::Broken(broken) => broken_link = Some(broken),
-            Link::To(target) => match Shelf::read(auth, &target) {
+            Link::To(target) => match Shelf::read(auth, &target, read) {
                 Ok(shelf) => {
                     for theirs in shelf.entries(auth, Whose::Linked) {
                         // A name means one profile, and the agent's own goes first.

@@ -1,5 +1,6 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod agents;
 mod chat;
 mod lazy;
 mod sessions;
@@ -7,6 +8,7 @@ mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use lazy::Lazy;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
@@ -58,6 +60,11 @@ pub(crate) enum Command {
     Chat(Lazy<ChatArgs>),
     /// Send one message, for scripts
     Agent(Lazy<AgentArgs>),
+    /// The agents, whom they answer, and whose logins they use
+    Agents {
+        #[command(subcommand)]
+        command: Lazy<AgentsCommand>,
+    },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
 }
@@ -104,6 +111,9 @@ pub(crate) struct StatusArgs {
     /// How many probes at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
     pub(crate) probe_concurrency: u64,
+    /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
+    pub(crate) probe_max_tokens: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]

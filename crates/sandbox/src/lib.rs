@@ -1,6 +1,6 @@
 //! An OAuth authorization server on loopback, with a switch for everything that can go wrong at a token endpoint.
 //!
-//! It is equipment for tests and for `coderclaw demo`: tokens are unsigned and look fake, people sign in without a
+//! It is equipment for tests and for `coderclaw demo`: tokens look fake, people sign in without a
 //! password. What it is strict about is what a client can get wrong: PKCE, single-use codes, rotation, and the reuse of
 //! a spent refresh token, which by default ends the whole family.
 //!
@@ -35,6 +35,7 @@ mod model;
 mod policy;
 mod sandbox;
 mod server;
+mod sign;
 mod state;
 mod token;
 mod tokens;
@@ -44,6 +45,6 @@ pub use faults::{Body, ExpiresIn, Fault, On, Reply, RetryAfter};
 pub use gate::Gate;
 pub use log::{Counts, Kind, Seen};
 pub use model::{KeyKind, ModelCall, ModelFault, StreamGate};
-pub use policy::{Earliest, EarliestForm, Enforced, ErrorStyle, Policy, Reuse, User};
+pub use policy::{Earliest, EarliestForm, Enforced, ErrorStyle, IdTokens, Policy, Reuse, User};
 pub use sandbox::{Grant, Options, Sandbox};
 pub use tokens::{FamilyId, Refusal};

@@ -16,6 +16,7 @@ use crate::log::{Counts, Seen};
 use crate::model::{KeyKind, Keys, ModelFault, ModelFaults, StreamGate};
 use crate::policy::{Policy, User};
 use crate::server;
+use crate::sign::Signer;
 use crate::state::{Shared, State};
 use crate::token::mint;
 use crate::tokens::{Family, FamilyId, Tokens};
@@ -83,6 +84,8 @@ impl Sandbox {
             codes: HashMap::new(),
             tokens: Tokens::default(),
             minter: Minter::new(seed),
+            signer: Signer::generate("sandbox-key-1".into())?,
+            foreign: Signer::generate("sandbox-key-0".into())?,
             faults: Faults::default(),
             gates: BTreeMap::new(),
             last_gate: 0,
@@ -191,6 +194,18 @@ impl Sandbox {
     /// Changes the rules.
     pub fn policy(&self, change: impl FnOnce(&mut Policy)) {
         self.shared.change(|state| change(&mut state.policy));
+    }
+
+    /// Puts a new signing key, under a new name, in the place of the old one, which `jwks_uri` shows no more.
+    ///
+    /// # Errors
+    /// Where no randomness can be had.
+    pub fn rotate_key(&self) -> io::Result<()> {
+        self.shared.change(|state| {
+            let last: u64 = state.signer.kid().rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1);
+            state.signer = Signer::generate(format!("sandbox-key-{}", last + 1))?;
+            Ok(())
+        })
     }
 
     /// Queues a fault for the next `times` refreshes.

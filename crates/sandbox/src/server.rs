@@ -15,7 +15,7 @@ use crate::http::{Request, Response};
 use crate::log::{Kind, Seen};
 use crate::model::{End, Stream, may_go, model};
 use crate::state::{GatePhase, Shared, State};
-use crate::token::{revoke, token, whoami};
+use crate::token::{revoke, token, userinfo, whoami};
 
 /// More than the 128 that std asks for: connections beyond that would be retried by the kernel a second later, and
 /// hundreds of clients at once are what this server is for.
@@ -159,15 +159,19 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
             state.log.push(seen);
             Response::empty(404).into()
         }),
+        ("GET" | "POST", "/oauth/userinfo") => userinfo(shared, state, request),
         (_, path) if shared.admin && path.starts_with("/admin/") => admin(state, request).into(),
         (method, path) => {
             let response = match (method, path) {
                 ("GET", "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => {
                     Response::json(200, metadata(&shared.origin))
                 }
-                (_, "/oauth/authorize" | "/oauth/token" | "/oauth/revoke" | "/api/whoami") => {
-                    Response::empty(405)
-                }
+                ("GET", "/oauth/jwks") => Response::json(200, state.signer.jwks()),
+                (
+                    _,
+                    "/oauth/jwks" | "/oauth/userinfo" | "/oauth/authorize" | "/oauth/token" | "/oauth/revoke"
+                    | "/api/whoami",
+                ) => Response::empty(405),
                 _ => Response::empty(404),
             };
             let mut seen = Seen::new(shared.now(state), Kind::Other);
@@ -182,13 +186,17 @@ fn is_model_path(path: &str) -> bool {
     path.starts_with("/v1/") || path.starts_with("/backend-api/")
 }
 
-/// RFC 8414 section 2.
+/// RFC 8414 section 2, OpenID Connect Discovery section 3.
 fn metadata(origin: &str) -> String {
     json!({
         "issuer": origin,
         "authorization_endpoint": format!("{origin}/oauth/authorize"),
         "token_endpoint": format!("{origin}/oauth/token"),
         "revocation_endpoint": format!("{origin}/oauth/revoke"),
+        "jwks_uri": format!("{origin}/oauth/jwks"),
+        "userinfo_endpoint": format!("{origin}/oauth/userinfo"),
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "subject_types_supported": ["public"],
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "code_challenge_methods_supported": ["S256"],

@@ -14,6 +14,7 @@ use crate::jwt::Minter;
 use crate::log::Seen;
 use crate::model::{Keys, ModelFaults, StreamPhase};
 use crate::policy::{Policy, User};
+use crate::sign::Signer;
 use crate::tokens::Tokens;
 
 /// How far a gate has come.
@@ -37,6 +38,9 @@ pub(crate) struct State {
     pub(crate) codes: HashMap<String, Code>,
     pub(crate) tokens: Tokens,
     pub(crate) minter: Minter,
+    /// What id tokens are signed with, and a key that nobody is shown.
+    pub(crate) signer: Signer,
+    pub(crate) foreign: Signer,
     pub(crate) faults: Faults,
     pub(crate) gates: BTreeMap<u64, GatePhase>,
     pub(crate) last_gate: u64,

@@ -47,7 +47,7 @@ pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
-pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
+pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
 pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};

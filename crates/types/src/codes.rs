@@ -73,6 +73,8 @@ codes! {
         => "coderclaw models auth {login} --provider {provider}";
     Rejected Reason "rejected" "The provider rejected an access token that should be valid, also after a refresh."
         => "coderclaw models auth {login} --provider {provider}";
+    NotAuthorizedHere Reason "not_authorized_here" "The provider takes this credential from its vendor's own program only."
+        => "coderclaw models auth paste-api-key --provider {provider}";
     ExcludedByOrder Reason "excluded_by_order" "The order in force does not name this profile."
         => "coderclaw models auth order get --provider {provider}";
     ProviderMismatch Reason "provider_mismatch" "The profile belongs to another provider."

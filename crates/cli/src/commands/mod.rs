@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod agent;
+mod agents;
 mod chat;
 mod cooldown;
 mod explain;
@@ -15,6 +16,7 @@ mod probe;
 mod profiles;
 mod refresh;
 mod sessions;
+mod setup_token;
 mod status;
 mod status_json;
 mod token;
@@ -104,6 +106,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
         Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
         Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;
@@ -131,7 +134,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
         StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, args),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
         StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
         StoredCommand::Add => paste::add(context),
         StoredCommand::Use(args) => profiles::use_profile(context, args),
