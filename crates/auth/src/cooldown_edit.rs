@@ -1,11 +1,12 @@
 //! Which profiles are set aside, and ending that by hand.
 
-use coderclaw_store::{AgentPaths, StateGuard, UsageStats, read_auth_state, read_auth_store};
+use coderclaw_store::{AgentPaths, Entry, StateGuard, UsageStats, read_auth_state, read_auth_store};
 use coderclaw_types::{Code, Millis, ProfileId};
 
 use crate::context::Auth;
 use crate::cooldown::unusable_until;
 use crate::edit::EditError;
+use crate::events::{Event, Note};
 
 /// A profile that is set aside.
 #[derive(Debug, Clone)]
@@ -53,7 +54,13 @@ impl Auth {
             Some(id) => vec![id.clone()],
             None => usage.ids(),
         };
-        self.clear_usage(agent, &ids)
+        let cleared = self.clear_usage(agent, &ids)?;
+        for id in &cleared {
+            let provider =
+                store.doc.get(id).as_ref().and_then(Entry::provider).map(|one| self.canonical(one));
+            self.note(Note::new(Event::CooldownClear, agent, "cleared").of(provider.as_ref(), id));
+        }
+        Ok(cleared)
     }
 
     /// Forgets failures and cooldowns of these profiles. When each was last used stays. Writes only where there are any.

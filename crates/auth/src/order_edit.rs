@@ -60,7 +60,9 @@ impl Auth {
         wanted.iter().try_for_each(|id| check(&doc, id))?;
         doc.set_order(&provider, order.map(|_| wanted.as_slice()));
         commit(&guard, &doc, &[])?;
+        drop(guard);
         drop(fingerprint_key(self.state()));
+        self.note_order(agent, &provider, order.map(|_| wanted.as_slice()));
         Ok(wanted)
     }
 }

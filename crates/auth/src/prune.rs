@@ -9,6 +9,7 @@ use coderclaw_types::{Code, Millis, ProfileId, TokenHash};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::events::{Event, Note};
 use crate::grant::{Refreshable, life};
 
 /// An entry that can never serve again.
@@ -57,6 +58,11 @@ impl Auth {
         for one in &found {
             forget_usage(self, agent, &one.profile, None)?;
         }
+        drop(guard);
+        for one in &found {
+            let note = Note::new(Event::Logout, agent, "pruned").of(None, &one.profile);
+            self.note(note.code(one.reason).detail(one.detail.as_str()));
+        }
         Ok(found)
     }
 
@@ -88,6 +94,10 @@ impl Auth {
         let again = self.add_missing(&mut doc, &copy)?;
         let touched: Vec<&ProfileId> = again.added.iter().collect();
         commit(&guard, &doc, &touched)?;
+        drop(guard);
+        for id in &again.added {
+            self.note(Note::new(Event::Login, agent, "restored").of(None, id));
+        }
         Ok(Restored { from: plan.from, repaired, ..again })
     }
 

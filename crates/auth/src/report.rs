@@ -230,6 +230,7 @@ impl Auth {
                     why: failure.to_string(),
                     at: self.clock().now(),
                 };
+                self.note_move(agent, &moved);
                 Ok(Next::Retry { lease: Box::new(next), moved: Some(moved) })
             }
             Err(LeaseError::Resolve(e)) => Err(e.into()),
