@@ -96,7 +96,7 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
     /// How every login stands, and what is used
-    Status(StatusArgs),
+    Status(Lazy<StatusArgs>),
     /// Log in, look, choose
     Auth {
         #[command(subcommand)]
@@ -156,28 +156,31 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
     /// Log in with a browser, on this machine or any other
-    Login(Box<LoginArgs>),
+    Login(Lazy<Box<LoginArgs>>),
     /// The agent's profiles
-    List {
-        /// Only of this provider
-        #[arg(long, value_name = "ID")]
-        provider: Option<String>,
-    },
+    List(Lazy<ListArgs>),
     /// Lend an access token, refreshed first where it is due
-    Token(TokenArgs),
+    Token(Lazy<TokenArgs>),
     /// Which profile is used, and why not the others
-    Explain(ExplainArgs),
+    Explain(Lazy<ExplainArgs>),
     /// Refresh a login that is due, now
-    Refresh(RefreshArgs),
+    Refresh(Lazy<RefreshArgs>),
     /// The order in which a provider's profiles are tried
     Order {
         #[command(subcommand)]
-        command: OrderCommand,
+        command: Lazy<OrderCommand>,
     },
     /// Every file that may hold a secret
     Paths,
     #[command(flatten)]
     Stored(StoredCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of this provider
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -331,7 +334,7 @@ impl Cli {
         let token_json = matches!(
             &self.command,
             Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
-                if args.format == TokenFormat::Json
+                if args.0.format == TokenFormat::Json
         );
         let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
         self.global.json || token_json || status_json

@@ -127,7 +127,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
 
 fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandError> {
     match command {
-        ModelsCommand::Status(args) => status::run(context, &args),
+        ModelsCommand::Status(args) => status::run(context, &args.0),
         ModelsCommand::Auth { command } => auth(context, command.0),
         ModelsCommand::List(args) => models_list::run(context, &args.0),
         ModelsCommand::Set(args) => models::set(context, Slot::Text, &args.0.model),
@@ -140,12 +140,12 @@ fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandEr
 
 fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError> {
     match command {
-        AuthCommand::Login(args) => login::run(context, *args),
-        AuthCommand::List { provider } => list::run(context, provider.as_deref()),
-        AuthCommand::Token(args) => token::run(context, args),
-        AuthCommand::Explain(args) => explain::run(context, args),
-        AuthCommand::Refresh(args) => refresh::run(context, args),
-        AuthCommand::Order { command } => order::run(context, command),
+        AuthCommand::Login(args) => login::run(context, *args.0),
+        AuthCommand::List(args) => list::run(context, args.0.provider.as_deref()),
+        AuthCommand::Token(args) => token::run(context, args.0),
+        AuthCommand::Explain(args) => explain::run(context, args.0),
+        AuthCommand::Refresh(args) => refresh::run(context, args.0),
+        AuthCommand::Order { command } => order::run(context, command.0),
         AuthCommand::Paths => paths::run(context),
         AuthCommand::Stored(command) => stored(context, command),
     }
@@ -153,16 +153,16 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
-        StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
-        StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
+        StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args.0),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args.0),
+        StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args.0),
         StoredCommand::Add => paste::add(context),
-        StoredCommand::Use(args) => profiles::use_profile(context, args),
-        StoredCommand::Rename { old, new } => profiles::rename(context, &old, &new),
-        StoredCommand::Logout { profile, local_only } => logout::run(context, &profile, local_only),
-        StoredCommand::Prune { dry_run } => profiles::prune(context, dry_run),
-        StoredCommand::Restore { from, dry_run } => profiles::restore(context, from.as_deref(), dry_run),
-        StoredCommand::Lock { command } => lock::run(context, &command),
-        StoredCommand::Cooldown { command } => cooldown::run(context, command),
+        StoredCommand::Use(args) => profiles::use_profile(context, args.0),
+        StoredCommand::Rename(args) => profiles::rename(context, &args.0.old, &args.0.new),
+        StoredCommand::Logout(args) => logout::run(context, &args.0.profile, args.0.local_only),
+        StoredCommand::Prune(args) => profiles::prune(context, args.0.dry_run),
+        StoredCommand::Restore(args) => profiles::restore(context, args.0.from.as_deref(), args.0.dry_run),
+        StoredCommand::Lock(args) => lock::run(context, &args.0.command),
+        StoredCommand::Cooldown { command } => cooldown::run(context, command.0),
     }
 }
