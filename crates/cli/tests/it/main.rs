@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod agents;
 mod bad_input;
 mod commands;
 mod demo;
 mod kill;
+mod links;
 mod login;
 mod login_later;
 mod login_terminal;
