@@ -6,8 +6,8 @@ use std::sync::Arc;
 use coderclaw_http::Network;
 use coderclaw_providers::{Manifest, ManifestError, Registry};
 use coderclaw_store::{
-    AgentPaths, AuthState, Config, ConfigError, ReadError, StateDir, StoreSnapshot, read_auth_state,
-    read_auth_store,
+    AgentPaths, AuthState, Config, ConfigError, ReadError, StateDir, StoreSnapshot, look_at_auth_store,
+    read_auth_state, read_auth_store,
 };
 use coderclaw_types::{AgentId, Clock, Code, Env, ProviderId};
 
@@ -70,8 +70,14 @@ impl Auth {
     pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
         let state = StateDir::from_env(&env);
         let config = Config::load(&state, &env)?;
+        let env = config.extend_env(env);
         let files = state.provider_files()?;
-        let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        let mut registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        for provider in config.providers() {
+            if let Some(base_url) = provider.base_url {
+                registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
+            }
+        }
         Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
     }
 
@@ -151,6 +157,13 @@ impl Auth {
     /// The id under which a provider that a store or an order names is known here.
     pub(crate) fn canonical(&self, provider: &ProviderId) -> ProviderId {
         self.registry().canonical(provider.as_str()).unwrap_or_else(|| provider.clone())
+    }
+
+    /// The same as [`Auth::read`], to be shown and not acted upon.
+    pub(crate) fn look(&self, agent: &AgentPaths) -> Result<(StoreSnapshot, AuthState), ReadError> {
+        let store = look_at_auth_store(&agent.store())?;
+        let usage = read_auth_state(&agent.state(), &store.doc)?;
+        Ok((store, usage))
     }
 
     /// The agent's store and usage, as they are now.

@@ -12,7 +12,7 @@ use crate::edit::EditError;
 pub struct Cooling {
     /// Which one.
     pub profile: ProfileId,
-    /// `cooldown` or `disabled`.
+    /// `cooldown`, `usage_limit` or `disabled`.
     pub reason: Code,
     /// Until when.
     pub until: Millis,

@@ -1,14 +1,15 @@
 //! Which credential is used, and what becomes of the others: the one place that chooses.
 
 use coderclaw_providers::{Billing, CredentialKind, Manifest};
-use coderclaw_store::{Pin, read_auth_store, read_sessions};
+use coderclaw_store::{AgentPaths, Pin, read_auth_store, read_sessions};
 use coderclaw_types::{AgentId, Code, ProfileId, ProviderId, Secret};
 
 use crate::explain::{Candidate, OrderSource, PinSource, Verdict};
+use crate::lease::KEYLESS;
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::{Scene, Seen, Whose};
-use crate::standing::{Readiness, Standing, credential_kind, set_aside};
+use crate::standing::{Readiness, Standing, credential_kind, is_set_aside, set_aside};
 
 /// A candidate and what is needed to lend it.
 pub(crate) struct Contender {
@@ -76,6 +77,18 @@ impl Question {
     }
 }
 
+/// What the person has said about moving on from a profile.
+pub(crate) struct Consent {
+    /// There is an order, and writing one is consent.
+    pub(crate) has_order: bool,
+    /// This one profile is meant.
+    pub(crate) is_pinned: bool,
+}
+
+fn is_at_limit(contender: &Contender, id: &ProfileId) -> bool {
+    contender.candidate.profile_id.as_ref() == Some(id) && contender.candidate.reason == Code::UsageLimit
+}
+
 /// The contenders of one shelf, by what may become of them.
 #[derive(Default)]
 struct Sorted {
@@ -104,7 +117,15 @@ impl Scene<'_> {
         let (linked_source, linked_order) = self.order(Whose::Linked, &provider);
         let user_pin = pin.as_ref().filter(|(pin, _)| pin.by_user).map(|(pin, _)| pin.profile.clone());
         let question = Question { provider, own_order, linked_order, user_pin };
-        let preferred = pin.as_ref().map(|(pin, _)| &pin.profile);
+        let picked = pin.as_ref().filter(|(pin, _)| !pin.by_user).map(|(pin, _)| &pin.profile);
+        // What was picked automatically is kept only where no order says which one it should be.
+        let is_ordered = |profile: &&ProfileId| {
+            let whose =
+                of_provider.iter().find(|seen| seen.id == **profile).map_or(Whose::Own, |seen| seen.whose);
+            question.order(whose).is_some()
+        };
+        let picked = picked.filter(|profile| !is_ordered(profile));
+        let preferred = question.user_pin.as_ref().or(picked);
 
         let shelf_of = |whose| -> Vec<&Seen> {
             of_provider.iter().copied().filter(|seen| seen.whose == whose).collect()
@@ -127,6 +148,13 @@ impl Scene<'_> {
         self.ask_for_consent(manifest, &question, &mut all.tried);
 
         let mut winner = all.tried.iter().position(|c| c.candidate.reason != Code::MeteredNotAllowed);
+        if let Some(picked) = picked
+            && all.cooling.iter().any(|contender| is_at_limit(contender, picked))
+        {
+            // A chat whose account has reached its limit waits for it: only an order says that another may take over.
+            winner = None;
+            all.tried.iter_mut().for_each(|one| one.candidate.reason = Code::PinnedElsewhere);
+        }
         if let Some(at) = winner {
             all.tried[at].candidate.verdict = Verdict::Winner;
         }
@@ -140,7 +168,7 @@ impl Scene<'_> {
             contenders.push(nobody.of(broken.target.clone(), broken.detail.clone()));
         } else if of_provider.is_empty() {
             if let Some(mut fallback) = self.fallback(manifest, &question.provider) {
-                if question.user_pin.is_none() {
+                if question.user_pin.is_none() && fallback.standing.readiness == Readiness::Now {
                     fallback.candidate.verdict = Verdict::Winner;
                     winner = Some(contenders.len());
                 }
@@ -155,6 +183,21 @@ impl Scene<'_> {
             pin_source: pin.map(|(_, source)| source),
             contenders,
             winner,
+        })
+    }
+
+    /// What the person has said about moving on from a profile of `owner`'s.
+    pub(crate) fn consent(
+        &self,
+        manifest: &Manifest,
+        ask: &Ask,
+        owner: &AgentPaths,
+    ) -> Result<Consent, ResolveError> {
+        let provider = ProviderId::new(&manifest.id);
+        let whose = if *owner == self.own.agent { Whose::Own } else { Whose::Linked };
+        Ok(Consent {
+            has_order: self.order(whose, &provider).1.is_some(),
+            is_pinned: self.pin(ask, &provider)?.is_some_and(|(pin, _)| pin.by_user),
         })
     }
 
@@ -203,7 +246,7 @@ impl Scene<'_> {
         let mut orderable = Vec::new();
         for &one in seen {
             let contender = self.contender(question, one)?;
-            let is_cooling = matches!(contender.candidate.reason, Code::Cooldown | Code::Disabled);
+            let is_cooling = is_set_aside(contender.candidate.reason);
             orderable.push(Orderable {
                 id: one.id.clone(),
                 rank: match contender.kind {
@@ -354,12 +397,36 @@ impl Scene<'_> {
             let key = self.auth.config().api_key(provider)?;
             Some(("config".to_owned(), CredentialKind::ApiKey, key))
         });
-        let (source, kind, secret) = found?;
+        let Some((source, kind, secret)) = found else {
+            return self.without_a_key(provider);
+        };
         let mut contender = Contender::skipped(None, Some(kind.as_str().to_owned()), Code::Ok);
         contender.candidate.source = Some(source);
         contender.kind = Some(kind);
         contender.standing = Standing::new(Readiness::Now, Code::Ok);
         contender.standing.secret = Some(secret);
+        Some(contender)
+    }
+
+    /// A provider of the config that needs no credential, or whose key needs a variable that is not set.
+    fn without_a_key(&self, provider: &ProviderId) -> Option<Contender> {
+        let config = self.auth.config().provider(provider)?;
+        if let Some(variable) = config.unset_variable() {
+            let mut contender = Contender::skipped(None, Some("api_key".into()), Code::UnresolvedRef);
+            contender.candidate.source = Some("config".into());
+            contender.candidate.detail =
+                Some(format!("the config's key needs the variable {variable}, which is not set"));
+            return Some(contender);
+        }
+        if !config.is_keyless() {
+            return None;
+        }
+        let mut contender = Contender::skipped(None, Some(KEYLESS.into()), Code::Ok);
+        contender.candidate.source = Some(KEYLESS.into());
+        contender.candidate.detail = Some("no credential needed".into());
+        contender.kind = Some(CredentialKind::ApiKey);
+        contender.standing = Standing::new(Readiness::Now, Code::Ok);
+        contender.standing.secret = Some(Secret::from(""));
         Some(contender)
     }
 

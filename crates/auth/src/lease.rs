@@ -4,6 +4,9 @@ use coderclaw_providers::CredentialKind;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
 
+/// The source of a lease on nothing: the provider asks for no credential.
+pub(crate) const KEYLESS: &str = "none";
+
 /// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
 /// identifies it on a screen is [`Auth::fingerprint`](crate::Auth::fingerprint).
 #[derive(Debug, Clone)]
@@ -14,7 +17,7 @@ pub struct Lease {
     pub profile: Option<ProfileId>,
     /// Whose store and usage that profile is in: the agent that asked, or the one that it is linked to.
     pub owner: AgentPaths,
-    /// `profile`, `env:NAME` or `config`.
+    /// `profile`, `env:NAME`, `config`, or `none` where no credential is needed.
     pub source: String,
     /// What kind of credential it is.
     pub kind: CredentialKind,
@@ -24,8 +27,20 @@ pub struct Lease {
     pub account_id: Option<String>,
     /// Until when it works; `None` where no end is known.
     pub valid_until: Option<Millis>,
+    /// When it was lent.
+    pub lent_at: Millis,
+    /// It is lent in place of a token that the provider had just rejected: if it is rejected too, refreshing does not
+    /// help.
+    pub after_rejection: bool,
     /// The header lines that the API needs, the credential's first.
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.
     pub env: Vec<(String, Secret)>,
+}
+
+impl Lease {
+    /// No credential is needed: the token is empty, and no header carries it.
+    pub fn is_keyless(&self) -> bool {
+        self.source == KEYLESS
+    }
 }

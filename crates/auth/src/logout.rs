@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use coderclaw_providers::Revoke;
 use coderclaw_store::{
-    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, OAuthEntry, Pending, Record, StoreGuard,
-    StoreOwner, WorkerLock, read_auth_store, store_owner,
+    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, JournalView, OAuthEntry, Pending, Record,
+    StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
 };
-use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret};
+use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
@@ -289,6 +289,27 @@ fn newest(one: &Refreshable, journal: &Journal<'_>) -> Tokens {
             access: one.entry.access.clone(),
             until: life(&one.entry).map(|life| life.expires),
         },
+    }
+}
+
+impl Auth {
+    /// Ends what the journal has against `refresh`, because a login or an import is about to store that very token: it was
+    /// logged out here, or refused, and the provider has handed it out again. Costs one look where there is nothing.
+    ///
+    /// # Errors
+    /// Where a refresh of it does not end, or the journal cannot be written.
+    pub fn readmit(&self, origin: &str, client_id: &str, refresh: &Secret) -> Result<(), EditError> {
+        let (grant, token) = (GrantId::mint(origin, client_id, refresh), TokenHash::of(refresh));
+        if !JournalView::read(&self.state().journal(&grant))?.is_against(&token) {
+            return Ok(());
+        }
+        let worker = wait_for_grant(self, &grant, Instant::now())?;
+        let mut journal = Journal::open(self.state(), &worker)?;
+        if journal.view().is_against(&token) {
+            journal.reserve(self.state())?;
+            journal.append(Record::Login { token, at: self.clock().now() })?;
+        }
+        Ok(())
     }
 }
 

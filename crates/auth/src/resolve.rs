@@ -200,7 +200,7 @@ impl Auth {
         manifest: &Manifest,
         ask: &Ask,
     ) -> Result<Explanation, ResolveError> {
-        let scene = Scene::read(self, agent)?;
+        let scene = Scene::look(self, agent)?;
         Ok(scene.explanation(&scene.decide(manifest, ask)?, ask))
     }
 
@@ -222,7 +222,7 @@ impl Auth {
             };
             let is_first_try = !tried.contains(&id);
             match self.lend_or_refresh(&scene, manifest, winner, &id, ask) {
-                Ok(Some(lease)) => return Ok(lease),
+                Ok(Some(lease)) => return Ok(Lease { after_rejection: ask.rejected.is_some(), ..lease }),
                 // The entry changed while we looked: look again, once.
                 Ok(None) if is_first_try => {}
                 Ok(None) => return Err(none()),

@@ -12,10 +12,13 @@ use coderclaw_types::{AgentId, Fingerprint, FingerprintKey, Millis, ProfileId, P
 use crate::context::Auth;
 use crate::decide::{Contender, Decision};
 use crate::explain::{Explanation, Winner};
-use crate::lease::Lease;
+use crate::lease::{KEYLESS, Lease};
 use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
 use crate::standing::{Standing, set_aside, standing};
+
+/// How a store is read: to be acted upon, or only to be shown.
+type ReadStore = fn(&Auth, &AgentPaths) -> Result<(StoreSnapshot, AuthState), ReadError>;
 
 /// One agent's store and usage at one moment.
 pub(crate) struct Shelf {
@@ -57,8 +60,8 @@ pub(crate) struct Seen {
 }
 
 impl Shelf {
-    fn read(auth: &Auth, agent: &AgentPaths) -> Result<Self, ReadError> {
-        let (store, usage) = auth.read(agent)?;
+    fn read(auth: &Auth, agent: &AgentPaths, read: ReadStore) -> Result<Self, ReadError> {
+        let (store, usage) = read(auth, agent)?;
         Ok(Self { agent: agent.clone(), store, usage })
     }
 
@@ -74,15 +77,24 @@ impl Shelf {
 impl<'a> Scene<'a> {
     /// Reads what the agent may use, once.
     pub(crate) fn read(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
+        Self::of(auth, agent, Auth::read)
+    }
+
+    /// The same, to be shown and not acted upon.
+    pub(crate) fn look(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
+        Self::of(auth, agent, Auth::look)
+    }
+
+    fn of(auth: &'a Auth, agent: &AgentPaths, read: ReadStore) -> Result<Self, ResolveError> {
         let settings = read_agent_settings(agent)?;
-        let own = Shelf::read(auth, agent)?;
+        let own = Shelf::read(auth, agent, read)?;
         let mut seen = own.entries(auth, Whose::Own);
         let mut shadowed = Vec::new();
         let (mut linked, mut broken_link) = (None, None);
         match auth.follow(agent, &settings)? {
             Link::None => {}
             Link::Broken(broken) => broken_link = Some(broken),
-            Link::To(target) => match Shelf::read(auth, &target) {
+            Link::To(target) => match Shelf::read(auth, &target, read) {
                 Ok(shelf) => {
                     for theirs in shelf.entries(auth, Whose::Linked) {
                         // A name means one profile, and the agent's own goes first.
@@ -209,7 +221,7 @@ impl<'a> Scene<'a> {
         let id = contender.candidate.profile_id.as_ref();
         let fingerprint = match self.seen.iter().find(|seen| Some(&seen.id) == id) {
             Some(seen) => self.fingerprint(seen),
-            None => self.fingerprint_of(contender.standing.secret.as_ref()),
+            None => self.fingerprint_of(contender.standing.secret.as_ref().filter(|secret| !secret.is_blank())),
         };
         Winner {
             profile_id: contender.candidate.profile_id.clone(),
@@ -229,16 +241,25 @@ impl<'a> Scene<'a> {
         let kind = contender.kind?;
         let token = standing.secret.clone()?;
         let account = standing.account_id.as_deref();
+        let source = contender.candidate.source.clone().unwrap_or_else(|| "profile".into());
+        let mut headers = manifest.request_headers(kind, &token, account);
+        let mut env = manifest.lend_env(kind, &token, account);
+        if source == KEYLESS {
+            headers.remove(0);
+            env.clear();
+        }
         Some(Lease {
             provider: ProviderId::new(&manifest.id),
             profile: contender.candidate.profile_id.clone(),
             owner: self.shelf(contender.whose).agent.clone(),
-            source: contender.candidate.source.clone().unwrap_or_else(|| "profile".into()),
+            source,
             kind,
-            headers: manifest.request_headers(kind, &token, account),
-            env: manifest.lend_env(kind, &token, account),
+            headers,
+            env,
             account_id: standing.account_id.clone(),
             valid_until: standing.valid_until,
+            lent_at: self.now,
+            after_rejection: false,
             token,
         })
     }

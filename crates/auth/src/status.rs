@@ -74,7 +74,7 @@ impl Auth {
     /// # Errors
     /// Where its files cannot be read.
     pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
-        let scene = Scene::read(self, agent)?;
+        let scene = Scene::look(self, agent)?;
         let mut profiles = Vec::new();
         let mut with_profiles: Vec<ProviderId> = Vec::new();
         for seen in scene.seen() {
@@ -103,7 +103,12 @@ impl Auth {
         }
         let mut providers = Vec::new();
         for manifest in self.registry().iter() {
-            let has_key = || manifest.env.iter().any(|name| self.env().get(name).is_some());
+            let has_key = || {
+                manifest.env.iter().any(|name| self.env().get(name).is_some())
+                    || self.config().provider(&ProviderId::new(&manifest.id)).is_some_and(|provider| {
+                        provider.api_key.is_some() || provider.is_keyless()
+                    })
+            };
             if with_profiles.contains(&ProviderId::new(&manifest.id)) || has_key() {
                 providers.push(provider_status(&scene, manifest)?);
             }
@@ -155,7 +160,12 @@ fn provider_status(scene: &Scene<'_>, manifest: &Manifest) -> Result<ProviderSta
 fn old_word(entry: &Entry, reason: Code, readiness: Readiness) -> &'static str {
     match reason {
         Code::MissingCredential | Code::UnresolvedRef | Code::InvalidExpires | Code::Corrupt => "missing",
-        Code::Expired | Code::NeedsLogin | Code::Interrupted | Code::Revoked | Code::Rejected => "expired",
+        Code::Expired
+        | Code::NeedsLogin
+        | Code::Interrupted
+        | Code::Revoked
+        | Code::Rejected
+        | Code::AccountBlocked => "expired",
         Code::Expiring => "expiring",
         _ if matches!(entry, Entry::ApiKey(_)) => "static",
         _ if matches!(entry, Entry::Token(token) if token.expires.is_none()) => "static",

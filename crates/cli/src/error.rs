@@ -68,6 +68,12 @@ impl CommandError {
         self
     }
 
+    /// Until when it stands.
+    pub(crate) fn until(mut self, until: Option<Millis>) -> Self {
+        self.0.until = until;
+        self
+    }
+
     /// What the failure is about, for the next command.
     pub(crate) fn about(mut self, provider: &str, agent: Option<&str>) -> Self {
         self.0.provider = Some(provider.into());
@@ -104,6 +110,19 @@ impl CommandError {
         (!command.is_empty()).then_some(command)
     }
 
+    /// Says it on standard error.
+    pub(crate) fn say(&self) {
+        let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
+        // A log or a pipe gets one line, a person unbroken words.
+        let is_seen = std::io::stderr().is_terminal();
+        let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
+        let mut text = lines.join("\n") + "\n";
+        if let Some(next) = self.next() {
+            text.push_str(&format!("  next: {}\n", clean(&fit(&next))));
+        }
+        std::io::stderr().lock().write_all(text.as_bytes()).ok();
+    }
+
     /// Prints and gives the exit code: words on standard error, JSON on standard output.
     pub(crate) fn print(self, is_json: bool) -> ExitCode {
         if let Some((text, exit)) = &self.0.help {
@@ -124,15 +143,7 @@ impl CommandError {
             }
             writeln!(std::io::stdout().lock(), "{:#}", json!({"error": error})).ok();
         } else {
-            let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
-            // A log or a pipe gets one line, a person unbroken words.
-            let is_seen = std::io::stderr().is_terminal();
-            let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
-            let mut text = lines.join("\n") + "\n";
-            if let Some(next) = self.next() {
-                text.push_str(&format!("  next: {}\n", clean(&fit(&next))));
-            }
-            std::io::stderr().lock().write_all(text.as_bytes()).ok();
+            self.say();
         }
         ExitCode::FAILURE
     }

@@ -30,8 +30,9 @@ mod trash;
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use commit::{WriteError, write_private};
 pub use config::{
-    Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProfile, CooldownSettings,
-    InvalidKeyPath, KeyPath, Step, edit_config,
+    AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
+    ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
+    check_config, config_value, edit_config, json5_value,
 };
 pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
@@ -46,8 +47,8 @@ pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
-pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
+pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
-pub use state::{AuthState, UsageStats, read_auth_state};
+pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
 pub use trash::Trashed;

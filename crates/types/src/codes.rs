@@ -73,6 +73,8 @@ codes! {
         => "coderclaw models auth {login} --provider {provider}";
     Rejected Reason "rejected" "The provider rejected an access token that should be valid, also after a refresh."
         => "coderclaw models auth {login} --provider {provider}";
+    NotAuthorizedHere Reason "not_authorized_here" "The provider takes this credential from its vendor's own program only."
+        => "coderclaw models auth paste-api-key --provider {provider}";
     ExcludedByOrder Reason "excluded_by_order" "The order in force does not name this profile."
         => "coderclaw models auth order get --provider {provider}";
     ProviderMismatch Reason "provider_mismatch" "The profile belongs to another provider."
@@ -99,6 +101,8 @@ codes! {
     PinnedElsewhere Reason "pinned_elsewhere" "Another profile is pinned, by the session or by the agent."
         => "coderclaw models auth explain --provider {provider}";
     UsageLimit Reason "usage_limit" "The subscription's usage limit is reached."
+        => "coderclaw models auth explain --provider {provider}";
+    AccountBlocked Reason "account_blocked" "The provider wants the owner of the account to act before it serves it again."
         => "coderclaw models auth explain --provider {provider}";
     NotReady Reason "not_ready" "The provider does not allow a refresh yet."
         => "coderclaw models auth explain --provider {provider}";
@@ -144,10 +148,20 @@ codes! {
         => "coderclaw models auth list --agent {other}";
     AlreadyBound Error "already_bound" "Another agent has this binding."
         => "coderclaw agents list --bindings";
+    UnknownModel Error "unknown_model" "No model and no alias has this name."
+        => "coderclaw models list";
+    ModelNotAllowed Error "model_not_allowed" "The config has a list of models, and this one is not on it."
+        => "coderclaw models list";
+    UnknownAlias Error "unknown_alias" "No alias has this name."
+        => "coderclaw models aliases list";
+    AliasTaken Error "alias_taken" "The alias stands for another model."
+        => "coderclaw models aliases list";
+    UnknownKey Error "unknown_key" "Nothing stands at this place of the config."
+        => "coderclaw config validate";
     UnknownSession Error "unknown_session" "No session has this key."
         => "coderclaw sessions list --agent {agent}";
     ConfigInvalid Error "config_invalid" "The config file cannot be understood."
-        => "coderclaw models auth paths";
+        => "coderclaw config validate";
     ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
         => "coderclaw models auth paths";
     NotWritable Error "not_writable" "A file cannot be written: nothing was changed."
@@ -159,6 +173,26 @@ codes! {
     OtherIdentity Error "other_identity"
         "Another person or workspace logged in than was expected; nothing was stored."
         => "coderclaw models auth login --provider {provider}";
+    RateLimited Error "rate_limited" "The provider takes no more requests of this account for a while."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelLimit Error "model_limit" "The provider takes no more requests for this model for a while; the account is fine."
+        => "coderclaw models auth explain --provider {provider}";
+    NotPermitted Error "not_permitted" "The credential works and is not allowed to do this."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelNotFound Error "model_not_found" "The provider has no such model for this account."
+        => "coderclaw models status";
+    ContextOverflow Error "context_overflow" "The conversation is longer than the model can take."
+        => "coderclaw models status";
+    TooLarge Error "too_large" "The request is larger than the provider takes."
+        => "coderclaw models status";
+    BadRequest Error "bad_request" "The provider did not understand the request, or does not allow it."
+        => "coderclaw models status";
+    Unavailable Error "unavailable" "The provider is overloaded or has a fault of its own; the login is fine."
+        => "coderclaw models auth explain --provider {provider}";
+    Unreachable Error "unreachable" "The model API cannot be reached, or its answer was cut off."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelError Error "model_error" "The model API failed for a reason that is not known here."
+        => "coderclaw models status";
     ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
         => "coderclaw demo --keep";
     Internal Error "internal" "Something that should not happen did."

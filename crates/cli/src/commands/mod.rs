@@ -1,12 +1,17 @@
 //! One file a command.
 
+mod agent;
 mod agents;
+mod chat;
+mod config;
 mod cooldown;
 mod explain;
 mod list;
 mod lock;
 mod login;
 mod logout;
+mod models;
+mod models_list;
 mod order;
 mod paste;
 mod paths;
@@ -14,6 +19,7 @@ mod probe;
 mod profiles;
 mod refresh;
 mod sessions;
+mod setup_token;
 mod status;
 mod status_json;
 mod token;
@@ -25,6 +31,7 @@ use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
 
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
+use crate::commands::models::Slot;
 use crate::error::{CommandError, login_command};
 use crate::report::Report;
 
@@ -101,15 +108,33 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
         Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
-        Some(Command::Models { command }) => {
-            let context = Context::open(global, env, clock)?;
-            match command {
-                ModelsCommand::Status(args) => status::run(&context, &args),
-                ModelsCommand::Auth { command } => auth(&context, command.0),
-            }
+        // Before anything looks at the config: these repair it.
+        Some(Command::Config { command }) => config::run(&global, &env, command.0),
+        Some(Command::Models { command: None, status_json, status_plain }) => {
+            let global = Global { json: global.json || status_json, ..global };
+            let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
+            status::run(&Context::open(global, env, clock)?, &args)
         }
+        Some(Command::Models { command: Some(command), .. }) => {
+            models(&Context::open(global, env, clock)?, command)
+        }
+    }
+}
+
+fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandError> {
+    match command {
+        ModelsCommand::Status(args) => status::run(context, &args),
+        ModelsCommand::Auth { command } => auth(context, command.0),
+        ModelsCommand::List(args) => models_list::run(context, &args.0),
+        ModelsCommand::Set(args) => models::set(context, Slot::Text, &args.0.model),
+        ModelsCommand::SetImage(args) => models::set(context, Slot::Image, &args.0.model),
+        ModelsCommand::Aliases { command } => models::aliases(context, command.0),
+        ModelsCommand::Fallbacks { command } => models::fallbacks(context, Slot::Text, command.0),
+        ModelsCommand::ImageFallbacks { command } => models::fallbacks(context, Slot::Image, command.0),
     }
 }
 
@@ -129,7 +154,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
         StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, args),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
         StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
         StoredCommand::Add => paste::add(context),
         StoredCommand::Use(args) => profiles::use_profile(context, args),

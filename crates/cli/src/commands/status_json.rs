@@ -233,14 +233,20 @@ fn labelled(status: &AgentStatus, now: Millis) -> Vec<LabelledJson<'_>> {
 }
 
 fn unusable(status: &AgentStatus, now: Millis) -> Vec<UnusableJson<'_>> {
-    let set_aside = status.profiles.iter().filter(|p| matches!(p.state, Code::Cooldown | Code::Disabled));
+    // The original knows these two words.
+    let kind = |state| match state {
+        Code::Cooldown | Code::UsageLimit => Some(Code::Cooldown),
+        Code::Disabled => Some(Code::Disabled),
+        _ => None,
+    };
+    let set_aside = status.profiles.iter().filter_map(|p| Some((p, kind(p.state)?)));
     let mut all: Vec<_> = set_aside
-        .map(|profile| {
+        .map(|(profile, kind)| {
             let until = profile.until.unwrap_or(now);
             UnusableJson {
                 profile_id: &profile.id,
                 provider: profile.provider.as_ref(),
-                kind: profile.state,
+                kind,
                 until,
                 remaining_ms: until.0 - now.0,
             }

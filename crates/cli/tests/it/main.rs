@@ -8,19 +8,26 @@
 
 mod agents;
 mod bad_input;
+mod chat;
 mod commands;
+mod config;
 mod demo;
 mod kill;
 mod links;
 mod login;
+mod login_edges;
 mod login_later;
+mod login_refused;
 mod login_terminal;
 mod logout;
 mod looks;
+mod models;
 mod paste;
 mod profiles;
 mod sessions;
+mod setup_token;
 mod status;
+mod status_screen;
 mod storm;
 mod terminal;
 mod world;
