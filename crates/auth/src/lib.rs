@@ -20,6 +20,7 @@ mod login;
 mod logout;
 mod order;
 mod order_edit;
+mod outsiders;
 mod paste;
 mod probe;
 mod profile_edit;

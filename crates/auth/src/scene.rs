@@ -221,7 +221,9 @@ impl<'a> Scene<'a> {
         let id = contender.candidate.profile_id.as_ref();
         let fingerprint = match self.seen.iter().find(|seen| Some(&seen.id) == id) {
             Some(seen) => self.fingerprint(seen),
-            None => self.fingerprint_of(contender.standing.secret.as_ref().filter(|secret| !secret.is_blank())),
+            None => {
+                self.fingerprint_of(contender.standing.secret.as_ref().filter(|secret| !secret.is_blank()))
+            }
         };
         Winner {
             profile_id: contender.candidate.profile_id.clone(),
