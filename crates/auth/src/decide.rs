@@ -189,7 +189,8 @@ impl Scene<'_> {
         Ok(Decision {
             provider: question.provider,
             order_source: if own.is_empty() && !theirs.is_empty() { linked_source } else { own_source },
-            pin_source: pin.map(|(_, source)| source),
+            // What an order overrules did not apply.
+            pin_source: pin.as_ref().filter(|_| preferred.is_some()).map(|(_, source)| *source),
             contenders,
             winner,
         })

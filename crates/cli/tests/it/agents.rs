@@ -496,7 +496,7 @@ fn bindings_lead_where_they_say() {
     let world = World::new();
     world.config(
         r#"{"session": {"dmScope": "per-account-channel-peer"}, "bindings": [{"agentId": "home",
-        "match": {"channel": "slack", "peer": {"kind": "channel", "id": "C1"}, "guildId": "G", "x": 1}}]}"#,
+        "match": {"channel": "slack", "peer": {"kind": "channel", "id": "C1"}, "guildId": "G", "roles": ["r"]}}]}"#,
     );
     for name in ["work", "home"] {
         world.run(&["agents", "add", name]).ok();
@@ -522,16 +522,26 @@ fn bindings_lead_where_they_say() {
             "sessionKey": "agent:work:slack:ops:direct:u7", "mainSessionKey": "agent:work:main",
         })
     );
-    let thread =
-        route(&["--channel", "slack", "--peer", "group:T", "--parent", "channel:C1", "--guild", "G"]);
+    let thread = route(&[
+        "--channel",
+        "slack",
+        "--peer",
+        "group:T",
+        "--parent",
+        "channel:C1",
+        "--guild",
+        "G",
+        "--role",
+        "r",
+    ]);
     assert_eq!((&thread["agentId"], &thread["matchedBy"]), (&json!("home"), &json!("binding.peer.parent")));
     assert_eq!(route(&["--channel", "irc"])["matchedBy"], "default");
     assert_eq!(world.run(&["agents", "route", "--channel", "x", "--peer", "who"]).code(), "usage");
     let removed =
         world.run(&["agents", "unbind", "work", "--bind", "slack", "--bind", "irc", "--json"]).json();
     assert_eq!(removed, json!({"agentId": "work", "removed": ["slack"], "missing": ["irc"]}));
-    // What this program does not know about a binding is still there.
-    assert_eq!(config(&world)["bindings"][0]["match"]["x"], 1);
+    // What `bind` has no flag for is still there.
+    assert_eq!(config(&world)["bindings"][0]["match"]["roles"], json!(["r"]));
     world.run(&["agents", "unbind", "work", "--all"]).ok();
     assert_eq!(config(&world)["bindings"].as_array().unwrap().len(), 1);
     assert_eq!(world.run(&["agents", "unbind", "work"]).code(), "usage");

@@ -344,12 +344,9 @@ fn c18_flag_then_session_then_agent_then_order() {
     let entries: Vec<(&str, &Value)> =
         ids.iter().map(String::as_str).zip(logins.iter().map(|login| &login.entry)).collect();
     world.seed("work", &entries);
-    let order =
-        ["models", "auth", "order", "set", "--provider", PROVIDER, &ids[3], &ids[0], &ids[1], &ids[2]];
-    world.run(&[&order[..], &["--agent", "work"]].concat()).ok();
     let sessions = json!({
         "agent:work:pinned": {"authProfileOverride": ids[1], "authProfileOverrideSource": "user"},
-        "agent:work:auto": {"authProfileOverride": ids[0], "authProfileOverrideSource": "auto"},
+        "agent:work:auto": {"authProfileOverride": ids[1], "authProfileOverrideSource": "auto"},
     });
     world.private(&world.state().join("agents/work/sessions/sessions.json"), &sessions.to_string());
     let used = |more: &[&str]| {
@@ -358,8 +355,13 @@ fn c18_flag_then_session_then_agent_then_order() {
         (id, told["pinSource"].as_str().unwrap_or("none").to_owned())
     };
     let auto = ["--session", "agent:work:auto"];
+    assert_eq!(used(&[]), (ids[0].clone(), "none".into()));
+    assert_eq!(used(&auto), (ids[1].clone(), "session_auto".into()));
+    let order =
+        ["models", "auth", "order", "set", "--provider", PROVIDER, &ids[3], &ids[0], &ids[1], &ids[2]];
+    world.run(&[&order[..], &["--agent", "work"]].concat()).ok();
     assert_eq!(used(&[]), (ids[3].clone(), "none".into()));
-    assert_eq!(used(&auto), (ids[0].clone(), "session_auto".into()));
+    assert_eq!(used(&auto), (ids[3].clone(), "none".into()), "an order overrules what was only picked");
     settings(&world, "work", &format!("auth_profile = \"{}\"\n", ids[2]));
     assert_eq!(used(&[]), (ids[2].clone(), "agent".into()));
     assert_eq!(used(&auto), (ids[2].clone(), "agent".into()), "an automatic pick is no pin");
