@@ -6,15 +6,15 @@
 
 mod note;
 
-use std::fmt;
 use std::time::Duration;
 
 use coderclaw_providers::{Billing, CredentialKind, Failure, FailureKind, Manifest, Scope};
 use coderclaw_store::{AgentPaths, LockError, ReadError, WriteError};
-use coderclaw_types::{Code, Millis, ProfileId, ProviderId};
+use coderclaw_types::{Code, Millis, ProfileId};
 
 use crate::context::Auth;
 use crate::lease::Lease;
+use crate::moved::Moved;
 use crate::resolve::{Ask, LeaseError, ResolveError};
 use crate::scene::Scene;
 
@@ -66,31 +66,6 @@ pub struct Halt {
     pub until: Option<Millis>,
     /// One line for people, which names the account.
     pub why: String,
-}
-
-/// A move to another profile, to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
-    /// Of which provider.
-    pub provider: ProviderId,
-    /// The profile that failed.
-    pub from: ProfileId,
-    /// The profile that takes over; `None` for a key from the environment or the config.
-    pub to: Option<ProfileId>,
-    /// What it was.
-    pub code: Code,
-    /// In the provider's words.
-    pub why: String,
-    /// When.
-    pub at: Millis,
-}
-
-impl fmt::Display for Moved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, to, code, why, .. } = self;
-        let to = to.as_ref().map_or("a key from the environment", ProfileId::as_str);
-        write!(f, "moved from {from} to {to}: {why} [{code}]")
-    }
 }
 
 impl Next {

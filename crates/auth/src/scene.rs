@@ -262,6 +262,7 @@ impl<'a> Scene<'a> {
             valid_until: standing.valid_until,
             lent_at: self.now,
             after_rejection: false,
+            moved: None,
             token,
         })
     }

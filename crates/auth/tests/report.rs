@@ -508,6 +508,25 @@ fn c16_a_dead_login_makes_way_in_the_same_call() {
     assert_eq!((halt.code, halt.profile.as_ref()), (Code::NeedsLogin, next.profile.as_ref()));
 }
 
+/// C15 and C16: also a move that a lease makes by itself is told.
+#[test]
+fn c15_a_lease_that_moved_says_so() {
+    let world = World::new();
+    world.order("openai-codex", &["a", "b"]);
+    let first = world.lease("openai-codex");
+    assert_eq!((profile(&first), &first.moved), ("openai-codex:a", &None));
+    world.sandbox.kill_family(&first.token);
+    world.pass(2 * HOUR);
+    let lease = world.lease("openai-codex");
+    let told = lease.moved.as_ref().unwrap();
+    assert_eq!(profile(&lease), "openai-codex:b");
+    assert_eq!(
+        (told.from.as_str(), told.to.as_ref(), told.code),
+        ("openai-codex:a", lease.profile.as_ref(), Code::NeedsLogin)
+    );
+    assert_eq!(world.lease("openai-codex").moved, None, "once");
+}
+
 /// C15: a refresh that cannot reach its server says nothing about the login, so nothing moves.
 #[test]
 fn c15_no_network_moves_nothing() {

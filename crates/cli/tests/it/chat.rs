@@ -219,7 +219,8 @@ fn c16_a_dead_login_does_not_block_the_next() {
     world.sandbox.kill_family(&dead.refresh);
     world.seed("main", &[(ME, &dead.entry), (YOU, &alive.entry)]);
     answer(&world, &format!("/model {PROVIDER}/gpt-5.3-codex"));
-    assert_eq!(answer(&world, "hello")["profileId"], YOU);
+    let answered = answer(&world, "hello");
+    assert_eq!((&answered["profileId"], &answered["moved"][0]["from"]), (&json!(YOU), &json!(ME)));
 }
 
 /// C15: when the subscription can do no more, the chat stops: neither a stored key nor a variable takes its place, unless
