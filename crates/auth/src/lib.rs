@@ -21,6 +21,7 @@ mod logout;
 mod moved;
 mod order;
 mod order_edit;
+mod outsiders;
 mod paste;
 mod probe;
 mod profile_edit;

@@ -76,7 +76,7 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
             }
         }
         (Some(target), None) => {
-            out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n"))
+            out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n"));
         }
         (None, None) => {}
     }

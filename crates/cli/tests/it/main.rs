@@ -6,12 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod agents;
 mod bad_input;
 mod chat;
 mod commands;
 mod config;
 mod demo;
 mod kill;
+mod links;
 mod login;
 mod login_edges;
 mod login_later;
