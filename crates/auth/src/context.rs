@@ -1,7 +1,7 @@
 //! One state dir, seen with one environment and one clock.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use coderclaw_http::Network;
 use coderclaw_providers::{Manifest, ManifestError, Registry};
@@ -61,6 +61,7 @@ struct Inner {
     config: Config,
     registry: Registry,
     runner: Runner,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Auth {
@@ -73,7 +74,7 @@ impl Auth {
         let config = Config::load(&state, &env)?;
         let files = state.provider_files()?;
         let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
-        Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
+        Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner, notes: Mutex::default() })))
     }
 
     /// The state dir.
@@ -99,6 +100,21 @@ impl Auth {
     /// The providers that one can log in to.
     pub fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// Says something beside the result of what is being done. It must hold no secret.
+    pub(crate) fn note(&self, text: String) {
+        if let Ok(mut notes) = self.0.notes.lock()
+            && !notes.contains(&text)
+        {
+            notes.push(text);
+        }
+    }
+
+    /// What was said beside the results since the last call: logins of older versions that were imported, and what went
+    /// wrong without being anybody's failure.
+    pub fn take_notes(&self) -> Vec<String> {
+        self.0.notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default()
     }
 
     pub(crate) fn runner(&self) -> &Runner {

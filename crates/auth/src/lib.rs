@@ -4,15 +4,18 @@
 //! nothing; [`Auth::lease`] hands out an access token, refreshing it first where it is due. Both use the same
 //! resolver, so that what is shown is what is done.
 
+mod cache;
 mod context;
 mod cooldown;
 mod cooldown_edit;
 mod discovered;
 mod edit;
 mod explain;
+mod first_use;
 mod freshness;
 mod grant;
 mod identity;
+mod import;
 mod lease;
 mod login;
 mod logout;
@@ -26,6 +29,7 @@ mod refresh;
 mod resolve;
 mod revoke;
 mod scene;
+mod shared;
 mod standing;
 mod status;
 
@@ -34,6 +38,10 @@ pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
 pub use edit::EditError;
 pub use explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
+pub use first_use::{ImportProblem, PendingImport};
+pub use import::{
+    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
+};
 pub use lease::Lease;
 pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};
 pub use logout::LoggedOut;
@@ -44,4 +52,5 @@ pub use prune::{Restored, Spent};
 pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
 pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
+pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};

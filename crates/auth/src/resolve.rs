@@ -173,7 +173,7 @@ impl Auth {
         manifest: &Manifest,
         ask: &Ask,
     ) -> Result<Explanation, ResolveError> {
-        let scene = Scene::read(self, agent)?;
+        let (scene, _) = Scene::look(self, agent)?;
         Ok(scene.explanation(&scene.decide(manifest, ask)?, ask))
     }
 
@@ -185,8 +185,16 @@ impl Auth {
     /// Where no credential may be used, or the one to be used gives no token now.
     pub fn lease(&self, agent: &AgentPaths, manifest: &Manifest, ask: &Ask) -> Result<Lease, LeaseError> {
         let mut tried: Vec<ProfileId> = Vec::new();
+        let mut has_imported = false;
         loop {
             let scene = Scene::read(self, agent)?;
+            // Logins of an older version come before a key of the environment, and only where there is none here.
+            if !has_imported && !scene.has_profiles_of(&ProviderId::new(&manifest.id)) {
+                has_imported = true;
+                if self.import_first(agent) {
+                    continue;
+                }
+            }
             let decision = scene.decide(manifest, ask)?;
             let none = || LeaseError::NoneUsable { explanation: Box::new(scene.explanation(&decision, ask)) };
             let winner = decision.winner().ok_or_else(none)?;

@@ -10,6 +10,7 @@ use coderclaw_types::{Code, Fingerprint, FingerprintKey, Millis, ProfileId, Prov
 
 use crate::context::Auth;
 use crate::explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
+use crate::first_use::{PendingImport, Plan};
 use crate::lease::Lease;
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
@@ -32,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) id: ProfileId,
     pub(crate) entry: Entry,
     pub(crate) provider: Option<ProviderId>,
+    /// It stands in a file of an older version, and is taken over when it is first used.
+    pub(crate) is_pending: bool,
     standing: OnceCell<Standing>,
     fingerprint: OnceCell<Option<Fingerprint>>,
 }
@@ -69,9 +72,29 @@ impl<'a> Scene<'a> {
     /// Reads the agent's store and usage, once.
     pub(crate) fn read(auth: &'a Auth, agent: &'a AgentPaths) -> Result<Self, ResolveError> {
         let (store, usage) = auth.read(agent)?;
+        Self::of(auth, agent, store, usage, &[])
+    }
+
+    /// The same with the logins of older versions that the first use would take over, as if it had.
+    pub(crate) fn look(auth: &'a Auth, agent: &'a AgentPaths) -> Result<(Self, Plan), ResolveError> {
+        let (mut store, usage) = auth.read(agent)?;
+        let plan = auth.pending_imports(agent, &store);
+        plan.add_to(&mut store.doc);
+        let scene = Self::of(auth, agent, store, usage, &plan.taken)?;
+        Ok((scene, plan))
+    }
+
+    fn of(
+        auth: &'a Auth,
+        agent: &'a AgentPaths,
+        store: StoreSnapshot,
+        usage: AuthState,
+        pending: &[PendingImport],
+    ) -> Result<Self, ResolveError> {
         let seen = store.doc.entries().map(|(id, entry)| {
             let provider = entry.provider().map(|provider| auth.canonical(provider));
-            Seen { id, entry, provider, standing: OnceCell::new(), fingerprint: OnceCell::new() }
+            let is_pending = pending.iter().any(|one| one.profile == id);
+            Seen { id, entry, provider, is_pending, standing: OnceCell::new(), fingerprint: OnceCell::new() }
         });
         Ok(Self {
             seen: seen.collect(),
@@ -95,6 +118,11 @@ impl<'a> Scene<'a> {
     /// All entries, in store order.
     pub(crate) fn seen(&self) -> &[Seen] {
         &self.seen
+    }
+
+    /// Whether the agent has a profile of this provider, in whatever state.
+    pub(crate) fn has_profiles_of(&self, provider: &ProviderId) -> bool {
+        self.seen.iter().any(|seen| seen.provider.as_ref() == Some(provider))
     }
 
     /// How an entry stands, cooldowns included.
@@ -293,6 +321,9 @@ impl<'a> Scene<'a> {
             detail: standing.detail.clone(),
             source: None,
         };
+        if seen.is_pending {
+            candidate.detail.get_or_insert_with(|| "it is imported when it is first used".into());
+        }
         let excluded = match (&question.order, &question.user_pin) {
             (_, Some(pinned)) => (*pinned != seen.id).then_some(Code::PinnedElsewhere),
             (Some(order), None) => (!order.contains(&seen.id)).then_some(Code::ExcludedByOrder),

@@ -8,8 +8,10 @@ use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
 
 use crate::context::Auth;
 use crate::explain::Explanation;
+use crate::first_use::{ImportProblem, PendingImport};
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::Scene;
+use crate::shared::SharedGrant;
 use crate::standing::Readiness;
 
 /// One profile.
@@ -37,6 +39,8 @@ pub struct ProfileStatus {
     pub refreshable: bool,
     /// Identifies the secret.
     pub fingerprint: Option<Fingerprint>,
+    /// It stands in a file of an older version, and is imported when a credential is first used.
+    pub is_pending: bool,
 }
 
 /// One provider that the agent has profiles of, or a key in the environment.
@@ -59,6 +63,12 @@ pub struct AgentStatus {
     pub providers: Vec<ProviderStatus>,
     /// What is wrong with the store itself.
     pub store_note: Option<(Code, String)>,
+    /// Logins of older versions that are imported when a credential is first used. They are among the profiles.
+    pub imports: Vec<PendingImport>,
+    /// What is wrong with files of older versions.
+    pub import_problems: Vec<ImportProblem>,
+    /// Logins of the agent that another agent holds too.
+    pub shared: Vec<SharedGrant>,
 }
 
 impl Auth {
@@ -67,7 +77,7 @@ impl Auth {
     /// # Errors
     /// Where its files cannot be read.
     pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
-        let scene = Scene::read(self, agent)?;
+        let (scene, plan) = Scene::look(self, agent)?;
         let mut profiles = Vec::new();
         let mut with_profiles: Vec<ProviderId> = Vec::new();
         for seen in scene.seen() {
@@ -90,6 +100,7 @@ impl Auth {
                 expires_at: standing.valid_until,
                 refreshable,
                 fingerprint,
+                is_pending: seen.is_pending,
                 id: seen.id.clone(),
             });
         }
@@ -119,7 +130,9 @@ impl Auth {
             }),
             _ => None,
         };
-        Ok(AgentStatus { profiles, providers, store_note })
+        let shared = self.shared_grants(Some(agent), false);
+        let (imports, import_problems) = (plan.taken, plan.problems);
+        Ok(AgentStatus { profiles, providers, store_note, imports, import_problems, shared })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod import;
 mod lazy;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -49,6 +51,11 @@ pub(crate) enum Command {
     Models {
         #[command(subcommand)]
         command: ModelsCommand,
+    },
+    /// Take over logins from another program; it is never written to
+    Import {
+        #[command(subcommand)]
+        command: Lazy<ImportCommand>,
     },
 }
 

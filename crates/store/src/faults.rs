@@ -21,6 +21,11 @@ pub const POINTS: &[&str] = &[
     "refresh.applied",
     "refresh.ledger",
     "refresh.done",
+    "cache.write",
+    "import.begun",
+    "import.stored",
+    "import.recorded",
+    "import.aside",
 ];
 
 /// Passes the fail point `point`.

@@ -31,7 +31,8 @@ pub(super) fn run(context: &Context, provider: Option<&str>) -> Result<Report, C
     let width = profiles.iter().map(|p| p.id.as_str().chars().count()).max().unwrap_or(0);
     let lines = profiles.iter().map(|profile| {
         let id = clean(profile.id.as_str());
-        format!("{id:width$}  {:8}  {}\n", clean(&profile.kind), profile.state)
+        let pending = if profile.is_pending { "  not imported yet" } else { "" };
+        format!("{id:width$}  {:8}  {}{pending}\n", clean(&profile.kind), profile.state)
     });
     Ok(Report::text(lines.collect::<String>()))
 }

@@ -2,6 +2,7 @@
 
 mod cooldown;
 mod explain;
+mod import;
 mod list;
 mod lock;
 mod login;
@@ -23,7 +24,8 @@ use coderclaw_types::{Clock, Env};
 
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
 use crate::error::{CommandError, login_command};
-use crate::report::Report;
+use crate::report::{Report, say};
+use crate::text::clean;
 
 /// What a command works with.
 pub(crate) struct Context {
@@ -39,6 +41,16 @@ impl Context {
 
     pub(crate) fn agent(&self) -> Result<AgentPaths, CommandError> {
         Ok(self.auth.agent(self.global.agent.as_deref())?)
+    }
+
+    /// Says what happened beside what was asked for.
+    fn ended(&self, result: Result<Report, CommandError>) -> Result<Report, CommandError> {
+        for note in self.auth.take_notes() {
+            if !self.global.quiet {
+                say(&format!("Note: {}", clean(&note)));
+            }
+        }
+        result
     }
 
     /// The agent's name for a next command; none where it is the default agent anyway.
@@ -72,13 +84,20 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
-        None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        None => {
+            let context = Context::open(global, env, clock)?;
+            context.ended(status::run(&context, &StatusArgs::default()))
+        }
+        Some(Command::Import { command }) => {
+            let context = Context::open(global, env, clock)?;
+            context.ended(import::run(&context, command.0))
+        }
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;
-            match command {
+            context.ended(match command {
                 ModelsCommand::Status(args) => status::run(&context, &args),
                 ModelsCommand::Auth { command } => auth(&context, command.0),
-            }
+            })
         }
     }
 }
