@@ -196,21 +196,17 @@ impl Auth {
         legacy.keys.iter().all(|(_, id)| store.doc.get(id).is_some()).then_some(text)
     }
 
-    /// Takes over what older versions left, before a command uses or changes a credential. True where the store has
-    /// something new. What goes wrong is told as a note, and the command goes on.
-    pub(crate) fn import_first(&self, agent: &AgentPaths) -> bool {
-        match self.take_over(agent) {
-            Ok(done) => done,
-            Err(e) => {
-                self.note(format!("logins of an older version were not imported: {e}"));
-                false
-            }
+    /// Takes over what older versions left, before a command uses or changes a credential. What goes wrong is told as a
+    /// note, and the command goes on.
+    pub(crate) fn import_first(&self, agent: &AgentPaths) {
+        if let Err(e) = self.take_over(agent) {
+            self.note(format!("logins of an older version were not imported: {e}"));
         }
     }
 
-    fn take_over(&self, agent: &AgentPaths) -> Result<bool, EditError> {
+    fn take_over(&self, agent: &AgentPaths) -> Result<(), EditError> {
         // What is wrong with the store is told by the command itself.
-        let Ok(store) = read_auth_store(&agent.store()) else { return Ok(false) };
+        let Ok(store) = read_auth_store(&agent.store()) else { return Ok(()) };
         let look = |store: &StoreSnapshot| {
             let mut plan = self.pending_imports(agent, store);
             plan.unfinished = self.find_unfinished(agent, store);
@@ -221,7 +217,7 @@ impl Auth {
             self.note(problem.detail.clone());
         }
         if plan.is_idle() {
-            return Ok(false);
+            return Ok(());
         }
         let key = fingerprint_key(self.state())?;
         let imports = ImportGuard::acquire(self.state())?;
@@ -230,7 +226,7 @@ impl Auth {
         // Somebody else may have done it while we waited.
         let plan = look(&store);
         if plan.is_idle() {
-            return Ok(false);
+            return Ok(());
         }
         let now = self.clock().now();
         let mut receipts = read_receipts(self.state())?;
@@ -260,7 +256,7 @@ impl Auth {
         drop((guard, imports));
         self.tell(agent, &plan, aside.as_deref());
         self.renew_cache(agent);
-        Ok(!plan.taken.is_empty())
+        Ok(())
     }
 
     /// What was to be taken over stands in the store as it stands in its source, and nothing went missing.

@@ -191,9 +191,9 @@ impl Auth {
             // Logins of an older version come before a key of the environment, and only where there is none here.
             if !has_imported && !scene.has_profiles_of(&ProviderId::new(&manifest.id)) {
                 has_imported = true;
-                if self.import_first(agent) {
-                    continue;
-                }
+                self.import_first(agent);
+                // Looked at again in any case: somebody else may have imported them just now.
+                continue;
             }
             let decision = scene.decide(manifest, ask)?;
             let none = || LeaseError::NoneUsable { explanation: Box::new(scene.explanation(&decision, ask)) };

@@ -7,8 +7,11 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod bad_input;
+mod cache;
 mod commands;
 mod demo;
+mod first_use;
+mod import;
 mod kill;
 mod login;
 mod login_later;
