@@ -13,6 +13,9 @@ use coderclaw_types::{AgentId, Clock, Code, Env, ProviderId};
 
 use crate::resolve::ResolveError;
 
+/// A program that runs for weeks and takes no notes must not fill its memory with them.
+const NOTES: usize = 64;
+
 /// How a refresh is run, so that it outlives whoever asked for it.
 #[derive(Debug, Clone)]
 pub enum Runner {
@@ -105,6 +108,7 @@ impl Auth {
     /// Says something beside the result of what is being done. It must hold no secret.
     pub(crate) fn note(&self, text: String) {
         if let Ok(mut notes) = self.0.notes.lock()
+            && notes.len() < NOTES
             && !notes.contains(&text)
         {
             notes.push(text);

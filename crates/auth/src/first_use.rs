@@ -82,7 +82,8 @@ impl Plan {
     fn problems_of(&mut self, source: &Path, legacy: &Legacy) {
         for (key, why) in &legacy.problems {
             let key: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.problem(source, Code::Corrupt, format!("the entry \"{key}\" cannot be taken over: {why}"));
+            let detail = format!("{}: the entry \"{key}\" cannot be taken over: {why}", source.display());
+            self.problem(source, Code::Corrupt, detail);
         }
     }
 }

@@ -146,6 +146,14 @@ impl StateDir {
         Ok(ids.iter().map(|id| self.agent(config, id)).collect())
     }
 
+    /// Whether there may be more than one agent. Cheaper than to list them, for what every look asks.
+    pub fn may_have_several_agents(&self, config: &Config) -> bool {
+        if !config.agents().is_empty() || self.main_agent_dir.is_some() {
+            return true;
+        }
+        fs::read_dir(self.root.join("agents")).is_ok_and(|entries| entries.take(2).count() > 1)
+    }
+
     /// The texts of `providers/*.toml`, by name.
     ///
     /// # Errors

@@ -4,9 +4,9 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {
-    /// From OpenClaw: its state dir, one of its agents' folders, or an auth-profiles.json
+    /// From the stores of OpenClaw's agents
     Openclaw {
-        /// By default ~/.openclaw
+        /// Its state dir, one agent's folder, or an auth-profiles.json; by default ~/.openclaw
         #[arg(value_name = "PATH")]
         from: Option<String>,
         /// Only say what would come in

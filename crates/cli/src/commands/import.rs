@@ -113,7 +113,7 @@ fn in_words(error: ImportError) -> CommandError {
     match error {
         ImportError::Database(_) => out.hint("coderclaw models auth login --provider openai-codex".into()),
         ImportError::NoFile(_) | ImportError::NoStore(_) | ImportError::OwnStore(_) => {
-            out.hint("coderclaw import --help".into())
+            out.hint("coderclaw import openclaw --help".into())
         }
         ImportError::Damaged { .. } => out.hint("coderclaw models auth list".into()),
         ImportError::Edit(_) => out,
@@ -188,6 +188,9 @@ fn words(context: &Context, done: &Done) -> String {
         out.push_str("What it has may be newer than what was found here.\n");
     }
     for provider in shared(done) {
+        if !out.ends_with("\n\n") {
+            out.push('\n');
+        }
         let risk = format!(
             "{} holds the same {provider} login. A refresh token works once, so whichever refreshes first logs the \
              other out. A login of its own is safer:",

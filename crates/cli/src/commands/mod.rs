@@ -17,6 +17,8 @@ mod status;
 mod status_json;
 mod token;
 
+use std::io::IsTerminal;
+
 use coderclaw_auth::{Auth, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
@@ -25,7 +27,7 @@ use coderclaw_types::{Clock, Env};
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
 use crate::error::{CommandError, login_command};
 use crate::report::{Report, say};
-use crate::text::clean;
+use crate::text::{clean, width, wrap};
 
 /// What a command works with.
 pub(crate) struct Context {
@@ -47,7 +49,9 @@ impl Context {
     fn ended(&self, result: Result<Report, CommandError>) -> Result<Report, CommandError> {
         for note in self.auth.take_notes() {
             if !self.global.quiet {
-                say(&format!("Note: {}", clean(&note)));
+                let line = format!("Note: {}", clean(&note));
+                let is_seen = std::io::stderr().is_terminal();
+                say(&if is_seen { wrap(&line, width()).join("\n") } else { line });
             }
         }
         result

@@ -257,6 +257,42 @@ fn f5_a_kill_at_each_step_is_completed() {
     }
 }
 
+/// F5: an import that was cut off is followed by a refresh before anything completes it: the older file is still as it
+/// was when it is moved aside.
+#[test]
+fn f5_a_refresh_in_between_leaves_the_old_file_as_it_was() {
+    let (mut world, login, text) = with_auth_json();
+    world.set("CODERCLAW_FAULT", "import.stored:kill");
+    assert_eq!(world.token().code, None);
+    world.unset("CODERCLAW_FAULT");
+    world.shift_clock(std::time::Duration::from_secs(3_590));
+    let token = world.token().ok();
+    assert_ne!(token.trim(), login.access.expose());
+    world.wait_for_access("main", DEFAULT, token.trim());
+    // The worker ends with the cache; its lock is free when it has.
+    let grants = std::fs::read_dir(world.state().join("journal")).unwrap().count();
+    assert_eq!(grants, 1);
+    run(&world, &["use", DEFAULT]).ok();
+    let aside = auth_json(&world).with_extension("json.imported");
+    assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
+    assert_eq!(store(&world)["profiles"].as_object().unwrap().len(), 2);
+    assert_eq!(world.entry("main", DEFAULT)["access"], token.trim());
+}
+
+/// F5: an `auth.json` is its own agent's, whichever that is.
+#[test]
+fn f5_each_agent_has_an_auth_json_of_its_own() {
+    let (world, login, text) = with_auth_json();
+    let of_work = world.store_of("work").with_file_name("auth.json");
+    std::fs::create_dir_all(of_work.parent().unwrap()).unwrap();
+    std::fs::rename(auth_json(&world), &of_work).unwrap();
+    assert_eq!(world.token().code(), "missing_credential");
+    assert_eq!(std::fs::read_to_string(&of_work).unwrap(), text);
+    let lent = world.run(&[TOKEN, &["--agent", "work"]].concat()).ok();
+    assert_eq!(lent.trim(), login.access.expose());
+    assert!(!world.store().exists() && of_work.with_extension("json.imported").exists());
+}
+
 /// F5, F4: a damaged source is named with what is wrong, nothing of it comes in, and everything else goes on.
 #[test]
 fn f5_damage_is_named_and_nothing_is_half_done() {
