@@ -136,8 +136,7 @@ fn key_of(scene: &Scene<'_>, provider: &ProviderId, winner: &Contender) -> Optio
         Readiness::AfterRefresh => standing.works,
         Readiness::Blocked | Readiness::Never => false,
     };
-    let is_over = standing.valid_until.is_some_and(|until| until <= scene.now());
-    let secret = standing.secret.clone().filter(|_| works && !is_over)?;
+    let secret = standing.secret.clone().filter(|_| works)?;
     if winner.kind == Some(CredentialKind::OAuth) && WITH_PROJECT.contains(&provider.as_str()) {
         let project = scene.store().doc.field(id, "projectId").unwrap_or_default();
         return Some(Secret::from(json!({"token": secret.expose(), "projectId": project}).to_string()));

@@ -140,6 +140,22 @@ fn foreign_entries_stay_and_copies_of_ours_give_way() {
     assert!(holders(&world, &mine.access).is_empty() && holders(&world, &mine.refresh).is_empty());
 }
 
+/// A token that the provider rejects, and whose login it then refuses, is offered no longer, though its time is not over.
+#[test]
+fn what_was_refused_is_not_offered() {
+    let (world, mine, _) = full(HOUR / 2);
+    run(&world, &["order", "set", "--provider", PROVIDER, ME]).ok();
+    assert_eq!(cache(&world)[PROVIDER], entry(mine.access.expose()));
+    world.sandbox.kill_family(&mine.refresh);
+    let words = ["models", "auth", "refresh", "--provider", PROVIDER, "--profile", ME, "--rejected-stdin"];
+    assert_eq!(world.run_with_input(&words, mine.access.expose()).code(), "needs_login");
+    let began = Instant::now();
+    while cache(&world).get(PROVIDER).is_some() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:#}", cache(&world));
+        std::thread::yield_now();
+    }
+}
+
 /// Two agents hold one login: its refresh renews the cache of both.
 #[test]
 fn a_refresh_renews_the_cache_of_every_agent_concerned() {
