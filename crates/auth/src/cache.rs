@@ -11,9 +11,10 @@ use coderclaw_types::{Fingerprint, GrantId, ProviderId, Secret, TokenHash};
 use serde_json::json;
 
 use crate::context::Auth;
+use crate::decide::Contender;
 use crate::grant::Refreshable;
 use crate::resolve::Ask;
-use crate::scene::{Contender, Scene};
+use crate::scene::Scene;
 use crate::standing::Readiness;
 
 /// Providers whose key, for readers of the cache, is a JSON text with the token and its project.
@@ -28,8 +29,17 @@ impl Auth {
 
     /// The same, and entries that hold a token which `is_gone` knows go, whoever wrote them.
     pub(crate) fn renew_cache_without(&self, agent: &AgentPaths, is_gone: &dyn Fn(&TokenHash) -> bool) {
-        if let Err(why) = renew(self, agent, is_gone) {
-            self.note(format!("the runtime cache {} was not renewed: {why}", agent.cache().display()));
+        // What this agent has to lend, those that are linked to it have as well.
+        let linkers = match self.state().may_have_several_agents(self.config()) {
+            true => self.linkers(&agent.agent).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let linkers: Vec<AgentPaths> =
+            linkers.iter().map(|id| self.state().agent(self.config(), id)).collect();
+        for one in std::iter::once(agent).chain(&linkers) {
+            if let Err(why) = renew(self, one, is_gone) {
+                self.note(format!("the runtime cache {} was not renewed: {why}", one.cache().display()));
+            }
         }
     }
 
@@ -138,7 +148,7 @@ fn key_of(scene: &Scene<'_>, provider: &ProviderId, winner: &Contender) -> Optio
     };
     let secret = standing.secret.clone().filter(|_| works)?;
     if winner.kind == Some(CredentialKind::OAuth) && WITH_PROJECT.contains(&provider.as_str()) {
-        let project = scene.store().doc.field(id, "projectId").unwrap_or_default();
+        let project = scene.shelf(winner.whose).store.doc.field(id, "projectId").unwrap_or_default();
         return Some(Secret::from(json!({"token": secret.expose(), "projectId": project}).to_string()));
     }
     Some(secret)

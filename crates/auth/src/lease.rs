@@ -1,7 +1,11 @@
 //! A token on loan.
 
 use coderclaw_providers::CredentialKind;
+use coderclaw_store::AgentPaths;
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
+
+/// The source of a lease on nothing: the provider asks for no credential.
+pub(crate) const KEYLESS: &str = "none";
 
 /// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
 /// identifies it on a screen is [`Auth::fingerprint`](crate::Auth::fingerprint).
@@ -11,7 +15,9 @@ pub struct Lease {
     pub provider: ProviderId,
     /// The profile it comes from; `None` where it comes from the environment or the config.
     pub profile: Option<ProfileId>,
-    /// `profile`, `env:NAME` or `config`.
+    /// Whose store and usage that profile is in: the agent that asked, or the one that it is linked to.
+    pub owner: AgentPaths,
+    /// `profile`, `env:NAME`, `config`, or `none` where no credential is needed.
     pub source: String,
     /// What kind of credential it is.
     pub kind: CredentialKind,
@@ -21,8 +27,20 @@ pub struct Lease {
     pub account_id: Option<String>,
     /// Until when it works; `None` where no end is known.
     pub valid_until: Option<Millis>,
+    /// When it was lent.
+    pub lent_at: Millis,
+    /// It is lent in place of a token that the provider had just rejected: if it is rejected too, refreshing does not
+    /// help.
+    pub after_rejection: bool,
     /// The header lines that the API needs, the credential's first.
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.
     pub env: Vec<(String, Secret)>,
+}
+
+impl Lease {
+    /// No credential is needed: the token is empty, and no header carries it.
+    pub fn is_keyless(&self) -> bool {
+        self.source == KEYLESS
+    }
 }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use coderclaw_providers::Manifest;
 use coderclaw_store::{AgentPaths, AuthProfiles, Entry, Origin};
-use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
+use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId};
 
 use crate::context::Auth;
 use crate::explain::Explanation;
 use crate::first_use::{ImportProblem, PendingImport};
+use crate::link::BrokenLink;
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::Scene;
 use crate::shared::SharedGrant;
@@ -41,6 +42,8 @@ pub struct ProfileStatus {
     pub fingerprint: Option<Fingerprint>,
     /// It stands in a file of an older version, and is imported when a credential is first used.
     pub is_pending: bool,
+    /// Whose it is, if not the agent's own: that of the agent that it is linked to.
+    pub owner: Option<AgentId>,
 }
 
 /// One provider that the agent has profiles of, or a key in the environment.
@@ -57,7 +60,7 @@ pub struct ProviderStatus {
 /// One agent.
 #[derive(Debug, Clone)]
 pub struct AgentStatus {
-    /// All its profiles, in store order.
+    /// All its profiles, in store order; then those of the agent that it is linked to.
     pub profiles: Vec<ProfileStatus>,
     /// Its providers.
     pub providers: Vec<ProviderStatus>,
@@ -69,6 +72,10 @@ pub struct AgentStatus {
     pub import_problems: Vec<ImportProblem>,
     /// Logins of the agent that another agent holds too.
     pub shared: Vec<SharedGrant>,
+    /// The agent that it is linked to.
+    pub linked_to: Option<AgentId>,
+    /// What is wrong with that link.
+    pub broken_link: Option<BrokenLink>,
 }
 
 impl Auth {
@@ -77,7 +84,7 @@ impl Auth {
     /// # Errors
     /// Where its files cannot be read.
     pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
-        let (scene, plan) = Scene::look(self, agent)?;
+        let (mut scene, plan) = Scene::look(self, agent)?;
         let mut profiles = Vec::new();
         let mut with_profiles: Vec<ProviderId> = Vec::new();
         for seen in scene.seen() {
@@ -102,11 +109,18 @@ impl Auth {
                 fingerprint,
                 is_pending: seen.is_pending,
                 id: seen.id.clone(),
+                owner: scene.other(seen.whose),
             });
         }
         let mut providers = Vec::new();
         for manifest in self.registry().iter() {
-            let has_key = || manifest.env.iter().any(|name| self.env().get(name).is_some());
+            let has_key = || {
+                manifest.env.iter().any(|name| self.env().get(name).is_some())
+                    || self
+                        .config()
+                        .provider(&ProviderId::new(&manifest.id))
+                        .is_some_and(|provider| provider.api_key.is_some() || provider.is_keyless())
+            };
             if with_profiles.contains(&ProviderId::new(&manifest.id)) || has_key() {
                 providers.push(provider_status(&scene, manifest)?);
             }
@@ -132,7 +146,18 @@ impl Auth {
         };
         let shared = self.shared_grants(Some(agent), false);
         let (imports, import_problems) = (plan.taken, plan.problems);
-        Ok(AgentStatus { profiles, providers, store_note, imports, import_problems, shared })
+        let linked_to = scene.settings.link.clone();
+        let broken_link = scene.broken_link.take();
+        Ok(AgentStatus {
+            profiles,
+            providers,
+            store_note,
+            imports,
+            import_problems,
+            shared,
+            linked_to,
+            broken_link,
+        })
     }
 }
 
@@ -159,7 +184,12 @@ fn provider_status(scene: &Scene<'_>, manifest: &Manifest) -> Result<ProviderSta
 fn old_word(entry: &Entry, reason: Code, readiness: Readiness) -> &'static str {
     match reason {
         Code::MissingCredential | Code::UnresolvedRef | Code::InvalidExpires | Code::Corrupt => "missing",
-        Code::Expired | Code::NeedsLogin | Code::Interrupted | Code::Revoked | Code::Rejected => "expired",
+        Code::Expired
+        | Code::NeedsLogin
+        | Code::Interrupted
+        | Code::Revoked
+        | Code::Rejected
+        | Code::AccountBlocked => "expired",
         Code::Expiring => "expiring",
         _ if matches!(entry, Entry::ApiKey(_)) => "static",
         _ if matches!(entry, Entry::Token(token) if token.expires.is_none()) => "static",

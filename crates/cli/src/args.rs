@@ -1,13 +1,23 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod agents;
+mod chat;
+mod config;
 mod import;
 mod lazy;
+mod models;
+mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
+pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
+pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
+pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
+pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
 };
@@ -48,10 +58,33 @@ pub(crate) enum Command {
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Logins, and which of them is used
+    #[command(args_conflicts_with_subcommands = true)]
     Models {
         #[command(subcommand)]
-        command: ModelsCommand,
+        command: Option<ModelsCommand>,
+        /// The same as `models status --json`
+        #[arg(long)]
+        status_json: bool,
+        /// The same as `models status --plain`
+        #[arg(long, conflicts_with = "status_json")]
+        status_plain: bool,
     },
+    /// Read and change coderclaw.json
+    Config {
+        #[command(subcommand)]
+        command: Lazy<ConfigCommand>,
+    },
+    /// Talk to a model, with the account that the order or the session says
+    Chat(Lazy<ChatArgs>),
+    /// Send one message, for scripts
+    Agent(Lazy<AgentArgs>),
+    /// The agents, whom they answer, and whose logins they use
+    Agents {
+        #[command(subcommand)]
+        command: Lazy<AgentsCommand>,
+    },
+    /// The chats of an agent, and which account each of them uses
+    Sessions(Lazy<SessionsArgs>),
     /// Take over logins from another program; it is never written to
     Import {
         #[command(subcommand)]
@@ -75,6 +108,27 @@ pub(crate) enum ModelsCommand {
     Auth {
         #[command(subcommand)]
         command: Lazy<AuthCommand>,
+    },
+    /// The models that are named here, and whether they can be used
+    List(Lazy<ModelsListArgs>),
+    /// Choose the model that is used where none is named
+    Set(Lazy<ModelArgs>),
+    /// Choose the model for pictures
+    SetImage(Lazy<ModelArgs>),
+    /// Short names for models
+    Aliases {
+        #[command(subcommand)]
+        command: Lazy<AliasesCommand>,
+    },
+    /// What is tried when the model fails
+    Fallbacks {
+        #[command(subcommand)]
+        command: Lazy<FallbacksCommand>,
+    },
+    /// The same for the model for pictures
+    ImageFallbacks {
+        #[command(subcommand)]
+        command: Lazy<FallbacksCommand>,
     },
 }
 
@@ -101,6 +155,9 @@ pub(crate) struct StatusArgs {
     /// How many probes at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
     pub(crate) probe_concurrency: u64,
+    /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
+    pub(crate) probe_max_tokens: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -280,9 +337,10 @@ impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
         let token_json = matches!(
             &self.command,
-            Some(Command::Models { command: ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) } })
+            Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
                 if args.format == TokenFormat::Json
         );
-        self.global.json || token_json
+        let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
+        self.global.json || token_json || status_json
     }
 }

@@ -11,7 +11,7 @@ pub(crate) fn table(all: &[Manifest]) -> String {
 }
 
 fn manifest(one: &Manifest) -> String {
-    let Manifest { id, name, aliases, env, api: uses, lend, auth, source: whence } = one;
+    let Manifest { id, name, aliases, env, default_model, api: uses, lend, auth, source: whence } = one;
     record(
         "Manifest",
         &[
@@ -19,6 +19,7 @@ fn manifest(one: &Manifest) -> String {
             ("name", text(name)),
             ("aliases", list(aliases, text)),
             ("env", list(env, text)),
+            ("default_model", option(default_model.as_ref(), text)),
             ("api", api(uses)),
             ("lend", pairs(lend)),
             ("auth", list(auth, method)),

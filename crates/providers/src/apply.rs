@@ -33,6 +33,7 @@ pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> R
     set(&mut out.name, patch.name.map(|name| name.0));
     set_list(&mut out.aliases, patch.aliases.map(toml::Spanned::into_inner), |alias| alias.0.into());
     set_list(&mut out.env, patch.env, |name| name.0.into());
+    set_some(&mut out.default_model, patch.default_model.map(|model| model.0));
     apply_api(&mut out.api, patch.api);
     apply_lend(&mut out.lend, patch.lend);
     for auth in patch.auth {
@@ -51,6 +52,7 @@ fn empty(source: &Source) -> Manifest {
         name: Text::default(),
         aliases: List::default(),
         env: List::default(),
+        default_model: None,
         api: Api::default(),
         lend: Pairs::default(),
         auth: List::default(),

@@ -27,6 +27,8 @@ pub struct Manifest {
     pub aliases: List<Text>,
     /// Environment variables that may hold a credential, the first one that is set wins.
     pub env: List<Text>,
+    /// The model that is used where nobody has chosen one, without the provider's id before it.
+    pub default_model: Option<Text>,
     /// How a credential is used, unless its method says otherwise.
     pub api: Api,
     /// Variables for child programs; values may hold `{token}` and `{accountId}`. See [`Manifest::lend_env`].

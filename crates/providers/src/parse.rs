@@ -50,6 +50,7 @@ pub(crate) struct Patch {
     pub(crate) name: Option<Line>,
     pub(crate) aliases: Option<Spanned<Vec<Id>>>,
     pub(crate) env: Option<Vec<EnvName>>,
+    pub(crate) default_model: Option<Line>,
     #[serde(default)]
     pub(crate) api: ApiPatch,
     #[serde(default)]

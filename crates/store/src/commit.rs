@@ -214,7 +214,7 @@ fn set_aside(target: &Path) -> Result<(), WriteError> {
 }
 
 /// Linux lists mount points with octal escapes for blanks (proc(5), /proc/self/mountinfo, field 5).
-fn is_mount_point(path: &Path) -> bool {
+pub(crate) fn is_mount_point(path: &Path) -> bool {
     let Some(path) = path.to_str() else { return false };
     let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else {
         return false;

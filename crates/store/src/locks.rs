@@ -101,6 +101,11 @@ pub struct StateGuard(Held);
 #[derive(Debug)]
 pub struct ImportGuard(Held);
 
+/// Proof that an `agent.toml`'s lock is held. A link is made under the locks of both agents, so that no two links make
+/// a chain.
+#[derive(Debug)]
+pub struct AgentFileGuard(Held);
+
 /// Proof that the lock of a `sessions.json`, and of the transcripts beside it, is held.
 #[derive(Debug)]
 pub struct SessionsGuard(Held);
@@ -151,6 +156,21 @@ impl ImportGuard {
     }
 }
 
+impl AgentFileGuard {
+    /// Takes the lock of the `agent.toml` at `path`.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "agent", path)?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 impl SessionsGuard {
     /// Takes the lock of the `sessions.json` at `path`.
     ///
@@ -162,6 +182,22 @@ impl SessionsGuard {
 
     /// The file's real path.
     pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that the config's lock is held.
+#[derive(Debug)]
+pub(crate) struct ConfigGuard(Held);
+
+impl ConfigGuard {
+    /// Takes the lock of the config at `path`. A symlink is followed: the lock and every commit are its target's.
+    pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "config", path)?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
         &self.0.target
     }
 }

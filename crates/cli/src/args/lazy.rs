@@ -1,9 +1,9 @@
 //! A branch of the command tree that is built only where it is walked: `models status` need not know what `logout`
 //! takes.
 
-use clap::{ArgMatches, Command, Error, FromArgMatches, Subcommand};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 
-/// The subcommands of `T`, described when they are asked for.
+/// The subcommands or arguments of `T`, described when they are asked for.
 #[derive(Debug)]
 pub(crate) struct Lazy<T>(pub(crate) T);
 
@@ -14,6 +14,16 @@ impl<T: FromArgMatches> FromArgMatches for Lazy<T> {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl<T: Args> Args for Lazy<T> {
+    fn augment_args(command: Command) -> Command {
+        command.defer(T::augment_args)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command.defer(T::augment_args_for_update)
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) fn run(context: &Context, provider: Option<&str>) -> Result<Report, C
     let lines = profiles.iter().map(|profile| {
         let id = clean(profile.id.as_str());
         let pending = if profile.is_pending { "  not imported yet" } else { "" };
-        format!("{id:width$}  {:8}  {}{pending}\n", clean(&profile.kind), profile.state)
+        let from = profile.owner.as_ref().map(|owner| format!("  from agent {owner}")).unwrap_or_default();
+        format!("{id:width$}  {:8}  {}{from}{pending}\n", clean(&profile.kind), profile.state)
     });
     Ok(Report::text(lines.collect::<String>()))
 }

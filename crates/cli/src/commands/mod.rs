@@ -1,5 +1,9 @@
 //! One file a command.
 
+mod agent;
+mod agents;
+mod chat;
+mod config;
 mod cooldown;
 mod explain;
 mod import;
@@ -7,24 +11,30 @@ mod list;
 mod lock;
 mod login;
 mod logout;
+mod models;
+mod models_list;
 mod order;
 mod paste;
 mod paths;
 mod probe;
 mod profiles;
 mod refresh;
+mod sessions;
+mod setup_token;
 mod status;
 mod status_json;
 mod token;
 
 use std::io::IsTerminal;
 
-use coderclaw_auth::{Auth, PasteKind, Runner};
+use coderclaw_agents::Sessions;
+use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
 
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
+use crate::commands::models::Slot;
 use crate::error::{CommandError, login_command};
 use crate::report::{Report, say};
 use crate::text::{clean, width, wrap};
@@ -46,7 +56,7 @@ impl Context {
     }
 
     /// Says what happened beside what was asked for.
-    fn ended(&self, result: Result<Report, CommandError>) -> Result<Report, CommandError> {
+    fn say_notes(&self) {
         for note in self.auth.take_notes() {
             if !self.global.quiet {
                 let line = format!("Note: {}", clean(&note));
@@ -54,12 +64,20 @@ impl Context {
                 say(&if is_seen { wrap(&line, width()).join("\n") } else { line });
             }
         }
-        result
     }
 
     /// The agent's name for a next command; none where it is the default agent anyway.
     pub(crate) fn agent_hint(&self) -> Option<&str> {
         self.global.agent.as_deref()
+    }
+
+    /// The key of the session that is meant by `name`.
+    pub(crate) fn session(
+        &self,
+        agent: &AgentPaths,
+        name: Option<&str>,
+    ) -> Result<Option<String>, CommandError> {
+        Ok(name.map(|name| Sessions::of(&self.auth, agent).key(name)).transpose()?)
     }
 
     pub(crate) fn provider(&self, name: &str) -> Result<&Manifest, CommandError> {
@@ -72,6 +90,22 @@ impl Context {
         let login = login_command(provider);
         let provider = provider.id.to_string();
         move |e| e.into().about(&provider, agent.as_deref()).login(login)
+    }
+}
+
+/// A change of a profile that the agent only borrows is refused; the next command is the same one for its owner.
+/// `command` is what was typed, without `coderclaw` and the agent.
+fn at_its_owner(command: impl Fn() -> String) -> impl Fn(EditError) -> CommandError {
+    move |error| {
+        let hint = match &error {
+            EditError::Linked { owner, .. } => Some(format!("coderclaw {} --agent {owner}", command())),
+            _ => None,
+        };
+        let error = CommandError::from(error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }
 
@@ -88,21 +122,44 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
-        None => {
-            let context = Context::open(global, env, clock)?;
-            context.ended(status::run(&context, &StatusArgs::default()))
+        // Before anything looks at the config: these repair it.
+        Some(Command::Config { command }) => config::run(&global, &env, command.0),
+        Some(Command::Models { command: None, status_json, status_plain }) => {
+            let global = Global { json: global.json || status_json, ..global };
+            let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
+            status::run(&Context::open(global, env, clock)?, &args)
         }
-        Some(Command::Import { command }) => {
+        command => {
             let context = Context::open(global, env, clock)?;
-            context.ended(import::run(&context, command.0))
+            let result = run_in(&context, command);
+            context.say_notes();
+            result
         }
-        Some(Command::Models { command }) => {
-            let context = Context::open(global, env, clock)?;
-            context.ended(match command {
-                ModelsCommand::Status(args) => status::run(&context, &args),
-                ModelsCommand::Auth { command } => auth(&context, command.0),
-            })
-        }
+    }
+}
+
+fn run_in(context: &Context, command: Option<Command>) -> Result<Report, CommandError> {
+    match command {
+        Some(Command::Chat(args)) => chat::run(context, &args.0),
+        Some(Command::Agent(args)) => agent::run(context, &args.0),
+        Some(Command::Agents { command }) => agents::run(context, command.0),
+        Some(Command::Sessions(args)) => sessions::run(context, args.0.command),
+        Some(Command::Import { command }) => import::run(context, command.0),
+        Some(Command::Models { command: Some(command), .. }) => models(context, command),
+        _ => status::run(context, &StatusArgs::default()),
+    }
+}
+
+fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandError> {
+    match command {
+        ModelsCommand::Status(args) => status::run(context, &args),
+        ModelsCommand::Auth { command } => auth(context, command.0),
+        ModelsCommand::List(args) => models_list::run(context, &args.0),
+        ModelsCommand::Set(args) => models::set(context, Slot::Text, &args.0.model),
+        ModelsCommand::SetImage(args) => models::set(context, Slot::Image, &args.0.model),
+        ModelsCommand::Aliases { command } => models::aliases(context, command.0),
+        ModelsCommand::Fallbacks { command } => models::fallbacks(context, Slot::Text, command.0),
+        ModelsCommand::ImageFallbacks { command } => models::fallbacks(context, Slot::Image, command.0),
     }
 }
 
@@ -122,7 +179,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
         StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, args),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
         StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
         StoredCommand::Add => paste::add(context),
         StoredCommand::Use(args) => profiles::use_profile(context, args),

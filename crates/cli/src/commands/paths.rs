@@ -39,6 +39,10 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
             add(path, "credentials of an older version; the store has them");
         }
     }
+    add(state.trash(), "the folder of deleted agents: their stores, until you delete it");
+    for store in state.trashed_stores().map_err(coderclaw_auth::ResolveError::from)? {
+        add(store, "the store of a deleted agent");
+    }
     add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
     add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
     add(state.oauth_json(), "logins of an older version; imported once, never written");

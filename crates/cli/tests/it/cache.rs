@@ -172,6 +172,23 @@ fn a_refresh_renews_the_cache_of_every_agent_concerned() {
     assert!(!path(&world, "other").exists(), "it has nothing to do with it");
 }
 
+/// G5: a linked agent's cache has what it borrows, and loses it with the link and with a logout of its owner.
+#[test]
+fn g5_a_linked_agents_cache_follows_its_owner() {
+    let (world, mine, other) = full(HOUR);
+    world.config(r#"{"agents": {"list": [{"id": "main"}, {"id": "work"}]}}"#);
+    run(&world, &["use", OTHER]).ok();
+    world.run(&["agents", "link", "work", "--to", "main"]).ok();
+    assert_eq!(cache_of(&world, "work")[PROVIDER], entry(other.access.expose()));
+    run(&world, &["use", ME]).ok();
+    assert_eq!(cache_of(&world, "work")[PROVIDER], entry(mine.access.expose()));
+    run(&world, &["logout", ME, "--local-only"]).ok();
+    assert!(holders(&world, &mine.access).is_empty());
+    assert_eq!(cache_of(&world, "work")[PROVIDER], entry(other.access.expose()));
+    world.run(&["agents", "unlink", "work"]).ok();
+    assert!(!path(&world, "work").exists());
+}
+
 /// A cache that cannot be written is told beside the result, and the result stands; nothing of it is read back either.
 #[test]
 fn a_cache_that_cannot_be_written_fails_nothing() {

@@ -130,7 +130,7 @@ fn f5_oauth_json_goes_to_the_default_agent() {
     assert!(!world.store().exists());
     assert_eq!(world.token().ok().trim(), login.access.expose());
     assert!(world.entry("work", DEFAULT).is_object() && !world.store().exists());
-    assert_eq!(world.run(&of_main).code(), "missing_credential");
+    assert_eq!(world.run(&of_main).code(), "not_linked");
 }
 
 /// F5: where the agent has a profile of that provider the older one stays out, also when that profile goes.

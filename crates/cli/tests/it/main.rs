@@ -8,19 +8,27 @@
 
 mod bad_input;
 mod cache;
+mod chat;
 mod commands;
+mod config;
 mod demo;
 mod first_use;
 mod import;
 mod kill;
 mod login;
+mod login_edges;
 mod login_later;
+mod login_refused;
 mod login_terminal;
 mod logout;
 mod looks;
+mod models;
 mod paste;
 mod profiles;
+mod sessions;
+mod setup_token;
 mod status;
+mod status_screen;
 mod storm;
 mod terminal;
 mod world;

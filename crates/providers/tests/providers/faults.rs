@@ -10,7 +10,7 @@ const ALONE: &[(&str, &str)] = &[
     ("id = 'a'", "1:6: no way to log in is left: at least one [[auth]] is needed"),
     (
         "id = 'a'\ncolour = 'red'\n[[auth]]\nmethod = 'token'",
-        "2:1: unknown key `colour`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `api`, `lend`, `auth`",
+        "2:1: unknown key `colour`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `default_model`, `api`, `lend`, `auth`",
     ),
     (
         "id = 'a'\n[api]\nurl = 'https://a.example'\n[[auth]]\nmethod = 'token'",
@@ -36,7 +36,7 @@ const ALONE: &[(&str, &str)] = &[
     ("id = 'a'\nname = \"x\\u001b[2J\"", "2:8: one line of text is wanted, without control characters"),
     (
         "id = 'a'\n\"\\u001b[2J\" = 1",
-        "2:1: unknown key `\\u{1b}[2J`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `api`, `lend`, `auth`",
+        "2:1: unknown key `\\u{1b}[2J`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `default_model`, `api`, `lend`, `auth`",
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'password'",
