@@ -302,6 +302,9 @@ impl Scene<'_> {
             agent_id: self.other(seen.whose),
             source: None,
         };
+        if seen.is_pending {
+            candidate.detail.get_or_insert_with(|| "it is imported when it is first used".into());
+        }
         let excluded = match (question.order(seen.whose), &question.user_pin) {
             (_, Some(pinned)) => (*pinned != seen.id).then_some(Code::PinnedElsewhere),
             (Some(order), None) => (!order.contains(&seen.id)).then_some(Code::ExcludedByOrder),

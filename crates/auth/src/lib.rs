@@ -4,6 +4,7 @@
 //! nothing; [`Auth::lease`] hands out an access token, refreshing it first where it is due. Both use the same
 //! resolver, so that what is shown is what is done.
 
+mod cache;
 mod context;
 mod cooldown;
 mod cooldown_edit;
@@ -11,9 +12,11 @@ mod decide;
 mod discovered;
 mod edit;
 mod explain;
+mod first_use;
 mod freshness;
 mod grant;
 mod identity;
+mod import;
 mod lease;
 mod link;
 mod login;
@@ -31,6 +34,7 @@ mod report;
 mod resolve;
 mod revoke;
 mod scene;
+mod shared;
 mod standing;
 mod status;
 
@@ -39,6 +43,10 @@ pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
 pub use edit::EditError;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
+pub use first_use::{ImportProblem, PendingImport};
+pub use import::{
+    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
+};
 pub use lease::Lease;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};
@@ -52,4 +60,5 @@ pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
 pub use report::{Halt, Next, Outcome, ReportError};
 pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
+pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};

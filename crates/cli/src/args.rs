@@ -3,6 +3,7 @@
 mod agents;
 mod chat;
 mod config;
+mod import;
 mod lazy;
 mod models;
 mod sessions;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
+pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
@@ -83,6 +85,11 @@ pub(crate) enum Command {
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
+    /// Take over logins from another program; it is never written to
+    Import {
+        #[command(subcommand)]
+        command: Lazy<ImportCommand>,
+    },
 }
 
 #[cfg(feature = "demo")]

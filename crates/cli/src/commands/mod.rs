@@ -6,6 +6,7 @@ mod chat;
 mod config;
 mod cooldown;
 mod explain;
+mod import;
 mod list;
 mod lock;
 mod login;
@@ -24,6 +25,8 @@ mod status;
 mod status_json;
 mod token;
 
+use std::io::IsTerminal;
+
 use coderclaw_agents::Sessions;
 use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
@@ -33,7 +36,8 @@ use coderclaw_types::{Clock, Env};
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
 use crate::commands::models::Slot;
 use crate::error::{CommandError, login_command};
-use crate::report::Report;
+use crate::report::{Report, say};
+use crate::text::{clean, width, wrap};
 
 /// What a command works with.
 pub(crate) struct Context {
@@ -49,6 +53,17 @@ impl Context {
 
     pub(crate) fn agent(&self) -> Result<AgentPaths, CommandError> {
         Ok(self.auth.agent(self.global.agent.as_deref())?)
+    }
+
+    /// Says what happened beside what was asked for.
+    fn say_notes(&self) {
+        for note in self.auth.take_notes() {
+            if !self.global.quiet {
+                let line = format!("Note: {}", clean(&note));
+                let is_seen = std::io::stderr().is_terminal();
+                say(&if is_seen { wrap(&line, width()).join("\n") } else { line });
+            }
+        }
     }
 
     /// The agent's name for a next command; none where it is the default agent anyway.
@@ -107,11 +122,6 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
-        None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
-        Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
-        Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
-        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
-        Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
         Some(Command::Models { command: None, status_json, status_plain }) => {
@@ -119,9 +129,24 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
             let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
             status::run(&Context::open(global, env, clock)?, &args)
         }
-        Some(Command::Models { command: Some(command), .. }) => {
-            models(&Context::open(global, env, clock)?, command)
+        command => {
+            let context = Context::open(global, env, clock)?;
+            let result = run_in(&context, command);
+            context.say_notes();
+            result
         }
+    }
+}
+
+fn run_in(context: &Context, command: Option<Command>) -> Result<Report, CommandError> {
+    match command {
+        Some(Command::Chat(args)) => chat::run(context, &args.0),
+        Some(Command::Agent(args)) => agent::run(context, &args.0),
+        Some(Command::Agents { command }) => agents::run(context, command.0),
+        Some(Command::Sessions(args)) => sessions::run(context, args.0.command),
+        Some(Command::Import { command }) => import::run(context, command.0),
+        Some(Command::Models { command: Some(command), .. }) => models(context, command),
+        _ => status::run(context, &StatusArgs::default()),
     }
 }
 

@@ -8,10 +8,13 @@
 
 mod agents;
 mod bad_input;
+mod cache;
 mod chat;
 mod commands;
 mod config;
 mod demo;
+mod first_use;
+mod import;
 mod kill;
 mod links;
 mod login;
