@@ -75,6 +75,23 @@ impl Auth {
         Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
     }
 
+    /// Opens as much as can be understood, to look for what is wrong: a config or provider files that are not understood
+    /// count as none, and why is handed back. Nothing must be lent from this, since the wrong account could be.
+    pub fn open_despite(env: Env, clock: Clock, runner: Runner) -> (Self, Vec<OpenError>) {
+        let state = StateDir::from_env(&env);
+        let mut problems = Vec::new();
+        let config = Config::load(&state, &env).unwrap_or_else(|e| {
+            problems.push(e.into());
+            Config::default()
+        });
+        let files = state.provider_files().map_err(OpenError::from);
+        let registry = files.and_then(|files| Ok(Registry::with_files(files)?)).unwrap_or_else(|e| {
+            problems.push(e);
+            Registry::built_in()
+        });
+        (Self(Arc::new(Inner { state, env, clock, config, registry, runner })), problems)
+    }
+
     /// The state dir.
     pub fn state(&self) -> &StateDir {
         &self.0.state

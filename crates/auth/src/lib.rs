@@ -28,6 +28,7 @@ mod revoke;
 mod scene;
 mod standing;
 mod status;
+mod way_out;
 
 pub use context::{Auth, OpenError, Runner};
 pub use cooldown::{CooldownReason, mark_failure, unusable_until};
@@ -45,3 +46,4 @@ pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
 pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
+pub use way_out::{CaFile, WayOut};

@@ -1,11 +1,15 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod channels;
+mod doctor;
 mod lazy;
 mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use lazy::Lazy;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
@@ -54,6 +58,10 @@ pub(crate) enum Command {
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
+    /// The chat channels, and the profiles beside them
+    Channels(Lazy<ChannelsArgs>),
+    /// What is wrong, what it means, and what to type
+    Doctor(Lazy<DoctorArgs>),
 }
 
 #[cfg(feature = "demo")]

@@ -17,6 +17,7 @@ mod key;
 mod ledger;
 mod locks;
 mod logins;
+mod loose;
 mod outcome;
 mod paths;
 mod profiles;
@@ -36,6 +37,7 @@ pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use locks::{GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
 pub use logins::PendingLogin;
+pub use loose::{Loose, loose, tighten};
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use profiles::{

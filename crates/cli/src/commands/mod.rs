@@ -1,6 +1,8 @@
 //! One file a command.
 
+mod channels;
 mod cooldown;
+mod doctor;
 mod explain;
 mod list;
 mod lock;
@@ -84,6 +86,9 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        Some(Command::Channels(args)) => channels::run(&Context::open(global, env, clock)?, args.0.command),
+        // It opens what it can, since what cannot be opened is what it is asked about.
+        Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;

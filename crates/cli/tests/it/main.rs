@@ -7,8 +7,10 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod bad_input;
+mod channels;
 mod commands;
 mod demo;
+mod doctor;
 mod kill;
 mod login;
 mod login_later;
