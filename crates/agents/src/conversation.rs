@@ -6,29 +6,13 @@ use coderclaw_store::Transcript;
 use coderclaw_types::{Millis, ProviderId};
 use serde_json::{Map, Value, json};
 
-/// Who said it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
-    /// The person.
-    User,
-    /// The model.
-    Model,
-}
-
-/// One thing that was said, completely.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// Who.
-    pub by: Speaker,
-    /// What.
-    pub text: String,
-}
+use crate::model::{Message, Role};
 
 /// A conversation so far. What a model did not say to its end is not part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// Oldest first.
-    pub said: Vec<Said>,
+    pub said: Vec<Message>,
     /// Lines of the transcript that could not be understood.
     pub damaged: usize,
 }
@@ -122,7 +106,7 @@ impl Conversation {
         if let Some(at) = summed
             && let Some(summary) = lines[at].get("summary").and_then(Value::as_str)
         {
-            said.push(Said { by: Speaker::User, text: summary.to_owned() });
+            said.push(Message { role: Role::User, text: summary.to_owned() });
             let kept = lines[at].get("firstKeptEntryId").filter(|id| id.is_string());
             from = lines[..at].iter().position(|line| kept.is_some() && line.get("id") == kept).unwrap_or(at);
         }
@@ -131,10 +115,10 @@ impl Conversation {
     }
 }
 
-fn read_message(message: &Value) -> Option<Said> {
-    let by = match message.get("role")?.as_str()? {
-        "user" => Speaker::User,
-        "assistant" => Speaker::Model,
+fn read_message(message: &Value) -> Option<Message> {
+    let role = match message.get("role")?.as_str()? {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
         _ => return None,
     };
     if matches!(message.get("stopReason").and_then(Value::as_str), Some("error" | "aborted")) {
@@ -151,7 +135,7 @@ fn read_message(message: &Value) -> Option<Said> {
         }
         _ => return None,
     };
-    (!text.is_empty()).then_some(Said { by, text })
+    (!text.is_empty()).then_some(Message { role, text })
 }
 
 /// The first line of a transcript.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use coderclaw_http::Network;
 use coderclaw_providers::{Manifest, ManifestError, Registry};
 use coderclaw_store::{
-    AgentPaths, AuthState, Config, ConfigError, ReadError, StateDir, StoreSnapshot, read_auth_state,
-    read_auth_store,
+    AgentPaths, AuthState, Config, ConfigError, ReadError, StateDir, StoreSnapshot, look_at_auth_store,
+    read_auth_state, read_auth_store,
 };
 use coderclaw_types::{AgentId, Clock, Code, Env, ProviderId};
 
@@ -70,6 +70,7 @@ impl Auth {
     pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
         let state = StateDir::from_env(&env);
         let config = Config::load(&state, &env)?;
+        let env = config.extend_env(env);
         let files = state.provider_files()?;
         let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
         Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
@@ -136,18 +137,22 @@ impl Auth {
         let id = AgentId::new(name);
         // Nothing that could be a name means the default agent elsewhere; here it is a variable that was not set.
         let is_name = name.chars().any(|c| c.is_alphanumeric() || c == '_');
-        let known = self.state().agents(self.config())?;
-        // `main` needs no config and no folder: it is where a first login goes.
-        if is_name && id == AgentId::main() && self.config().agents().is_empty() {
-            return Ok(self.state().agent(self.config(), &id));
-        }
-        match known.iter().find(|agent| is_name && agent.agent == id) {
-            Some(agent) => Ok(agent.clone()),
+        match self.known_agent(&id)?.filter(|_| is_name) {
+            Some(agent) => Ok(agent),
             None => Err(ResolveError::UnknownAgent {
                 name: name.to_owned(),
-                known: known.into_iter().map(|agent| agent.agent).collect(),
+                known: self.state().agents(self.config())?.into_iter().map(|agent| agent.agent).collect(),
             }),
         }
+    }
+
+    /// The agent with this id, if there is one.
+    pub(crate) fn known_agent(&self, id: &AgentId) -> Result<Option<AgentPaths>, ReadError> {
+        // `main` needs no config and no folder: it is where a first login goes.
+        if *id == AgentId::main() && self.config().agents().is_empty() {
+            return Ok(Some(self.state().agent(self.config(), id)));
+        }
+        Ok(self.state().agents(self.config())?.into_iter().find(|agent| agent.agent == *id))
     }
 
     /// The provider that `name` means: an id, an alias, or an old spelling.
@@ -164,6 +169,13 @@ impl Auth {
     /// The id under which a provider that a store or an order names is known here.
     pub(crate) fn canonical(&self, provider: &ProviderId) -> ProviderId {
         self.registry().canonical(provider.as_str()).unwrap_or_else(|| provider.clone())
+    }
+
+    /// The same as [`Auth::read`], to be shown and not acted upon.
+    pub(crate) fn look(&self, agent: &AgentPaths) -> Result<(StoreSnapshot, AuthState), ReadError> {
+        let store = look_at_auth_store(&agent.store())?;
+        let usage = read_auth_state(&agent.state(), &store.doc)?;
+        Ok((store, usage))
     }
 
     /// The agent's store and usage, as they are now.

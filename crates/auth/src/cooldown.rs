@@ -6,6 +6,8 @@ use coderclaw_store::{CooldownSettings, UsageStats};
 use coderclaw_types::{Code, Millis, ProviderId};
 
 const HOUR: f64 = 3_600_000.0;
+/// What `cooldownReason` says of a subscription whose limit is reached.
+pub(crate) const USAGE_LIMIT: &str = "usage_limit";
 /// A cooldown that a provider names may last as long as its longest usage window, a month.
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(31 * 24 * 3600);
 
@@ -40,7 +42,7 @@ impl CooldownReason {
     }
 }
 
-/// Until when the profile is set aside, and whether it is cooling or disabled; `None` where it may be used.
+/// Until when the profile is set aside, and whether it is cooling, at its usage limit, or disabled; `None` where it may be used.
 ///
 /// An end further away than anything could have put it there has passed: the clock was wrong when it was written.
 pub fn unusable_until(
@@ -51,7 +53,11 @@ pub fn unusable_until(
     let longest_disabled = hours(settings.billing_max_hours.max(24.0)).max(LONGEST_COOLDOWN);
     let ahead =
         |until: Option<Millis>, longest: Duration| until.filter(|t| *t > now && *t <= now.plus(longest));
-    let cooling = ahead(usage.cooldown_until, LONGEST_COOLDOWN).map(|t| (Code::Cooldown, t));
+    let why = match usage.cooldown_reason.as_deref() {
+        Some(USAGE_LIMIT) => Code::UsageLimit,
+        _ => Code::Cooldown,
+    };
+    let cooling = ahead(usage.cooldown_until, LONGEST_COOLDOWN).map(|t| (why, t));
     let disabled = ahead(usage.disabled_until, longest_disabled).map(|t| (Code::Disabled, t));
     [cooling, disabled].into_iter().flatten().max_by_key(|(_, until)| *until)
 }
@@ -80,6 +86,7 @@ pub fn mark_failure(
     }
     if served {
         next.cooldown_until = None;
+        next.cooldown_reason = None;
         next.disabled_until = None;
         next.disabled_reason = None;
     }
@@ -192,6 +199,12 @@ mod tests {
             (at(400 * 24 * 60 * MINUTE), None, None),
             (None, None, None),
         ];
+        let at_limit = UsageStats {
+            cooldown_until: at(5),
+            cooldown_reason: Some(USAGE_LIMIT.into()),
+            ..UsageStats::default()
+        };
+        assert_eq!(unusable_until(&at_limit, &settings, NOW), Some((Code::UsageLimit, Millis(NOW.0 + 5))));
         for (cooldown_until, disabled_until, expected) in table {
             let usage = UsageStats { cooldown_until, disabled_until, ..UsageStats::default() };
             let got = unusable_until(&usage, &settings, NOW).map(|(code, t)| (code, t.0 - NOW.0));

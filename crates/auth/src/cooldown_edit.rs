@@ -12,7 +12,7 @@ use crate::edit::EditError;
 pub struct Cooling {
     /// Which one.
     pub profile: ProfileId,
-    /// `cooldown` or `disabled`.
+    /// `cooldown`, `usage_limit` or `disabled`.
     pub reason: Code,
     /// Until when.
     pub until: Millis,
@@ -48,7 +48,7 @@ impl Auth {
         let (store, usage) = self.read(agent)?;
         let ids = match profile {
             Some(id) if store.doc.get(id).is_none() && !usage.ids().contains(id) => {
-                return Err(EditError::unknown(id, agent, &store.doc));
+                return Err(EditError::unknown(self, id, agent, &store.doc));
             }
             Some(id) => vec![id.clone()],
             None => usage.ids(),

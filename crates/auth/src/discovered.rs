@@ -65,12 +65,21 @@ impl Auth {
     }
 }
 
-/// Notes in a login's tokens what its refreshes need. `own` is the method as the manifest has it.
-pub(crate) fn remember(own: &AuthMethod, url: &Url, tokens: &mut TokenUpdate) -> Result<(), LoginError> {
+/// Notes in a login's tokens what its refreshes and its logout need. `own` is the method as the manifest has it, `found`
+/// the same with what the issuer named.
+pub(crate) fn remember(
+    own: &AuthMethod,
+    found: &AuthMethod,
+    url: &Url,
+    tokens: &mut TokenUpdate,
+) -> Result<(), LoginError> {
     let (None, Some(issuer)) = (&own.token_url, own.issuer.as_deref()) else {
         return Ok(());
     };
     tokens.token_url = Some(url.to_string());
+    if own.revoke_url.is_none() {
+        tokens.revoke_url = found.revoke_url.as_deref().map(str::to_owned);
+    }
     let claimed = tokens.issuer.get_or_insert_with(|| issuer.to_owned());
     let origin = endpoint_origin(url.as_str()).ok();
     // Better told now than at the first refresh.
@@ -84,6 +93,18 @@ pub(crate) fn remember(own: &AuthMethod, url: &Url, tokens: &mut TokenUpdate) ->
 pub(crate) fn remembered(entry: &OAuthEntry) -> Option<(Url, String)> {
     let url = entry.token_url.as_deref()?;
     Some((url.parse().ok()?, endpoint_origin(url).ok()?))
+}
+
+/// The revocation endpoint that the login of `entry` discovered: at the issuer's own host, or beside the token endpoint. What
+/// stands there otherwise was not told to a login.
+pub(crate) fn remembered_revocation<'a>(
+    issuer: &str,
+    origin: &str,
+    entry: &'a OAuthEntry,
+) -> Option<&'a str> {
+    let url = entry.revoke_url.as_deref()?;
+    let place = endpoint_origin(url).ok()?;
+    (place == origin || endpoint_origin(issuer).ok().as_deref() == Some(&place)).then_some(url)
 }
 
 /// Whether a discovered endpoint at `origin` may be given the token of `entry` on behalf of `issuer`.

@@ -4,9 +4,10 @@ use coderclaw_store::{
     AgentPaths, AuthProfiles, LockError, ReadError, StateGuard, StoreGuard, WriteError, read_auth_state,
     read_auth_store,
 };
-use coderclaw_types::{Code, ProfileId, ProviderId};
+use coderclaw_types::{AgentId, Code, ProfileId, ProviderId};
 
 use crate::context::Auth;
+use crate::link::Link;
 use crate::resolve::ResolveError;
 
 /// Why a store was not changed.
@@ -21,6 +22,16 @@ pub enum EditError {
         store: String,
         /// Those that it has.
         known: Vec<ProfileId>,
+    },
+    /// The profile is that of the agent that this one is linked to.
+    #[error("{id} is agent {owner}'s; {agent} is only linked to it, and changes nothing there")]
+    Linked {
+        /// Which profile.
+        id: ProfileId,
+        /// Who asked.
+        agent: AgentId,
+        /// Whose it is.
+        owner: AgentId,
     },
     /// The profile belongs to another provider.
     #[error("profile \"{id}\" is for {theirs}, not {wanted}")]
@@ -100,6 +111,7 @@ impl EditError {
     pub fn code(&self) -> Code {
         match self {
             Self::Unknown { .. } => Code::UnknownProfile,
+            Self::Linked { .. } => Code::LinkedProfile,
             Self::OtherProvider { .. } => Code::ProviderMismatch,
             Self::NoProvider { .. } => Code::UnknownProvider,
             Self::IdTaken { .. } | Self::NameTaken { .. } => Code::IdTaken,
@@ -113,7 +125,14 @@ impl EditError {
         }
     }
 
-    pub(crate) fn unknown(id: &ProfileId, agent: &AgentPaths, doc: &AuthProfiles) -> Self {
+    /// There is no such profile in this store. It may be one that the agent only borrows, which is another thing to say.
+    pub(crate) fn unknown(auth: &Auth, id: &ProfileId, agent: &AgentPaths, doc: &AuthProfiles) -> Self {
+        if let Ok(settings) = auth.settings(agent)
+            && let Ok(Link::To(target)) = auth.follow(agent, &settings)
+            && read_auth_store(&target.store()).is_ok_and(|store| store.doc.get(id).is_some())
+        {
+            return Self::Linked { id: id.clone(), agent: agent.agent.clone(), owner: target.agent };
+        }
         let store = agent.store().display().to_string();
         Self::Unknown { id: id.clone(), store, known: doc.ids().take(8).collect() }
     }

@@ -34,6 +34,9 @@ pub struct Candidate {
     /// More, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Whose profile it is, if not the agent's own: that of the agent that it is linked to, or could be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
     /// Where it comes from, if not from a profile: `env:NAME` or `config`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -65,6 +68,21 @@ pub enum OrderSource {
     None,
 }
 
+/// What pinned a profile. The first that says something counts; a session's automatic pick comes last, and is only
+/// tried first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PinSource {
+    /// The call itself: `--profile`.
+    Flag,
+    /// The session, by its user.
+    Session,
+    /// `auth_profile` of the agent's `agent.toml`.
+    Agent,
+    /// The session, by itself.
+    SessionAuto,
+}
+
 /// The whole decision.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,6 +99,9 @@ pub struct Explanation {
     pub session: Option<String>,
     /// Which order applied.
     pub order_source: OrderSource,
+    /// What pinned a profile; `None` where nothing did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin_source: Option<PinSource>,
     /// What is used.
     pub winner: Option<Winner>,
     /// Everything that was looked at, in the order in which it is tried.

@@ -34,7 +34,7 @@ impl Endpoint {
     }
 
     /// Where `entry` is refreshed: at the endpoint that `method` names, else at the one that the login discovered.
-    fn of_entry(method: &AuthMethod, entry: &OAuthEntry) -> Option<Self> {
+    pub(crate) fn of_entry(method: &AuthMethod, entry: &OAuthEntry) -> Option<Self> {
         if method.token_url.is_some() {
             return Self::of(method);
         }

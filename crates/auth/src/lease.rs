@@ -1,6 +1,7 @@
 //! A token on loan.
 
 use coderclaw_providers::CredentialKind;
+use coderclaw_store::AgentPaths;
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
 
 /// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
@@ -11,6 +12,8 @@ pub struct Lease {
     pub provider: ProviderId,
     /// The profile it comes from; `None` where it comes from the environment or the config.
     pub profile: Option<ProfileId>,
+    /// Whose store and usage that profile is in: the agent that asked, or the one that it is linked to.
+    pub owner: AgentPaths,
     /// `profile`, `env:NAME` or `config`.
     pub source: String,
     /// What kind of credential it is.
@@ -21,6 +24,11 @@ pub struct Lease {
     pub account_id: Option<String>,
     /// Until when it works; `None` where no end is known.
     pub valid_until: Option<Millis>,
+    /// When it was lent.
+    pub lent_at: Millis,
+    /// It is lent in place of a token that the provider had just rejected: if it is rejected too, refreshing does not
+    /// help.
+    pub after_rejection: bool,
     /// The header lines that the API needs, the credential's first.
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.

@@ -1,14 +1,14 @@
 //! Logging out: the grant's lock, a record of it, the entry and everything about it, then the provider.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use coderclaw_providers::Revoke;
 use coderclaw_store::{
-    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, OAuthEntry, Pending, Record, StoreGuard,
-    StoreOwner, WorkerLock, read_auth_store, store_owner,
+    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, JournalView, OAuthEntry, Pending, Record,
+    StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
 };
-use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret};
+use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
@@ -70,7 +70,7 @@ impl Auth {
         loop {
             let store = read_auth_store(&agent.store())?;
             let Some(entry) = store.doc.get(id) else {
-                return Err(EditError::unknown(id, agent, &store.doc));
+                return Err(EditError::unknown(self, id, agent, &store.doc));
             };
             let one = match &entry {
                 Entry::OAuth(login) => Refreshable::of(self, id, login),
@@ -107,7 +107,7 @@ impl Auth {
         let guard = lock(self, agent)?;
         let mut doc = guard.read()?.doc;
         if !doc.remove(id) {
-            return Err(EditError::unknown(id, agent, &doc));
+            return Err(EditError::unknown(self, id, agent, &doc));
         }
         commit(&guard, &doc, &[id])?;
         forget_usage(self, agent, id, None)?;
@@ -182,23 +182,33 @@ impl Auth {
 
     /// Another profile of this state dir that lives on the same grant. A store that cannot be read may hold one.
     fn other_holder(&self, agent: &AgentPaths, one: &Refreshable) -> Result<Option<String>, EditError> {
-        for other in self.state().agents(self.config())? {
-            let Ok(store) = read_auth_store(&other.store()) else {
-                return Ok(Some(format!(
-                    "the store of agent {}, which cannot be read, may be one that",
-                    other.agent
-                )));
+        for (path, whose) in self.held_stores()? {
+            let Ok(store) = read_auth_store(&path) else {
+                return Ok(Some(format!("the store of {whose}, which cannot be read, may be one that")));
             };
             for (id, entry) in store.doc.entries() {
                 let Entry::OAuth(entry) = entry else { continue };
                 let Some(theirs) = Refreshable::of(self, &id, &entry) else { continue };
-                let is_itself = id == one.profile && other.store() == agent.store();
+                let is_itself = id == one.profile && path == agent.store();
                 if !is_itself && (theirs.grant == one.grant || theirs.token == one.token) {
-                    return Ok(Some(format!("{id} of agent {}", other.agent)));
+                    return Ok(Some(format!("{id} of {whose}")));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Every store whose logins somebody may still want, and whose it is: those of the agents, and those in the trash, where
+    /// a login that was not purged is kept.
+    fn held_stores(&self) -> Result<Vec<(PathBuf, String)>, EditError> {
+        let agents = self.state().agents(self.config())?.into_iter();
+        let mut stores: Vec<_> =
+            agents.map(|agent| (agent.store(), format!("agent {}", agent.agent))).collect();
+        for path in self.state().trashed_stores()? {
+            let folder = path.parent().and_then(Path::parent).unwrap_or(&path).display().to_string();
+            stores.push((path, format!("a deleted agent in {folder}")));
+        }
+        Ok(stores)
     }
 
     /// Another login of the same person with the same provider. Where a revocation ends all of a person's logins,
@@ -210,13 +220,13 @@ impl Auth {
             self.canonical(&entry.provider) == provider
                 && (both(&entry.subject, &one.entry.subject) || both(&entry.email, &one.entry.email))
         };
-        for other in self.state().agents(self.config())? {
-            let Ok(store) = read_auth_store(&other.store()) else { continue };
+        for (path, whose) in self.held_stores()? {
+            let Ok(store) = read_auth_store(&path) else { continue };
             for (id, entry) in store.doc.entries() {
                 if let Entry::OAuth(entry) = entry
                     && same(&entry)
                 {
-                    return Ok(Some(format!("{id} of agent {}", other.agent)));
+                    return Ok(Some(format!("{id} of {whose}")));
                 }
             }
         }
@@ -279,6 +289,27 @@ fn newest(one: &Refreshable, journal: &Journal<'_>) -> Tokens {
             access: one.entry.access.clone(),
             until: life(&one.entry).map(|life| life.expires),
         },
+    }
+}
+
+impl Auth {
+    /// Ends what the journal has against `refresh`, because a login or an import is about to store that very token: it was
+    /// logged out here, or refused, and the provider has handed it out again. Costs one look where there is nothing.
+    ///
+    /// # Errors
+    /// Where a refresh of it does not end, or the journal cannot be written.
+    pub fn readmit(&self, origin: &str, client_id: &str, refresh: &Secret) -> Result<(), EditError> {
+        let (grant, token) = (GrantId::mint(origin, client_id, refresh), TokenHash::of(refresh));
+        if !JournalView::read(&self.state().journal(&grant))?.is_against(&token) {
+            return Ok(());
+        }
+        let worker = wait_for_grant(self, &grant, Instant::now())?;
+        let mut journal = Journal::open(self.state(), &worker)?;
+        if journal.view().is_against(&token) {
+            journal.reserve(self.state())?;
+            journal.append(Record::Login { token, at: self.clock().now() })?;
+        }
+        Ok(())
     }
 }
 

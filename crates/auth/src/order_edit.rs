@@ -1,7 +1,7 @@
 //! Setting and clearing an agent's explicit order.
 
 use coderclaw_providers::Manifest;
-use coderclaw_store::{AgentPaths, AuthProfiles, fingerprint_key, read_auth_store};
+use coderclaw_store::{AgentPaths, AuthProfiles, fingerprint_key, look_at_auth_store, read_auth_store};
 use coderclaw_types::{ProfileId, ProviderId};
 
 use crate::context::Auth;
@@ -17,7 +17,7 @@ impl Auth {
         agent: &AgentPaths,
         manifest: &Manifest,
     ) -> Result<Option<Vec<ProfileId>>, EditError> {
-        Ok(read_auth_store(&agent.store())?.doc.order(&ProviderId::new(&manifest.id)))
+        Ok(look_at_auth_store(&agent.store())?.doc.order(&ProviderId::new(&manifest.id)))
     }
 
     /// Sets the order in the agent's own store, or clears it with `None`. Every id must be a profile of the provider;
@@ -35,7 +35,7 @@ impl Auth {
         let mut wanted: Vec<ProfileId> = Vec::new();
         let check = |doc: &AuthProfiles, id: &ProfileId| {
             let Some(entry) = doc.get(id) else {
-                return Err(EditError::unknown(id, agent, doc));
+                return Err(EditError::unknown(self, id, agent, doc));
             };
             let theirs = entry.provider().map(|p| self.canonical(p));
             if theirs.as_ref() != Some(&provider) {

@@ -170,6 +170,10 @@ pub fn clean_token(
     };
     let found = find::find(&text, own_prefix.as_deref(), &whole)?;
     let token = choose(found, method)?;
+    // Two that ran together, where a screen was drawn over.
+    if own_prefix.as_deref().is_some_and(|prefix| token.match_indices(prefix).nth(1).is_some()) {
+        return Err(PasteProblem::Unclear);
+    }
 
     let known = Known::of(&token);
     let is_foreign = match &known {

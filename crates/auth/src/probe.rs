@@ -1,12 +1,14 @@
-//! Asking a provider whether a credential works: its cheapest authenticated GET, no model call, and a time limit for
-//! everything together.
+//! Asking a provider whether a credential works: its cheapest authenticated GET, a model call only where that was asked
+//! for, and a time limit for everything together.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use coderclaw_http::{Client, HeaderText, Limits, Request, SendError, Url};
+use coderclaw_http::{Body, Client, HeaderText, Limits, Request, SendError, Url};
+use coderclaw_providers::{Api, ApiKind, Manifest};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Code, ProfileId, ProviderId, Secret};
+use serde_json::json;
 
 use crate::context::Auth;
 use crate::lease::Lease;
@@ -23,6 +25,9 @@ pub struct ProbePlan {
     pub timeout: Duration,
     /// How many at a time.
     pub concurrency: usize,
+    /// Where no free request tells, a call of the provider's configured model may be made for so many tokens of answer.
+    /// `None`: nothing is spent.
+    pub max_tokens: Option<u32>,
 }
 
 /// What a probe found. The words are the original's.
@@ -42,6 +47,8 @@ pub enum ProbeStatus {
     Format,
     /// Anything else, or nothing could be asked.
     Unknown,
+    /// Only a model call would tell, and no model of this provider is configured.
+    NoModel,
 }
 
 impl ProbeStatus {
@@ -55,6 +62,7 @@ impl ProbeStatus {
             Self::Timeout => "timeout",
             Self::Format => "format",
             Self::Unknown => "unknown",
+            Self::NoModel => "no_model",
         }
     }
 
@@ -79,6 +87,8 @@ pub struct Probed {
     pub provider: ProviderId,
     /// The profile; `None` for a key from the environment or the config.
     pub profile: Option<ProfileId>,
+    /// The model that was called; `None` where nothing was spent.
+    pub model: Option<String>,
     /// What was found.
     pub status: ProbeStatus,
     /// The code of a failure on our side of the wire.
@@ -92,8 +102,59 @@ pub struct Probed {
 impl Probed {
     fn new(target: &Target, status: ProbeStatus) -> Self {
         let (provider, profile) = (target.provider.clone(), target.profile.clone());
-        Self { provider, profile, status, code: None, error: None, latency: None }
+        Self { provider, profile, model: None, status, code: None, error: None, latency: None }
     }
+}
+
+/// What a provider said to a probe.
+struct Said {
+    status: ProbeStatus,
+    /// The status of its answer; `None` where there was none.
+    http: Option<u16>,
+    code: Option<Code>,
+    error: Option<String>,
+    latency: Duration,
+}
+
+impl Said {
+    fn of(status: u16, body: &[u8], latency: Duration) -> Self {
+        let http = Some(status);
+        let said = |status, code, error| Self { status, http, code, error, latency };
+        match ProbeStatus::of_http(status) {
+            ProbeStatus::Ok => said(ProbeStatus::Ok, None, None),
+            // Neither another try nor a new login changes it: the provider goes by who asks.
+            _ if (400..500).contains(&status) && is_for_another_program(body) => {
+                let code = Code::NotAuthorizedHere;
+                let error = "the provider takes this credential from Claude Code only, not from here".into();
+                said(ProbeStatus::Auth, Some(code), Some(error))
+            }
+            other => said(other, None, Some(format!("the provider answered {status}"))),
+        }
+    }
+}
+
+/// One word to a model, for at most so many tokens of answer; `None` where the provider has no such API.
+fn smallest_call(api: &Api, model: &str, tokens: u32) -> Option<Request> {
+    let say = json!([{"role": "user", "content": "Hi"}]);
+    let (path, body) = match api.kind? {
+        ApiKind::OpenAiChat => {
+            ("/chat/completions", json!({"model": model, "max_tokens": tokens, "messages": say}))
+        }
+        ApiKind::OpenAiResponses => {
+            ("/responses", json!({"model": model, "max_output_tokens": tokens, "input": say, "store": false}))
+        }
+        ApiKind::AnthropicMessages => {
+            ("/messages", json!({"model": model, "max_tokens": tokens, "messages": say}))
+        }
+    };
+    let url = Url::parse(&format!("{}{path}", api.base_url.as_deref()?)).ok()?;
+    let bytes = Secret::from(body.to_string());
+    Some(Request::post(url, Body { content_type: "application/json", bytes }))
+}
+
+/// Anthropic's words where it takes a subscription's token from its own programs alone.
+fn is_for_another_program(body: &[u8]) -> bool {
+    String::from_utf8_lossy(body).contains("only authorized for use with Claude Code")
 }
 
 #[derive(Clone)]
@@ -116,13 +177,15 @@ impl Auth {
         let queue = std::sync::Arc::new(std::sync::Mutex::new((0..targets.len()).collect::<Vec<_>>()));
         for _ in 0..plan.concurrency.clamp(1, targets.len().max(1)) {
             let (auth, agent, targets) = (self.clone(), agent.clone(), targets.clone());
-            let (queue, results, timeout) = (queue.clone(), results.clone(), plan.timeout);
+            let (queue, results) = (queue.clone(), results.clone());
+            let (timeout, max_tokens) = (plan.timeout, plan.max_tokens);
             // Not waited for: what hangs is left behind when the time is up.
             std::thread::spawn(move || {
                 loop {
                     let next = queue.lock().ok().and_then(|mut queue| queue.pop());
                     let Some(at) = next else { return };
-                    if results.send((at, auth.probe_one(&agent, &targets[at], timeout))).is_err() {
+                    if results.send((at, auth.probe_one(&agent, &targets[at], timeout, max_tokens))).is_err()
+                    {
                         return;
                     }
                 }
@@ -162,7 +225,13 @@ impl Auth {
         Ok(targets)
     }
 
-    fn probe_one(&self, agent: &AgentPaths, target: &Target, timeout: Duration) -> Probed {
+    fn probe_one(
+        &self,
+        agent: &AgentPaths,
+        target: &Target,
+        timeout: Duration,
+        max_tokens: Option<u32>,
+    ) -> Probed {
         let unknown = |code: Option<Code>, error: String| Probed {
             code,
             error: Some(error),
@@ -177,52 +246,103 @@ impl Auth {
             Err(e) => return unknown(Some(e.code()), e.to_string()),
         };
         let api = manifest.api(lease.kind);
-        let url = match (&api.base_url, &api.probe) {
-            (Some(base), Some(path)) => Url::parse(&format!("{base}{path}")).ok(),
-            _ => None,
-        };
-        let Some(url) = url else {
-            return unknown(None, "this provider names no request that costs nothing".into());
-        };
-        match self.ask_provider(url, &lease, timeout) {
-            Err(detail) => unknown(None, detail),
-            Ok((status, error, latency)) => {
-                Probed { error, latency: Some(latency), ..Probed::new(target, status) }
+        let base = api.base_url.as_deref().unwrap_or_default();
+        let free = api.probe.as_deref().and_then(|path| Url::parse(&format!("{base}{path}")).ok());
+        let said = free.map(|url| self.ask_provider(Request::get(url), &lease, timeout));
+        // A 404 proves nothing about the credential.
+        let proves = |said: &Said| said.status != ProbeStatus::Unknown || said.http.is_none();
+        let (model, said) = match (said, max_tokens) {
+            (Some(Ok(said)), Some(tokens)) if !proves(&said) => {
+                match self.call(manifest, &lease, tokens, timeout) {
+                    Some((model, said)) => (Some(model), said),
+                    None => (None, Ok(said)),
+                }
             }
+            (Some(said), _) => (None, said),
+            (None, None) => return unknown(None, "this provider names no request that costs nothing".into()),
+            (None, Some(tokens)) => match self.call(manifest, &lease, tokens, timeout) {
+                Some((model, said)) => (Some(model), said),
+                None => return Probed::new(target, ProbeStatus::NoModel),
+            },
+        };
+        match said {
+            Err(detail) => unknown(None, detail),
+            Ok(said) => Probed {
+                model,
+                code: said.code,
+                error: said.error,
+                latency: Some(said.latency),
+                ..Probed::new(target, said.status)
+            },
         }
     }
 
-    fn ask_provider(
+    /// The smallest call of the provider's first configured model; `None` where none is configured.
+    fn call(
         &self,
-        url: Url,
+        manifest: &Manifest,
         lease: &Lease,
+        tokens: u32,
         timeout: Duration,
-    ) -> Result<(ProbeStatus, Option<String>, Duration), String> {
+    ) -> Option<(String, Result<Said, String>)> {
+        let (primary, fallbacks) = self.config().default_model();
+        let of_provider = |model: &str| {
+            let (provider, name) = model.split_once('/')?;
+            let is_it = self.canonical(&ProviderId::new(provider)) == ProviderId::new(&manifest.id);
+            is_it.then(|| name.to_owned())
+        };
+        let model = primary.into_iter().chain(fallbacks).find_map(of_provider)?;
+        let request = smallest_call(&manifest.api(lease.kind), &model, tokens)?;
+        let said = self.ask_provider(request, lease, timeout);
+        Some((format!("{}/{model}", manifest.id), said))
+    }
+
+    fn ask_provider(&self, mut request: Request, lease: &Lease, timeout: Duration) -> Result<Said, String> {
         let connect = timeout.min(Duration::from_secs(5));
         let client =
             Client::new(&self.network(), Limits { connect, total: timeout }).map_err(|e| e.to_string())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| e.to_string())?;
-        let mut request = Request::get(url);
         for (name, value) in &lease.headers {
             request = request.header(name, HeaderText::Secret(Secret::from(value.expose())));
         }
         let began = Instant::now();
         let answer = runtime.block_on(client.send(request));
         runtime.shutdown_background();
-        let told = |status: u16| match ProbeStatus::of_http(status) {
-            ProbeStatus::Ok => (ProbeStatus::Ok, None),
-            other => (other, Some(format!("the provider answered {status}"))),
-        };
-        let (status, error) = match answer {
-            Ok(answer) => told(answer.status),
+        let latency = began.elapsed();
+        Ok(match answer {
+            Ok(answer) => Said::of(answer.status, &answer.body, latency),
             // A long list of models is cut short; its status has said enough.
-            Err(SendError::Lost { status: Some(status), .. }) => told(status),
+            Err(SendError::Lost { status: Some(status), .. }) => Said::of(status, &[], latency),
             Err(SendError::Lost { why: coderclaw_http::LostWhy::Timeout, detail, .. }) => {
-                (ProbeStatus::Timeout, Some(detail))
+                Said { status: ProbeStatus::Timeout, http: None, code: None, error: Some(detail), latency }
             }
-            Err(e) => (ProbeStatus::Unknown, Some(e.to_string())),
+            Err(e) => {
+                let error = Some(e.to_string());
+                Said { status: ProbeStatus::Unknown, http: None, code: None, error, latency }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let told = |status, body: &str| {
+            let said = Said::of(status, body.as_bytes(), Duration::ZERO);
+            (said.status, said.code)
         };
-        Ok((status, error, began.elapsed()))
+        let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","message":"This credential is only authorized for use with Claude Code and cannot be used for other API requests."}}"#;
+        for status in [400, 401, 403] {
+            assert_eq!(told(status, refusal), (ProbeStatus::Auth, Some(Code::NotAuthorizedHere)), "{status}");
+        }
+        assert_eq!(told(200, refusal), (ProbeStatus::Ok, None));
+        assert_eq!(told(529, refusal), (ProbeStatus::Unknown, None));
+        assert_eq!(told(403, "{}"), (ProbeStatus::Auth, None));
+        assert_eq!(told(400, "{}"), (ProbeStatus::Format, None));
+        assert_eq!(told(404, "{}"), (ProbeStatus::Unknown, None));
     }
 }

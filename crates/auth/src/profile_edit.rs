@@ -156,7 +156,7 @@ impl Auth {
     pub fn use_profile(&self, agent: &AgentPaths, id: &ProfileId) -> Result<Used, EditError> {
         let store = read_auth_store(&agent.store())?;
         let Some(entry) = store.doc.get(id) else {
-            return Err(EditError::unknown(id, agent, &store.doc));
+            return Err(EditError::unknown(self, id, agent, &store.doc));
         };
         let no_provider = || EditError::NoProvider { id: id.clone() };
         let provider = entry.provider().map(|one| self.canonical(one)).ok_or_else(no_provider)?;
@@ -169,7 +169,9 @@ impl Auth {
             Some(known) => order.extend(known.iter().filter(|one| *one != id).cloned()),
             None => {
                 for candidate in self.explain(agent, manifest, &Ask::default())?.candidates {
-                    let Some(one) = candidate.profile_id.filter(|one| one != id) else { continue };
+                    // An order is about the agent's own profiles.
+                    let own = candidate.profile_id.filter(|_| candidate.agent_id.is_none());
+                    let Some(one) = own.filter(|one| one != id) else { continue };
                     match candidate.reason {
                         Code::ExcludedByOrder | Code::ProviderMismatch => {}
                         Code::MissingCredential if store.doc.get(&one).is_none() => {}
@@ -185,7 +187,7 @@ impl Auth {
             let guard = lock(self, agent)?;
             let mut doc = guard.read()?.doc;
             if doc.get(id).is_none() {
-                return Err(EditError::unknown(id, agent, &doc));
+                return Err(EditError::unknown(self, id, agent, &doc));
             }
             doc.set_order(&provider, Some(&order));
             commit(&guard, &doc, &[])?;
@@ -206,7 +208,7 @@ impl Auth {
     ) -> Result<Renamed, EditError> {
         let check = |doc: &coderclaw_store::AuthProfiles| {
             if doc.get(id).is_none() {
-                return Err(EditError::unknown(id, agent, doc));
+                return Err(EditError::unknown(self, id, agent, doc));
             }
             if doc.get(to).is_some() {
                 return Err(EditError::NameTaken { id: to.clone() });

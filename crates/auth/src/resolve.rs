@@ -7,11 +7,12 @@ use coderclaw_store::{AgentPaths, ReadError, read_fingerprint_key};
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
+use crate::decide::Contender;
 use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
 use crate::refresh::ask::Want;
 use crate::refresh::{RefreshError, obtain};
-use crate::scene::{Contender, Scene};
+use crate::scene::Scene;
 use crate::standing::Readiness;
 
 /// What is asked for.
@@ -98,6 +99,8 @@ pub enum LeaseError {
     Refresh {
         /// Which profile.
         profile: ProfileId,
+        /// Whose it is, if not the asking agent's own.
+        owner: Option<AgentId>,
         /// Why.
         source: RefreshError,
     },
@@ -122,6 +125,13 @@ fn none_usable(explanation: &Explanation) -> String {
     let provider = &explanation.provider;
     match blamed(explanation) {
         None => format!("agent {} has no login for {provider}", explanation.agent_id),
+        Some(Candidate { reason: Code::NotLinked, agent_id: Some(other), .. }) => format!(
+            "agent {agent} has no login for {provider}; agent {other} has one, and {agent} is not linked to it",
+            agent = explanation.agent_id
+        ),
+        Some(Candidate { profile_id: None, agent_id: Some(_), detail: Some(detail), .. }) => {
+            format!("agent {} has no login for {provider} that works: {detail}", explanation.agent_id)
+        }
         Some(first) => {
             let id = first.profile_id.as_ref().map_or("the key", ProfileId::as_str);
             let detail =
@@ -152,6 +162,23 @@ impl LeaseError {
         }
     }
 
+    /// The agent whose profile the failure is about, if that is not the asking one's own.
+    pub fn owner(&self) -> Option<&AgentId> {
+        match self {
+            Self::Resolve(_) => None,
+            Self::Refresh { owner, .. } => owner.as_ref(),
+            Self::NoneUsable { explanation } => blamed(explanation)?.agent_id.as_ref(),
+        }
+    }
+
+    /// The agent that asked, where the failure is about it and another one.
+    pub fn asking(&self) -> Option<&AgentId> {
+        match self {
+            Self::NoneUsable { explanation } => Some(&explanation.agent_id),
+            Self::Resolve(_) | Self::Refresh { .. } => None,
+        }
+    }
+
     /// Until when it stands, where known.
     pub fn until(&self) -> Option<Millis> {
         match self {
@@ -173,7 +200,7 @@ impl Auth {
         manifest: &Manifest,
         ask: &Ask,
     ) -> Result<Explanation, ResolveError> {
-        let scene = Scene::read(self, agent)?;
+        let scene = Scene::look(self, agent)?;
         Ok(scene.explanation(&scene.decide(manifest, ask)?, ask))
     }
 
@@ -194,14 +221,20 @@ impl Auth {
                 return scene.lend(manifest, winner, &winner.standing).ok_or_else(none);
             };
             let is_first_try = !tried.contains(&id);
-            match self.lend_or_refresh(&scene, agent, manifest, winner, &id, ask) {
-                Ok(Some(lease)) => return Ok(lease),
+            match self.lend_or_refresh(&scene, manifest, winner, &id, ask) {
+                Ok(Some(lease)) => return Ok(Lease { after_rejection: ask.rejected.is_some(), ..lease }),
                 // The entry changed while we looked: look again, once.
                 Ok(None) if is_first_try => {}
                 Ok(None) => return Err(none()),
                 // What the refresh found out is on record now, and the next profile may serve.
                 Err(e) if is_first_try && matches!(e.code(), Code::NeedsLogin | Code::Interrupted) => {}
-                Err(source) => return Err(LeaseError::Refresh { profile: id, source }),
+                Err(source) => {
+                    return Err(LeaseError::Refresh {
+                        profile: id,
+                        owner: scene.other(winner.whose),
+                        source,
+                    });
+                }
             }
             tried.push(id);
         }
@@ -210,7 +243,6 @@ impl Auth {
     fn lend_or_refresh(
         &self,
         scene: &Scene<'_>,
-        agent: &AgentPaths,
         manifest: &Manifest,
         winner: &Contender,
         id: &ProfileId,
@@ -233,7 +265,8 @@ impl Auth {
             return Err(RefreshError::CannotGuarantee { until: standing.valid_until });
         }
         let want = Want { min_validity: ask.min_validity, rejected, explicit: ask.explicit_refresh };
-        let good = obtain(self, agent, id, &want)?;
+        // In the store it comes from, so that everybody who is linked to it gets the new token.
+        let good = obtain(self, &scene.shelf(winner.whose).agent, id, &want)?;
         Ok(good.and_then(|good| scene.lend(manifest, winner, &standing.clone().with_good(&good))))
     }
 

@@ -9,6 +9,7 @@ use coderclaw_store::{OAuthEntry, TokenUpdate};
 use coderclaw_types::{ProviderId, Secret};
 
 use crate::context::Auth;
+use crate::discovered::{is_trusted, remembered_revocation};
 use crate::grant::{Endpoint, encoding};
 
 /// Nobody waits longer than this for a provider to say goodbye.
@@ -33,13 +34,27 @@ pub(crate) fn target(auth: &Auth, entry: &OAuthEntry) -> Result<(TokenEndpoint, 
     let unknown = || format!("{provider} names no place for it");
     let manifest = auth.registry().get(&provider).ok_or_else(unknown)?;
     let method = manifest.auth_for(CredentialKind::OAuth).ok_or_else(unknown)?;
-    let mut endpoint = of_method(method, &provider)?;
-    let from = entry.token_origin.as_ref();
-    let origin = method.token_origin();
-    let named_by_user = Endpoint::of(method).is_some_and(|endpoint| endpoint.named_by_user);
-    if !named_by_user && from.is_some() && from != origin.as_ref() {
-        return Err("the login came from another place than the one that the provider names now".into());
-    }
+    let tokens = Endpoint::of_entry(method, entry).ok_or_else(unknown)?;
+    let from = entry.token_origin.as_deref();
+    let mut endpoint = match &tokens.issuer {
+        // All that the manifest names is the issuer: the login knows where that wants its tokens back.
+        Some(issuer) => {
+            if !is_trusted(issuer, &tokens.origin, entry) {
+                return Err("the entry does not say that its endpoints are its issuer's".into());
+            }
+            let own = method.revoke_url.as_deref();
+            let url = own.or_else(|| remembered_revocation(issuer, &tokens.origin, entry));
+            at(method, &provider, &tokens, url)?
+        }
+        None => {
+            if !tokens.named_by_user && from.is_some_and(|from| from != tokens.origin) {
+                return Err(
+                    "the login came from another place than the one that the provider names now".into()
+                );
+            }
+            of_method(method, &provider)?
+        }
+    };
     if let Some(client_id) = &entry.client_id {
         endpoint.client_id.clone_from(client_id);
     }
@@ -65,20 +80,32 @@ pub(crate) fn target_of(auth: &Auth, tokens: &TokenUpdate) -> Option<TokenEndpoi
     })
 }
 
+/// Where a method revokes that names its endpoints itself.
 fn of_method(method: &AuthMethod, provider: &ProviderId) -> Result<TokenEndpoint, String> {
-    let unknown = || format!("{provider} names no place for it");
+    let endpoint = Endpoint::of(method).ok_or_else(|| format!("{provider} names no place for it"))?;
+    let url = method.revoke_url.as_deref();
+    // A token goes where it came from, and nowhere else unless the person's own file says so.
+    let is_elsewhere = url.is_some_and(|url| endpoint_origin(url).ok().as_ref() != Some(&endpoint.origin));
+    if method.revoke != Revoke::Never && is_elsewhere && !endpoint.named_by_user {
+        return Err("the revocation endpoint is at another place than the token endpoint".into());
+    }
+    at(method, provider, &endpoint, url)
+}
+
+/// The place `url`, for tokens of `endpoint`.
+pub(crate) fn at(
+    method: &AuthMethod,
+    provider: &ProviderId,
+    endpoint: &Endpoint,
+    url: Option<&str>,
+) -> Result<TokenEndpoint, String> {
     if method.revoke == Revoke::Never {
         return Err(format!("{provider} has no way to revoke a login"));
     }
-    let endpoint = Endpoint::of(method).ok_or_else(unknown)?;
-    let url = method.revoke_url.as_deref().ok_or_else(unknown)?;
-    // A token goes where it came from, and nowhere else unless the person's own file says so.
-    if !endpoint.named_by_user && endpoint_origin(url).ok().as_ref() != Some(&endpoint.origin) {
-        return Err("the revocation endpoint is at another place than the token endpoint".into());
-    }
-    let url = url.parse().map_err(|_| unknown())?;
+    let url =
+        url.and_then(|url| url.parse().ok()).ok_or_else(|| format!("{provider} names no place for it"))?;
     let encoding = method.revoke_request.map_or(endpoint.token.encoding, encoding);
-    Ok(TokenEndpoint { url, encoding, extra: Vec::new(), ..endpoint.token })
+    Ok(TokenEndpoint { url, encoding, extra: Vec::new(), ..endpoint.token.clone() })
 }
 
 /// Revokes the refresh token, then the access token. Each is tried, whatever becomes of the other.

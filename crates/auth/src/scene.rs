@@ -1,114 +1,195 @@
-//! What the resolver looks at, read once, and what it decides.
+//! What the resolver looks at, read once.
 
 use std::cell::OnceCell;
 
-use coderclaw_providers::{Billing, CredentialKind, Manifest};
+use coderclaw_providers::Manifest;
 use coderclaw_store::{
-    AgentPaths, AuthState, Entry, Pin, StoreSnapshot, read_fingerprint_key, read_sessions,
+    AgentPaths, AgentSettings, AuthState, Entry, ReadError, StoreSnapshot, read_agent_settings,
+    read_fingerprint_key,
 };
-use coderclaw_types::{Code, Fingerprint, FingerprintKey, Millis, ProfileId, ProviderId, Secret};
+use coderclaw_types::{AgentId, Fingerprint, FingerprintKey, Millis, ProfileId, ProviderId, Secret};
 
 use crate::context::Auth;
-use crate::explain::{Candidate, Explanation, OrderSource, Verdict, Winner};
+use crate::decide::{Contender, Decision};
+use crate::explain::{Explanation, Winner};
 use crate::lease::Lease;
-use crate::order::{Orderable, sequence};
+use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
-use crate::standing::{Readiness, Standing, credential_kind, set_aside, standing};
+use crate::standing::{Standing, set_aside, standing};
+
+/// How a store is read: to be acted upon, or only to be shown.
+type ReadStore = fn(&Auth, &AgentPaths) -> Result<(StoreSnapshot, AuthState), ReadError>;
 
 /// One agent's store and usage at one moment.
+pub(crate) struct Shelf {
+    pub(crate) agent: AgentPaths,
+    pub(crate) store: StoreSnapshot,
+    pub(crate) usage: AuthState,
+}
+
+/// Everything that an agent may use, at one moment: its own shelf, and that of the agent that it is linked to.
 pub(crate) struct Scene<'a> {
-    auth: &'a Auth,
-    agent: &'a AgentPaths,
-    store: StoreSnapshot,
-    usage: AuthState,
+    pub(crate) auth: &'a Auth,
+    pub(crate) own: Shelf,
+    pub(crate) linked: Option<Shelf>,
+    pub(crate) broken_link: Option<BrokenLink>,
+    pub(crate) settings: AgentSettings,
     key: Option<FingerprintKey>,
     now: Millis,
     seen: Vec<Seen>,
+    shadowed: Vec<Seen>,
 }
 
-/// One entry of the store. How it stands is found out when it is first asked for, since that may mean reading a
-/// journal.
+/// On which shelf an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The agent's own.
+    Own,
+    /// The one of the agent that it is linked to.
+    Linked,
+}
+
+/// One entry of a store. How it stands is found out when it is first asked for, since that may mean reading a journal.
 pub(crate) struct Seen {
     pub(crate) id: ProfileId,
     pub(crate) entry: Entry,
     pub(crate) provider: Option<ProviderId>,
+    pub(crate) whose: Whose,
     standing: OnceCell<Standing>,
     fingerprint: OnceCell<Option<Fingerprint>>,
 }
 
-/// A candidate and what is needed to lend it.
-pub(crate) struct Contender {
-    pub(crate) candidate: Candidate,
-    pub(crate) kind: Option<CredentialKind>,
-    pub(crate) standing: Standing,
-}
-
-/// What was decided for one provider.
-pub(crate) struct Decision {
-    provider: ProviderId,
-    order_source: OrderSource,
-    contenders: Vec<Contender>,
-    winner: Option<usize>,
-}
-
-impl Decision {
-    /// The one that is used.
-    pub(crate) fn winner(&self) -> Option<&Contender> {
-        self.winner.map(|at| &self.contenders[at])
+impl Shelf {
+    fn read(auth: &Auth, agent: &AgentPaths, read: ReadStore) -> Result<Self, ReadError> {
+        let (store, usage) = read(auth, agent)?;
+        Ok(Self { agent: agent.clone(), store, usage })
     }
-}
 
-/// The question, with what the agent's files say about it.
-struct Question {
-    provider: ProviderId,
-    order: Option<Vec<ProfileId>>,
-    user_pin: Option<ProfileId>,
+    fn entries(&self, auth: &Auth, whose: Whose) -> Vec<Seen> {
+        let seen = self.store.doc.entries().map(|(id, entry)| {
+            let provider = entry.provider().map(|provider| auth.canonical(provider));
+            Seen { id, entry, provider, whose, standing: OnceCell::new(), fingerprint: OnceCell::new() }
+        });
+        seen.collect()
+    }
 }
 
 impl<'a> Scene<'a> {
-    /// Reads the agent's store and usage, once.
-    pub(crate) fn read(auth: &'a Auth, agent: &'a AgentPaths) -> Result<Self, ResolveError> {
-        let (store, usage) = auth.read(agent)?;
-        let seen = store.doc.entries().map(|(id, entry)| {
-            let provider = entry.provider().map(|provider| auth.canonical(provider));
-            Seen { id, entry, provider, standing: OnceCell::new(), fingerprint: OnceCell::new() }
-        });
-        Ok(Self {
-            seen: seen.collect(),
-            auth,
-            agent,
-            store,
-            usage,
+    /// Reads what the agent may use, once.
+    pub(crate) fn read(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
+        Self::of(auth, agent, Auth::read)
+    }
+
+    /// The same, to be shown and not acted upon.
+    pub(crate) fn look(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
+        Self::of(auth, agent, Auth::look)
+    }
+
+    fn of(auth: &'a Auth, agent: &AgentPaths, read: ReadStore) -> Result<Self, ResolveError> {
+        let settings = read_agent_settings(agent)?;
+        let own = Shelf::read(auth, agent, read)?;
+        let mut seen = own.entries(auth, Whose::Own);
+        let mut shadowed = Vec::new();
+        let (mut linked, mut broken_link) = (None, None);
+        match auth.follow(agent, &settings)? {
+            Link::None => {}
+            Link::Broken(broken) => broken_link = Some(broken),
+            Link::To(target) => match Shelf::read(auth, &target, read) {
+                Ok(shelf) => {
+                    for theirs in shelf.entries(auth, Whose::Linked) {
+                        // A name means one profile, and the agent's own goes first.
+                        let is_ours = seen.iter().any(|own| own.whose == Whose::Own && own.id == theirs.id);
+                        if is_ours { shadowed.push(theirs) } else { seen.push(theirs) }
+                    }
+                    linked = Some(shelf);
+                }
+                // The agent's own profiles serve all the same.
+                Err(e) => {
+                    let (reason, detail) = (e.code(), e.to_string());
+                    broken_link = Some(BrokenLink { target: target.agent, reason, detail });
+                }
+            },
+        }
+        let scene = Self {
             key: read_fingerprint_key(auth.state())?,
             now: auth.clock().now(),
+            auth,
+            own,
+            linked,
+            broken_link,
+            settings,
+            seen,
+            shadowed,
+        };
+        scene.check_settings()?;
+        Ok(scene)
+    }
+
+    /// A profile that `agent.toml` names has a provider, by its entry or by its name. One that has none would be
+    /// passed over for every provider, in silence.
+    fn check_settings(&self) -> Result<(), ResolveError> {
+        match &self.settings.auth_profile {
+            Some(id) if self.provider_of(id).is_none() => {
+                let detail = format!("`auth_profile` is \"{id}\": no such profile, and no provider's name");
+                Err(ReadError::Settings { path: self.own.agent.settings(), detail }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The provider of a profile: as its entry says, else by its name.
+    pub(crate) fn provider_of(&self, id: &ProfileId) -> Option<ProviderId> {
+        let entry = self.seen.iter().find(|seen| seen.id == *id);
+        entry.and_then(|seen| seen.provider.clone()).or_else(|| {
+            let (prefix, _) = id.as_str().split_once(':')?;
+            self.auth.registry().canonical(prefix)
         })
     }
 
+    /// The agent's own store.
     pub(crate) fn store(&self) -> &StoreSnapshot {
-        &self.store
+        &self.own.store
     }
 
     pub(crate) fn now(&self) -> Millis {
         self.now
     }
 
-    /// All entries, in store order.
+    /// All entries, in store order: the agent's own, then those that it is linked to. No id is there twice.
     pub(crate) fn seen(&self) -> &[Seen] {
         &self.seen
+    }
+
+    /// Entries of the linked agent whose id is that of one of the agent's own.
+    pub(crate) fn shadowed(&self) -> &[Seen] {
+        &self.shadowed
+    }
+
+    pub(crate) fn shelf(&self, whose: Whose) -> &Shelf {
+        match (whose, &self.linked) {
+            (Whose::Linked, Some(linked)) => linked,
+            _ => &self.own,
+        }
+    }
+
+    /// The agent whose entry it is, if that is another one.
+    pub(crate) fn other(&self, whose: Whose) -> Option<AgentId> {
+        (whose == Whose::Linked).then(|| self.shelf(whose).agent.agent.clone())
     }
 
     /// How an entry stands, cooldowns included.
     pub(crate) fn shown(&self, seen: &Seen) -> Result<Standing, ResolveError> {
         let mut standing = self.standing(seen)?.clone();
-        set_aside(self.auth, &self.usage, &seen.id, &mut standing, self.now);
+        set_aside(self.auth, &self.shelf(seen.whose).usage, &seen.id, &mut standing, self.now);
         Ok(standing)
     }
 
-    fn standing<'s>(&self, seen: &'s Seen) -> Result<&'s Standing, ResolveError> {
+    pub(crate) fn standing<'s>(&self, seen: &'s Seen) -> Result<&'s Standing, ResolveError> {
         if let Some(known) = seen.standing.get() {
             return Ok(known);
         }
-        let found = standing(self.auth, &self.store, &seen.id, &seen.entry, self.now)?;
+        let store = &self.shelf(seen.whose).store;
+        let found = standing(self.auth, store, &seen.id, &seen.entry, self.now)?;
         Ok(seen.standing.get_or_init(|| found))
     }
 
@@ -122,98 +203,15 @@ impl<'a> Scene<'a> {
         Some(Fingerprint::of(self.key.as_ref()?, secret?))
     }
 
-    /// Which credential of `manifest`'s provider is used, and what becomes of the others.
-    pub(crate) fn decide(&self, manifest: &Manifest, ask: &Ask) -> Result<Decision, ResolveError> {
-        let provider = ProviderId::new(&manifest.id);
-        let (order_source, order) = self.order(&provider);
-        let pin = self.pin(ask)?;
-        let user_pin = pin.as_ref().filter(|pin| pin.by_user).map(|pin| pin.profile.clone());
-        let own: Vec<&Seen> =
-            self.seen.iter().filter(|seen| seen.provider.as_ref() == Some(&provider)).collect();
-        if let Some(id) = &ask.profile
-            && !own.iter().any(|own| own.id == *id)
-        {
-            let near = own.iter().map(|own| own.id.to_string()).collect();
-            return Err(ResolveError::UnknownProfile {
-                id: id.clone(),
-                agent: self.agent.agent.clone(),
-                provider,
-                near,
-            });
-        }
-        let question = Question { provider, order, user_pin };
-
-        let mut tried = Vec::new();
-        let mut cooling = Vec::new();
-        let mut rest = Vec::new();
-        let mut orderable = Vec::new();
-        for &seen in &own {
-            let contender = self.contender(&question, seen)?;
-            let is_cooling = matches!(contender.candidate.reason, Code::Cooldown | Code::Disabled);
-            orderable.push(Orderable {
-                id: seen.id.clone(),
-                rank: match contender.kind {
-                    Some(CredentialKind::OAuth) => 0,
-                    Some(CredentialKind::Token) => 1,
-                    _ => 2,
-                },
-                last_used: self.usage.usage(&seen.id).last_used,
-                cooling_until: contender.standing.until.filter(|_| is_cooling),
-            });
-            match contender.standing.readiness {
-                _ if is_cooling => cooling.push(contender),
-                Readiness::Never => rest.push(contender),
-                _ => tried.push(contender),
-            }
-        }
-        let preferred = pin.as_ref().map(|pin| &pin.profile);
-        let sequence = sequence(&orderable, question.order.as_deref(), preferred);
-        let place = |c: &Contender| {
-            let id = c.candidate.profile_id.as_ref();
-            sequence.iter().position(|one| Some(one) == id).unwrap_or(usize::MAX)
-        };
-        tried.sort_by_key(place);
-        cooling.sort_by_key(place);
-
-        let consents = question.order.is_some() || question.user_pin.is_some();
-        let billing = |kind| manifest.billing(kind);
-        let has_subscription =
-            own.iter().any(|own| credential_kind(&own.entry).map(billing) == Some(Billing::Subscription));
-        for contender in &mut tried {
-            contender.candidate.verdict = Verdict::Standby;
-            let is_metered = contender.kind.map(billing) == Some(Billing::Metered);
-            if is_metered && has_subscription && !consents {
-                contender.candidate.reason = Code::MeteredNotAllowed;
-            }
-        }
-        let mut winner = tried.iter().position(|c| c.candidate.reason != Code::MeteredNotAllowed);
-        if let Some(at) = winner {
-            tried[at].candidate.verdict = Verdict::Winner;
-        }
-        let mut contenders = tried;
-        contenders.extend(cooling);
-        contenders.extend(rest);
-        contenders.extend(self.named_but_not_ours(&question, &own));
-        if own.is_empty()
-            && let Some(mut fallback) = self.fallback(manifest, &question.provider)
-        {
-            if question.user_pin.is_none() {
-                fallback.candidate.verdict = Verdict::Winner;
-                winner = Some(contenders.len());
-            }
-            contenders.push(fallback);
-        }
-        Ok(Decision { provider: question.provider, order_source, contenders, winner })
-    }
-
     /// The decision as it is told.
     pub(crate) fn explanation(&self, decision: &Decision, ask: &Ask) -> Explanation {
         Explanation {
-            agent_id: self.agent.agent.clone(),
+            agent_id: self.own.agent.agent.clone(),
             provider: decision.provider.clone(),
             model: ask.model.clone(),
             session: ask.session.clone(),
             order_source: decision.order_source,
+            pin_source: decision.pin_source,
             winner: decision.winner().map(|winner| self.winner(winner)),
             candidates: decision.contenders.iter().map(|c| c.candidate.clone()).collect(),
         }
@@ -246,134 +244,16 @@ impl<'a> Scene<'a> {
         Some(Lease {
             provider: ProviderId::new(&manifest.id),
             profile: contender.candidate.profile_id.clone(),
+            owner: self.shelf(contender.whose).agent.clone(),
             source: contender.candidate.source.clone().unwrap_or_else(|| "profile".into()),
             kind,
             headers: manifest.request_headers(kind, &token, account),
             env: manifest.lend_env(kind, &token, account),
             account_id: standing.account_id.clone(),
             valid_until: standing.valid_until,
+            lent_at: self.now,
+            after_rejection: false,
             token,
         })
-    }
-
-    fn order(&self, provider: &ProviderId) -> (OrderSource, Option<Vec<ProfileId>>) {
-        if let Some(order) = self.store.doc.order(provider) {
-            return (OrderSource::Store, Some(order));
-        }
-        match self.auth.config().order(provider) {
-            Some(order) => (OrderSource::Config, Some(order.to_vec())),
-            None => (OrderSource::None, None),
-        }
-    }
-
-    fn pin(&self, ask: &Ask) -> Result<Option<Pin>, ResolveError> {
-        if let Some(profile) = &ask.profile {
-            return Ok(Some(Pin { profile: profile.clone(), by_user: true }));
-        }
-        let Some(session) = &ask.session else { return Ok(None) };
-        Ok(read_sessions(&self.agent.sessions())?.get(session).and_then(|entry| entry.pin()))
-    }
-
-    /// One of the provider's own profiles, with what order, pin and config say about it.
-    fn contender(&self, question: &Question, seen: &Seen) -> Result<Contender, ResolveError> {
-        let mut standing = match self.contradiction(question, seen) {
-            Some(contradiction) => contradiction,
-            None => self.standing(seen)?.clone(),
-        };
-        // A pin holds also while its profile cools.
-        if question.user_pin.as_ref() != Some(&seen.id) {
-            set_aside(self.auth, &self.usage, &seen.id, &mut standing, self.now);
-        }
-        let mut candidate = Candidate {
-            profile_id: Some(seen.id.clone()),
-            kind: Some(seen.entry.kind().to_owned()),
-            verdict: Verdict::Skipped,
-            reason: standing.reason,
-            until: standing.until,
-            detail: standing.detail.clone(),
-            source: None,
-        };
-        let excluded = match (&question.order, &question.user_pin) {
-            (_, Some(pinned)) => (*pinned != seen.id).then_some(Code::PinnedElsewhere),
-            (Some(order), None) => (!order.contains(&seen.id)).then_some(Code::ExcludedByOrder),
-            (None, None) => None,
-        };
-        if let Some(reason) = excluded {
-            candidate.detail = (standing.reason != Code::Ok).then(|| standing.reason.meaning().to_owned());
-            candidate.until = None;
-            candidate.reason = reason;
-            standing.readiness = Readiness::Never;
-        }
-        Ok(Contender { candidate, kind: credential_kind(&seen.entry), standing })
-    }
-
-    /// The config declares the profile as something else than it is.
-    fn contradiction(&self, question: &Question, seen: &Seen) -> Option<Standing> {
-        let config = self.auth.config().profile(&seen.id)?;
-        let kind = seen.entry.kind();
-        let is_same = config.mode == kind || (config.mode == "oauth" && kind == "token");
-        let reason = if self.auth.canonical(&config.provider) != question.provider {
-            Code::ProviderMismatch
-        } else if !is_same {
-            Code::ModeMismatch
-        } else {
-            return None;
-        };
-        let mut standing = Standing::new(Readiness::Never, reason);
-        standing.detail =
-            Some(format!("the config says {} of {}, the store has {kind}", config.mode, config.provider));
-        Some(standing)
-    }
-
-    /// Ids that the order or a pin names and that are another provider's, or nobody's.
-    fn named_but_not_ours(&self, question: &Question, own: &[&Seen]) -> Vec<Contender> {
-        let mut named: Vec<Contender> = Vec::new();
-        let order = question.order.as_deref().unwrap_or_default();
-        for id in order.iter().chain(&question.user_pin) {
-            let known = own.iter().any(|own| own.id == *id)
-                || named.iter().any(|one| one.candidate.profile_id.as_ref() == Some(id));
-            if known {
-                continue;
-            }
-            let other = self.seen.iter().find(|seen| seen.id == *id);
-            let reason = if other.is_some() { Code::ProviderMismatch } else { Code::MissingCredential };
-            let candidate = Candidate {
-                profile_id: Some(id.clone()),
-                kind: other.map(|other| other.entry.kind().to_owned()),
-                verdict: Verdict::Skipped,
-                reason,
-                until: None,
-                detail: None,
-                source: None,
-            };
-            let standing = Standing::new(Readiness::Never, reason);
-            named.push(Contender { candidate, kind: None, standing });
-        }
-        named
-    }
-
-    /// A key from the environment or the config, which counts only where the agent has no profile of the provider.
-    fn fallback(&self, manifest: &Manifest, provider: &ProviderId) -> Option<Contender> {
-        let env = manifest.env.iter().find_map(|name| {
-            let secret = Secret::from(self.auth.env().get(name)?);
-            Some((format!("env:{name}"), manifest.env_kind(name), secret))
-        });
-        let found = env.or_else(|| {
-            let key = self.auth.config().api_key(provider)?;
-            Some(("config".to_owned(), CredentialKind::ApiKey, key))
-        });
-        let (source, kind, secret) = found?;
-        let mut standing = Standing::new(Readiness::Now, Code::Ok);
-        standing.secret = Some(secret);
-        let candidate = Candidate {
-            profile_id: None,
-            kind: Some(kind.as_str().to_owned()),
-            verdict: Verdict::Skipped,
-            reason: Code::Ok,
-            until: None,
-            detail: None,
-            source: Some(source),
-        };
-        Some(Contender { candidate, kind: Some(kind), standing })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coderclaw_providers::CredentialKind;
 use coderclaw_store::{AuthState, Entry, JournalView, OAuthEntry, OutcomeKind, StoreSnapshot};
-use coderclaw_types::{Code, Millis, ProfileId, Secret};
+use coderclaw_types::{Code, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::cooldown::unusable_until;
@@ -76,7 +76,12 @@ pub(crate) fn credential_kind(entry: &Entry) -> Option<CredentialKind> {
     }
 }
 
-/// Marks a usable profile that is cooling or disabled.
+/// Set aside until a time.
+pub(crate) fn is_set_aside(reason: Code) -> bool {
+    matches!(reason, Code::Cooldown | Code::UsageLimit | Code::Disabled)
+}
+
+/// Marks a usable profile that is cooling or disabled, or whose very token the provider refuses.
 pub(crate) fn set_aside(
     auth: &Auth,
     usage: &AuthState,
@@ -84,7 +89,19 @@ pub(crate) fn set_aside(
     standing: &mut Standing,
     now: Millis,
 ) {
-    let cooling = unusable_until(&usage.usage(id), auth.config().cooldowns(), now);
+    let usage = usage.usage(id);
+    if let Some(refused) = &usage.refused
+        // A login that is due gets another token first.
+        && standing.readiness == Readiness::Now
+        && standing.secret.as_ref().map(TokenHash::of) == Some(refused.token)
+    {
+        standing.readiness = Readiness::Never;
+        standing.reason = Code::from_text(&refused.code).unwrap_or(Code::Rejected);
+        standing.detail.clone_from(&refused.detail);
+        standing.until = None;
+        return;
+    }
+    let cooling = unusable_until(&usage, auth.config().cooldowns(), now);
     if let Some((reason, until)) = cooling
         && standing.readiness != Readiness::Never
     {

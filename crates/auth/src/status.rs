@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use coderclaw_providers::Manifest;
 use coderclaw_store::{AgentPaths, AuthProfiles, Entry, Origin};
-use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
+use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId};
 
 use crate::context::Auth;
 use crate::explain::Explanation;
+use crate::link::BrokenLink;
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::Scene;
 use crate::standing::Readiness;
@@ -37,6 +38,8 @@ pub struct ProfileStatus {
     pub refreshable: bool,
     /// Identifies the secret.
     pub fingerprint: Option<Fingerprint>,
+    /// Whose it is, if not the agent's own: that of the agent that it is linked to.
+    pub owner: Option<AgentId>,
 }
 
 /// One provider that the agent has profiles of, or a key in the environment.
@@ -53,12 +56,16 @@ pub struct ProviderStatus {
 /// One agent.
 #[derive(Debug, Clone)]
 pub struct AgentStatus {
-    /// All its profiles, in store order.
+    /// All its profiles, in store order; then those of the agent that it is linked to.
     pub profiles: Vec<ProfileStatus>,
     /// Its providers.
     pub providers: Vec<ProviderStatus>,
     /// What is wrong with the store itself.
     pub store_note: Option<(Code, String)>,
+    /// The agent that it is linked to.
+    pub linked_to: Option<AgentId>,
+    /// What is wrong with that link.
+    pub broken_link: Option<BrokenLink>,
 }
 
 impl Auth {
@@ -67,7 +74,7 @@ impl Auth {
     /// # Errors
     /// Where its files cannot be read.
     pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
-        let scene = Scene::read(self, agent)?;
+        let scene = Scene::look(self, agent)?;
         let mut profiles = Vec::new();
         let mut with_profiles: Vec<ProviderId> = Vec::new();
         for seen in scene.seen() {
@@ -91,6 +98,7 @@ impl Auth {
                 refreshable,
                 fingerprint,
                 id: seen.id.clone(),
+                owner: scene.other(seen.whose),
             });
         }
         let mut providers = Vec::new();
@@ -119,7 +127,8 @@ impl Auth {
             }),
             _ => None,
         };
-        Ok(AgentStatus { profiles, providers, store_note })
+        let linked_to = scene.settings.link.clone();
+        Ok(AgentStatus { profiles, providers, store_note, linked_to, broken_link: scene.broken_link })
     }
 }
 
@@ -146,7 +155,12 @@ fn provider_status(scene: &Scene<'_>, manifest: &Manifest) -> Result<ProviderSta
 fn old_word(entry: &Entry, reason: Code, readiness: Readiness) -> &'static str {
     match reason {
         Code::MissingCredential | Code::UnresolvedRef | Code::InvalidExpires | Code::Corrupt => "missing",
-        Code::Expired | Code::NeedsLogin | Code::Interrupted | Code::Revoked | Code::Rejected => "expired",
+        Code::Expired
+        | Code::NeedsLogin
+        | Code::Interrupted
+        | Code::Revoked
+        | Code::Rejected
+        | Code::AccountBlocked => "expired",
         Code::Expiring => "expiring",
         _ if matches!(entry, Entry::ApiKey(_)) => "static",
         _ if matches!(entry, Entry::Token(token) if token.expires.is_none()) => "static",

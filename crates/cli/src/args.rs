@@ -1,6 +1,8 @@
 //! Every command, flag and help text. The reference is made from here.
 
+mod agents;
 mod channels;
+mod chat;
 mod doctor;
 mod lazy;
 mod sessions;
@@ -8,7 +10,9 @@ mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
+pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use lazy::Lazy;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
@@ -55,6 +59,15 @@ pub(crate) enum Command {
     Models {
         #[command(subcommand)]
         command: ModelsCommand,
+    },
+    /// Talk to a model, with the account that the order or the session says
+    Chat(Lazy<ChatArgs>),
+    /// Send one message, for scripts
+    Agent(Lazy<AgentArgs>),
+    /// The agents, whom they answer, and whose logins they use
+    Agents {
+        #[command(subcommand)]
+        command: Lazy<AgentsCommand>,
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
@@ -106,6 +119,9 @@ pub(crate) struct StatusArgs {
     /// How many probes at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
     pub(crate) probe_concurrency: u64,
+    /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
+    pub(crate) probe_max_tokens: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]

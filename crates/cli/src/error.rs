@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use coderclaw_auth::{EditError, LeaseError, LoginError, OpenError, ResolveError};
+use coderclaw_auth::{EditError, LeaseError, LinkError, LoginError, OpenError, ResolveError};
 use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::ConfigEditError;
 use coderclaw_types::{Code, Millis};
@@ -29,6 +29,7 @@ struct Said {
     provider: Option<String>,
     profile: Option<String>,
     agent: Option<String>,
+    other: Option<String>,
     help: Option<(String, u8)>,
     login: &'static str,
 }
@@ -43,6 +44,7 @@ impl CommandError {
             provider: None,
             profile: None,
             agent: None,
+            other: None,
             help: None,
             login: "login",
         }))
@@ -66,10 +68,17 @@ impl CommandError {
         self
     }
 
+    /// Until when it stands.
+    pub(crate) fn until(mut self, until: Option<Millis>) -> Self {
+        self.0.until = until;
+        self
+    }
+
     /// What the failure is about, for the next command.
     pub(crate) fn about(mut self, provider: &str, agent: Option<&str>) -> Self {
         self.0.provider = Some(provider.into());
-        self.0.agent = agent.map(str::to_owned);
+        // A failure that knows whose it is knows better.
+        self.0.agent = self.0.agent.or_else(|| agent.map(str::to_owned));
         self
     }
 
@@ -95,9 +104,23 @@ impl CommandError {
             provider: self.0.provider.as_deref(),
             profile: self.0.profile.as_deref(),
             agent: self.0.agent.as_deref(),
+            other: self.0.other.as_deref(),
         }
         .command();
         (!command.is_empty()).then_some(command)
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn say(&self) {
+        let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
+        // A log or a pipe gets one line, a person unbroken words.
+        let is_seen = std::io::stderr().is_terminal();
+        let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
+        let mut text = lines.join("\n") + "\n";
+        if let Some(next) = self.next() {
+            text.push_str(&format!("  next: {}\n", clean(&fit(&next))));
+        }
+        std::io::stderr().lock().write_all(text.as_bytes()).ok();
     }
 
     /// Prints and gives the exit code: words on standard error, JSON on standard output.
@@ -120,15 +143,7 @@ impl CommandError {
             }
             writeln!(std::io::stdout().lock(), "{:#}", json!({"error": error})).ok();
         } else {
-            let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
-            // A log or a pipe gets one line, a person unbroken words.
-            let is_seen = std::io::stderr().is_terminal();
-            let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
-            let mut text = lines.join("\n") + "\n";
-            if let Some(next) = self.next() {
-                text.push_str(&format!("  next: {}\n", clean(&fit(&next))));
-            }
-            std::io::stderr().lock().write_all(text.as_bytes()).ok();
+            self.say();
         }
         ExitCode::FAILURE
     }
@@ -159,6 +174,8 @@ pub(crate) struct Next<'a> {
     pub(crate) provider: Option<&'a str>,
     pub(crate) profile: Option<&'a str>,
     pub(crate) agent: Option<&'a str>,
+    /// The other agent that it is about.
+    pub(crate) other: Option<&'a str>,
 }
 
 impl Next<'_> {
@@ -170,7 +187,8 @@ impl Next<'_> {
             .replace("{login}", self.login)
             .replace("{provider}", self.provider.unwrap_or("PROVIDER"))
             .replace("{profile}", &text::shell_word(self.profile.unwrap_or("PROFILE")))
-            .replace("{agent}", self.agent.unwrap_or("main"));
+            .replace("{agent}", self.agent.unwrap_or("main"))
+            .replace("{other}", self.other.unwrap_or("main"));
         if let Some(agent) = self.agent
             && command.starts_with("coderclaw models")
             && !command.contains("--agent")
@@ -210,6 +228,32 @@ impl From<LeaseError> for CommandError {
         let mut out = Self::new(error.code(), error.to_string());
         out.0.until = error.until();
         out.0.profile = error.profile().map(ToString::to_string);
+        let owner = error.owner().map(ToString::to_string);
+        match error.code() {
+            Code::NotLinked | Code::LinkBroken => {
+                out.0.agent = error.asking().map(ToString::to_string);
+                out.0.other = owner;
+            }
+            // What is wrong with a profile is put right where it is.
+            _ => out.0.agent = owner,
+        }
+        out
+    }
+}
+
+impl From<LinkError> for CommandError {
+    fn from(error: LinkError) -> Self {
+        let mut out = Self::new(error.code(), error.to_string());
+        match error {
+            LinkError::HasLinkers { linkers, .. } => {
+                out.0.hint = linkers.first().map(|first| format!("coderclaw agents unlink {first}"));
+            }
+            LinkError::TargetIsLinked { .. }
+            | LinkError::Itself { .. }
+            | LinkError::Read(_)
+            | LinkError::Lock(_)
+            | LinkError::Write(_) => {}
+        }
         out
     }
 }
@@ -222,7 +266,11 @@ impl From<LoginError> for CommandError {
 
 impl From<EditError> for CommandError {
     fn from(error: EditError) -> Self {
-        Self::new(error.code(), error.to_string())
+        let mut out = Self::new(error.code(), error.to_string());
+        if let EditError::Linked { owner, .. } = &error {
+            out.0.other = Some(owner.to_string());
+        }
+        out
     }
 }
 

@@ -117,8 +117,14 @@ mod tests {
     fn b9_every_hint_parses() {
         for code in Code::ALL {
             for login in ["login", "setup-token", "paste-token", "paste-api-key"] {
-                let hint =
-                    Next { code: *code, login, provider: Some("p"), profile: Some("p:x"), agent: Some("a") };
+                let hint = Next {
+                    code: *code,
+                    login,
+                    provider: Some("p"),
+                    profile: Some("p:x"),
+                    agent: Some("a"),
+                    other: Some("b"),
+                };
                 let hint = hint.command();
                 match parsed(&hint) {
                     Ok(_) => {}

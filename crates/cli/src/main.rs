@@ -9,6 +9,8 @@ mod commands;
 mod demo;
 mod error;
 mod global;
+mod paint;
+mod pty;
 mod report;
 mod secret_input;
 mod text;

@@ -63,7 +63,11 @@ pub(crate) fn clean(text: &str) -> String {
 pub(crate) fn width() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout())
         .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
-    size.map_or(80, |size| usize::from(size.ws_col)).clamp(40, 200)
+    match size.map_or(0, |size| usize::from(size.ws_col)) {
+        // Terminals that nobody has given a size say zero.
+        0 => 80,
+        columns => columns.clamp(40, 200),
+    }
 }
 
 /// `text` broken into lines of at most `width` characters between words.

@@ -9,10 +9,14 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, is_io, is_tls, root_cause};
 use crate::message::{Answer, HeaderText, Method, Request};
 use crate::network::{Network, ProxyChoice};
+use crate::stream::Incoming;
 use crate::tls;
 
 /// The longest body that is read: 128 KiB. A token endpoint's answer has a few.
 pub const BODY_LIMIT: usize = 128 * 1024;
+
+/// A stream takes as long as it takes: a month stands for no limit, since the client wants one.
+const NO_LIMIT: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +91,31 @@ impl Client {
         read(&place, response).await
     }
 
+    /// Sends `request` once and hands over the answer when its head has arrived, whatever its status. [`Limits::total`]
+    /// does not count here: only a silence of `idle` ends it, before the head and between any two parts of the body.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn open(&self, request: Request, idle: Duration) -> Result<Incoming, SendError> {
+        let place = place(&request);
+        let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
+        let proxy =
+            self.network.proxy_for(&request.url).map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
+        let mut request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
+        *request.timeout_mut() = Some(NO_LIMIT);
+        // The connector's own limit comes first where there is no connection at all.
+        let head = tokio::time::timeout(idle, self.inner.execute(request)).await;
+        let response = match head {
+            Ok(answered) => answered.map_err(|e| self.classify(&place, proxy.as_ref(), &e))?,
+            Err(_) => {
+                let detail = format!("{place}: no answer for {} s", idle.as_secs());
+                return Err(SendError::Lost { status: None, why: LostWhy::Timeout, detail });
+            }
+        };
+        let (status, headers) = head_of(&response);
+        Ok(Incoming { place, status, headers, body: response, idle })
+    }
+
     /// Everything that a connector does (name, socket, proxy, handshake) ends before the request is handed to the
     /// connection; hyper marks its errors as "connect". All others may have come after the first byte.
     fn classify(&self, place: &str, proxy: Option<&ProxyChoice>, error: &reqwest::Error) -> SendError {
@@ -154,13 +183,16 @@ fn build(request: Request) -> Result<reqwest::Request, String> {
     Ok(built)
 }
 
-async fn read(place: &str, mut response: reqwest::Response) -> Result<Answer, SendError> {
-    let status = response.status().as_u16();
+fn head_of(response: &reqwest::Response) -> (u16, Vec<(String, String)>) {
     let headers = response.headers().iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     });
-    let headers = headers.collect();
+    (response.status().as_u16(), headers.collect())
+}
+
+async fn read(place: &str, mut response: reqwest::Response) -> Result<Answer, SendError> {
+    let (status, headers) = head_of(&response);
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -179,7 +211,7 @@ async fn read(place: &str, mut response: reqwest::Response) -> Result<Answer, Se
     Ok(Answer { status, headers, body })
 }
 
-fn lost(place: &str, status: Option<u16>, error: &reqwest::Error) -> SendError {
+pub(crate) fn lost(place: &str, status: Option<u16>, error: &reqwest::Error) -> SendError {
     let reset = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::BrokenPipe];
     let (why, detail) = if error.is_timeout() {
         (LostWhy::Timeout, "no complete answer in time".into())

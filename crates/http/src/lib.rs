@@ -4,6 +4,8 @@
 //! keeps no connection, because the request may carry a refresh token that works once. What it adds to an ordinary
 //! client is the certainty in [`SendError`]: either no byte of the request left, or nobody can know.
 //!
+//! An answer that arrives bit by bit, as a model's does, is an [`Incoming`].
+//!
 //! Nothing is global and nothing is read from the process: proxies and CAs come from a [`Network`], which is made from
 //! the captured environment.
 
@@ -12,10 +14,12 @@ mod error;
 mod message;
 mod network;
 mod no_proxy;
+mod stream;
 mod tls;
 
 pub use client::{BODY_LIMIT, Client, Limits};
 pub use error::{HttpError, LostWhy, NotSentWhy, SendError};
 pub use message::{Answer, Body, HeaderText, Method, Request};
 pub use network::{BadProxy, Network, ProxyChoice};
+pub use stream::Incoming;
 pub use url::Url;

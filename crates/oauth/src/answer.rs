@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use coderclaw_http::{Answer, NotSentWhy, SendError};
+use coderclaw_types::{Millis, code_word};
 use serde_json::Value;
 
+use crate::strict_json;
 use crate::token_set::TokenSet;
 use crate::words::for_people;
-use crate::{strict_json, time};
 
 /// Longer than this nobody is made to wait by a `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -120,24 +121,7 @@ fn no_success(answer: &Answer, status: u16) -> RefreshAnswer {
 /// `error.code`, `error` itself, `error.type`, `code`: the first that is a word.
 fn error_code(body: &Value) -> Option<String> {
     let places = ["/error/code", "/error", "/error/type", "/code"];
-    places.iter().find_map(|place| {
-        let code = body.pointer(place)?.as_str()?.trim();
-        is_code(code).then(|| code.to_lowercase())
-    })
-}
-
-/// A code is shown and stored, so it must not be a token that the server repeats: those are long and full of digits or
-/// of both cases.
-fn is_code(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let has = |is: fn(&char) -> bool| text.chars().any(|c| is(&c));
-    let digits = text.chars().filter(char::is_ascii_digit).count();
-    let mixed = has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase);
-    !text.is_empty()
-        && text.len() <= 64
-        && text.chars().all(word)
-        && digits <= 4
-        && (text.len() < 32 || !mixed)
+    places.iter().find_map(|place| code_word(body.pointer(place)?.as_str()?))
 }
 
 fn description(body: &Value) -> Option<String> {
@@ -158,8 +142,8 @@ fn retry_after(answer: &Answer) -> Option<Duration> {
         let secs = text.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(secs).min(LONGEST_WAIT));
     }
-    let until = time::http_date(text)?;
-    let now = time::http_date(answer.header("date")?)?;
+    let until = Millis::from_http_date(text)?;
+    let now = Millis::from_http_date(answer.header("date")?)?;
     Some(until.since(now).min(LONGEST_WAIT))
 }
 

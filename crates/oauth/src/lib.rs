@@ -16,7 +16,6 @@ mod paste;
 mod pkce;
 mod send;
 mod strict_json;
-mod time;
 mod token_set;
 mod words;
 

@@ -4,7 +4,7 @@ use coderclaw_http::Answer;
 use coderclaw_types::{Millis, Secret};
 use serde_json::{Map, Value};
 
-use crate::{strict_json, time};
+use crate::strict_json;
 
 /// Longer than this no token lives: a lifetime beyond ten years is a mistake.
 pub(crate) const LONGEST_SECS: i64 = 10 * 365 * 86_400;
@@ -48,7 +48,7 @@ impl TokenSet {
             scope: text(&object, "scope"),
             token_type: text(&object, "token_type").unwrap_or_else(|| "Bearer".to_owned()),
             earliest_refresh_at: object.get("earliest_refresh_at").and_then(point_in_time),
-            server_date: answer.header("date").and_then(time::http_date),
+            server_date: answer.header("date").and_then(Millis::from_http_date),
         })
     }
 
@@ -98,7 +98,7 @@ fn point_in_time(value: &Value) -> Option<Millis> {
             _ => None,
         };
     }
-    time::rfc3339(value.as_str()?)
+    Millis::from_rfc3339(value.as_str()?)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What another process may read and set, if the server was started for that.
 
+use coderclaw_types::{Secret, TokenHash};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, On};
 use crate::http::{Request, Response};
 use crate::log::Counts;
+use crate::model::{KeyKind, ModelFault};
 use crate::policy::{Policy, User};
 use crate::state::State;
 
@@ -19,6 +21,23 @@ struct Script {
     times: usize,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelScript {
+    account: Option<String>,
+    fault: ModelFault,
+    #[serde(default = "once")]
+    times: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    kind: KeyKind,
+    secret: String,
+    account: String,
+}
+
 fn refresh() -> On {
     On::Refresh
 }
@@ -28,7 +47,8 @@ fn once() -> usize {
 }
 
 /// `GET /admin/log`, `POST /admin/policy` (the keys to change), `POST /admin/script` (`{"on", "fault", "times"}`),
-/// `POST /admin/user` (somebody who signs in from now on).
+/// `POST /admin/user` (somebody who signs in from now on), `POST /admin/model` (`{"account", "fault", "times"}`),
+/// `POST /admin/key` (`{"kind", "secret", "account"}`).
 pub(crate) fn admin(state: &mut State, request: &Request) -> Response {
     let result = match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/admin/log") => Ok(json!({ "counts": Counts::of(&state.log), "log": state.log })),
@@ -54,6 +74,19 @@ pub(crate) fn admin(state: &mut State, request: &Request) -> Response {
                 json!({ "users": state.users.len() })
             })
         }
+        ("POST", "/admin/model") => serde_json::from_slice(&request.body).map_err(|e| e.to_string()).map(
+            |ModelScript { account, fault, times }| {
+                let name = fault.name();
+                state.model_faults.push(account.as_deref(), fault, times.min(10_000));
+                json!({ "fault": name, "times": times })
+            },
+        ),
+        ("POST", "/admin/key") => serde_json::from_slice(&request.body).map_err(|e| e.to_string()).map(
+            |Key { kind, secret, account }| {
+                state.keys.insert(TokenHash::of(&Secret::from(secret)), (kind, account));
+                json!({ "keys": state.keys.len() })
+            },
+        ),
         _ => return Response::json(404, r#"{"error":"no such page"}"#.to_owned()),
     };
     match result {

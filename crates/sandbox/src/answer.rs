@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::http::Response;
+use crate::model::Stream;
 
 /// How the answer gets onto the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Whole,
     Drop,
@@ -13,6 +14,8 @@ pub(crate) enum Delivery {
     Delayed(Duration),
     Slow(Duration),
     Hang,
+    /// In chunks, as they come.
+    Stream(Stream),
 }
 
 #[derive(Debug)]

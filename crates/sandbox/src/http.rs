@@ -10,7 +10,8 @@ use crate::dates::http_date;
 use crate::faults::{Body, Reply, RetryAfter};
 
 const HEAD_LIMIT: usize = 64 * 1024;
-const BODY_LIMIT: usize = 1024 * 1024;
+/// Programs send long prompts.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
 /// The parameters of a query or a body. Each name at most once (RFC 6749 section 3.1).
 pub(crate) type Params = BTreeMap<String, String>;
@@ -21,7 +22,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     query: String,
     content_type: String,
-    authorization: Option<String>,
+    headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -72,7 +73,11 @@ impl Request {
             path: path.to_owned(),
             query: query.to_owned(),
             content_type: header(head, "content-type").unwrap_or_default(),
-            authorization: header(head, "authorization"),
+            headers: head
+                .headers
+                .iter()
+                .map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).into_owned()))
+                .collect(),
             body: Vec::new(),
         }
     }
@@ -96,9 +101,14 @@ impl Request {
         object.into_iter().map(text).collect()
     }
 
+    /// The first header of this name, which is given in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
     /// The token of `Authorization: Bearer TOKEN`.
     pub(crate) fn bearer(&self) -> Option<&str> {
-        let (scheme, token) = self.authorization.as_deref()?.split_once(' ')?;
+        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 }
@@ -148,6 +158,21 @@ impl Response {
         response
     }
 
+    /// The head of a stream, which names the account.
+    pub(crate) fn event_stream(account: &str) -> Self {
+        let mut response = Self::empty(200);
+        response.headers.push(("Content-Type", "text/event-stream".to_owned()));
+        response.headers.push(("Cache-Control", "no-cache".to_owned()));
+        response.headers.push(("X-Sandbox-Account", account.to_owned()));
+        response
+    }
+
+    /// The same with one more header.
+    pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     pub(crate) fn empty(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
@@ -186,16 +211,22 @@ impl Response {
 
     /// The bytes before the body, and the body.
     pub(crate) fn bytes(self, now: Millis) -> (Vec<u8>, Vec<u8>) {
+        let head = self.head(now, &format!("Content-Length: {}", self.body.len()));
+        (head, self.body)
+    }
+
+    /// The bytes before a body in chunks.
+    pub(crate) fn stream_head(&self, now: Millis) -> Vec<u8> {
+        self.head(now, "Transfer-Encoding: chunked")
+    }
+
+    fn head(&self, now: Millis, length: &str) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(&format!(
-            "Date: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            http_date(now),
-            self.body.len()
-        ));
-        (head.into_bytes(), self.body)
+        head.push_str(&format!("Date: {}\r\n{length}\r\nConnection: close\r\n\r\n", http_date(now)));
+        head.into_bytes()
     }
 }
 

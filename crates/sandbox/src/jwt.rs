@@ -1,11 +1,13 @@
-//! What the tokens look like: unsigned JWTs with the claims of a ChatGPT login, and opaque refresh tokens.
+//! What the tokens look like: JWTs with the claims of a ChatGPT login, and opaque refresh tokens. Id tokens are signed; nobody
+//! but the server reads an access token, so those are not.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coderclaw_types::{Millis, sha256_parts};
 use serde_json::{Value, json};
 
-use crate::policy::User;
+use crate::policy::{IdTokens, User};
+use crate::sign::Signer;
 
 /// Makes strings that nobody can guess and that never repeat.
 pub(crate) struct Minter {
@@ -70,7 +72,7 @@ impl Claims<'_> {
     }
 
     /// Lives an hour, whatever the access token does.
-    pub(crate) fn id_token(&self, jti: &str) -> String {
+    pub(crate) fn id_token(&self, jti: &str, how: IdTokens, key: &Signer, foreign: &Signer) -> String {
         let mut auth = self.auth();
         auth["organizations"] =
             json!([{ "id": "org-sandbox", "is_default": true, "role": "owner", "title": "Personal" }]);
@@ -88,7 +90,12 @@ impl Claims<'_> {
         if let Some(nonce) = self.nonce {
             claims["nonce"] = nonce.into();
         }
-        unsigned(&claims)
+        match how {
+            IdTokens::Signed => key.jwt(key.kid(), &claims),
+            IdTokens::ForeignKey => foreign.jwt(key.kid(), &claims),
+            IdTokens::UnknownKey => foreign.jwt(foreign.kid(), &claims),
+            IdTokens::Unsigned => unsigned(&claims),
+        }
     }
 }
 

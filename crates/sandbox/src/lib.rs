@@ -1,8 +1,10 @@
 //! An OAuth authorization server on loopback, with a switch for everything that can go wrong at a token endpoint.
 //!
-//! It is equipment for tests and for `coderclaw demo`: tokens are unsigned and look fake, people sign in without a
+//! It is equipment for tests and for `coderclaw demo`: tokens look fake, people sign in without a
 //! password. What it is strict about is what a client can get wrong: PKCE, single-use codes, rotation, and the reuse of
 //! a spent refresh token, which by default ends the whole family.
+//!
+//! Beside it stand the model APIs that such tokens are for, and their own ways of failing ([`ModelFault`]).
 //!
 //! It speaks HTTP/1.1 over plain sockets, one thread and one request per connection, because a tame HTTP library would
 //! not let it stop in the middle of a body. What it did is in [`Sandbox::log`], recorded in the same step in which it
@@ -29,9 +31,11 @@ mod gate;
 mod http;
 mod jwt;
 mod log;
+mod model;
 mod policy;
 mod sandbox;
 mod server;
+mod sign;
 mod state;
 mod token;
 mod tokens;
@@ -40,6 +44,7 @@ pub use browser::{BrowserPage, browse};
 pub use faults::{Body, ExpiresIn, Fault, On, Reply, RetryAfter};
 pub use gate::Gate;
 pub use log::{Counts, Kind, Seen};
-pub use policy::{Earliest, EarliestForm, Enforced, ErrorStyle, Policy, Reuse, User};
+pub use model::{KeyKind, ModelCall, ModelFault, StreamGate};
+pub use policy::{Earliest, EarliestForm, Enforced, ErrorStyle, IdTokens, Policy, Reuse, User};
 pub use sandbox::{Grant, Options, Sandbox};
 pub use tokens::{FamilyId, Refusal};

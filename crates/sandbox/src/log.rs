@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use coderclaw_types::{Millis, TokenHash};
 use serde::Serialize;
 
+use crate::model::ModelCall;
 use crate::tokens::{FamilyId, Refusal};
 
 /// What a request was for.
@@ -21,6 +22,8 @@ pub enum Kind {
     Revoke,
     /// A call with an access token.
     Api,
+    /// A call of a model API; [`Seen::model`] says more.
+    Model,
     /// Anything else, also token requests that were never read or make no sense.
     Other,
 }
@@ -48,6 +51,9 @@ pub struct Seen {
     pub reused: bool,
     /// Why the refresh token was refused. A refusal that a fault made up is not one.
     pub refusal: Option<Refusal>,
+    /// What was asked of a model API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelCall>,
 }
 
 impl Seen {
@@ -63,6 +69,7 @@ impl Seen {
             rotated: false,
             reused: false,
             refusal: None,
+            model: None,
         }
     }
 }
@@ -102,7 +109,7 @@ impl Counts {
                         *counts.by_token.entry(token).or_default() += 1;
                     }
                 }
-                Kind::Authorize | Kind::Api | Kind::Other => {}
+                Kind::Authorize | Kind::Api | Kind::Model | Kind::Other => {}
             }
         }
         counts

@@ -81,6 +81,21 @@ pub enum Enforced {
     RefuseAndSpend,
 }
 
+/// How id tokens are signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdTokens {
+    /// ES256, by the key that `jwks_uri` shows.
+    #[default]
+    Signed,
+    /// By another key that pretends to be that one.
+    ForeignKey,
+    /// By a key that `jwks_uri` does not show.
+    UnknownKey,
+    /// Not at all: `alg` is `none`.
+    Unsigned,
+}
+
 /// A server that names the first moment at which it wants to see a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +136,9 @@ pub struct Policy {
     pub send_iss: bool,
     /// The scopes granted whatever was asked for; `None` grants what was asked for.
     pub granted_scope: Option<String>,
+    /// How id tokens are signed.
+    #[serde(default)]
+    pub id_tokens: IdTokens,
 }
 
 impl Default for Policy {
@@ -135,6 +153,7 @@ impl Default for Policy {
             skew: 0,
             send_iss: true,
             granted_scope: None,
+            id_tokens: IdTokens::default(),
         }
     }
 }

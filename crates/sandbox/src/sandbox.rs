@@ -13,8 +13,10 @@ use crate::faults::{Fault, Faults, On};
 use crate::gate::Gate;
 use crate::jwt::Minter;
 use crate::log::{Counts, Seen};
+use crate::model::{KeyKind, Keys, ModelFault, ModelFaults, StreamGate};
 use crate::policy::{Policy, User};
 use crate::server;
+use crate::sign::Signer;
 use crate::state::{Shared, State};
 use crate::token::mint;
 use crate::tokens::{Family, FamilyId, Tokens};
@@ -82,9 +84,14 @@ impl Sandbox {
             codes: HashMap::new(),
             tokens: Tokens::default(),
             minter: Minter::new(seed),
+            signer: Signer::generate("sandbox-key-1".into())?,
+            foreign: Signer::generate("sandbox-key-0".into())?,
             faults: Faults::default(),
             gates: BTreeMap::new(),
             last_gate: 0,
+            stream_gates: BTreeMap::new(),
+            keys: Keys::new(),
+            model_faults: ModelFaults::default(),
             log: Vec::new(),
             connections: HashMap::new(),
             last_connection: 0,
@@ -127,6 +134,42 @@ impl Sandbox {
         )
     }
 
+    /// The same for a provider whose model API is here too: Anthropic's for `anthropic`, the ChatGPT route for
+    /// `openai-codex`, and for any other what its own manifest speaks.
+    pub fn model_manifest(&self, provider: &str) -> String {
+        let origin = self.origin();
+        match provider {
+            "openai-codex" => {
+                format!("{}\n[api]\nbase_url = \"{origin}/backend-api/codex\"\n", self.manifest(provider))
+            }
+            _ => {
+                let provider = serde_json::Value::from(provider);
+                format!("extends = {provider}\n\n[api]\nbase_url = \"{origin}/v1\"\n")
+            }
+        }
+    }
+
+    /// Registers a key or a static token for the model APIs, as the property of this account.
+    pub fn add_key(&self, kind: KeyKind, secret: &Secret, account: &str) {
+        let hash = TokenHash::of(secret);
+        self.shared.change(|state| state.keys.insert(hash, (kind, account.to_owned())));
+    }
+
+    /// From now on a registered key is refused.
+    pub fn remove_key(&self, secret: &Secret) {
+        self.shared.change(|state| state.keys.remove(&TokenHash::of(secret)));
+    }
+
+    /// Queues a fault for the next `times` model requests: of this account, or of anybody.
+    pub fn script_model(&self, account: Option<&str>, fault: ModelFault, times: usize) {
+        self.shared.change(|state| state.model_faults.push(account, fault, times));
+    }
+
+    /// The next model stream is held, chunk by chunk. Several gates take one stream each.
+    pub fn stream_gate(&self) -> StreamGate {
+        StreamGate::new(&self.shared)
+    }
+
     /// Registers somebody, in place of whoever had that e-mail.
     pub fn add_user(&self, user: User) {
         self.shared.change(|state| {
@@ -153,6 +196,18 @@ impl Sandbox {
         self.shared.change(|state| change(&mut state.policy));
     }
 
+    /// Puts a new signing key, under a new name, in the place of the old one, which `jwks_uri` shows no more.
+    ///
+    /// # Errors
+    /// Where no randomness can be had.
+    pub fn rotate_key(&self) -> io::Result<()> {
+        self.shared.change(|state| {
+            let last: u64 = state.signer.kid().rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1);
+            state.signer = Signer::generate(format!("sandbox-key-{}", last + 1))?;
+            Ok(())
+        })
+    }
+
     /// Queues a fault for the next `times` refreshes.
     pub fn script(&self, fault: Fault, times: usize) {
         self.script_on(On::Refresh, fault, times);
@@ -165,7 +220,10 @@ impl Sandbox {
 
     /// Forgets the faults that wait.
     pub fn clear_script(&self) {
-        self.shared.change(|state| state.faults.clear());
+        self.shared.change(|state| {
+            state.faults.clear();
+            state.model_faults.clear();
+        });
     }
 
     /// The next refresh is carried out, and its answer held until the gate opens. Several gates take one refresh each.

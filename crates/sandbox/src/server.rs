@@ -13,8 +13,9 @@ use crate::answer::{Answer, Delivery};
 use crate::authorize::authorize;
 use crate::http::{Request, Response};
 use crate::log::{Kind, Seen};
+use crate::model::{End, Stream, may_go, model};
 use crate::state::{GatePhase, Shared, State};
-use crate::token::{revoke, token, whoami};
+use crate::token::{revoke, token, userinfo, whoami};
 
 /// More than the 128 that std asks for: connections beyond that would be retried by the kernel a second later, and
 /// hundreds of clients at once are what this server is for.
@@ -152,15 +153,25 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
         ("POST", "/oauth/token") => token(shared, state, request),
         ("POST", "/oauth/revoke") => revoke(shared, state, request),
         ("GET", "/api/whoami") => whoami(shared, state, request),
+        (_, path) if is_model_path(path) => model(shared, state, request).unwrap_or_else(|| {
+            let mut seen = Seen::new(shared.now(state), Kind::Other);
+            seen.status = Some(404);
+            state.log.push(seen);
+            Response::empty(404).into()
+        }),
+        ("GET" | "POST", "/oauth/userinfo") => userinfo(shared, state, request),
         (_, path) if shared.admin && path.starts_with("/admin/") => admin(state, request).into(),
         (method, path) => {
             let response = match (method, path) {
                 ("GET", "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => {
                     Response::json(200, metadata(&shared.origin))
                 }
-                (_, "/oauth/authorize" | "/oauth/token" | "/oauth/revoke" | "/api/whoami") => {
-                    Response::empty(405)
-                }
+                ("GET", "/oauth/jwks") => Response::json(200, state.signer.jwks()),
+                (
+                    _,
+                    "/oauth/jwks" | "/oauth/userinfo" | "/oauth/authorize" | "/oauth/token" | "/oauth/revoke"
+                    | "/api/whoami",
+                ) => Response::empty(405),
                 _ => Response::empty(404),
             };
             let mut seen = Seen::new(shared.now(state), Kind::Other);
@@ -171,13 +182,21 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
     }
 }
 
-/// RFC 8414 section 2.
+fn is_model_path(path: &str) -> bool {
+    path.starts_with("/v1/") || path.starts_with("/backend-api/")
+}
+
+/// RFC 8414 section 2, OpenID Connect Discovery section 3.
 fn metadata(origin: &str) -> String {
     json!({
         "issuer": origin,
         "authorization_endpoint": format!("{origin}/oauth/authorize"),
         "token_endpoint": format!("{origin}/oauth/token"),
         "revocation_endpoint": format!("{origin}/oauth/revoke"),
+        "jwks_uri": format!("{origin}/oauth/jwks"),
+        "userinfo_endpoint": format!("{origin}/oauth/userinfo"),
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "subject_types_supported": ["public"],
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "code_challenge_methods_supported": ["S256"],
@@ -195,9 +214,14 @@ fn deliver(shared: &Shared, mut stream: &TcpStream, answer: Answer) -> io::Resul
             return Ok(());
         }
     }
-    let (mut bytes, body) = answer.response.bytes(shared.now(&shared.lock()));
+    let now = shared.now(&shared.lock());
+    if let Delivery::Stream(plan) = answer.delivery {
+        stream.write_all(&answer.response.stream_head(now))?;
+        return deliver_chunks(shared, stream, &plan);
+    }
+    let (mut bytes, body) = answer.response.bytes(now);
     match answer.delivery {
-        Delivery::Drop => Ok(()),
+        Delivery::Drop | Delivery::Stream(_) => Ok(()),
         Delivery::Hang => until_gone(stream),
         Delivery::Delayed(span) if !shared.pause(span) => Ok(()),
         Delivery::Whole | Delivery::Delayed(_) => {
@@ -218,6 +242,45 @@ fn deliver(shared: &Shared, mut stream: &TcpStream, answer: Answer) -> io::Resul
             }
             Ok(())
         }
+    }
+}
+
+fn deliver_chunks(shared: &Shared, stream: &TcpStream, plan: &Stream) -> io::Result<()> {
+    let whole = write_chunks(shared, stream, plan);
+    // A client that leaves is noticed at the next write, or while it is waited for.
+    if whole.is_err() || plan.end == End::Stall {
+        shared.change(|state| {
+            if let Some(call) = state.log.get_mut(plan.entry).and_then(|seen| seen.model.as_mut()) {
+                call.left = true;
+            }
+        });
+    }
+    whole
+}
+
+fn write_chunks(shared: &Shared, mut stream: &TcpStream, plan: &Stream) -> io::Result<()> {
+    for chunk in &plan.chunks {
+        if let Some(gate) = plan.gate
+            && !shared.wait_running(|state| may_go(state, gate))
+        {
+            return Ok(());
+        }
+        let mut bytes = format!("{:x}\r\n", chunk.len()).into_bytes();
+        bytes.extend_from_slice(chunk);
+        bytes.extend_from_slice(b"\r\n");
+        stream.write_all(&bytes)?;
+        if let Some(gate) = plan.gate {
+            shared.change(|state| {
+                if let Some(gate) = state.stream_gates.get_mut(&gate) {
+                    gate.sent += 1;
+                }
+            });
+        }
+    }
+    match plan.end {
+        End::Whole => stream.write_all(b"0\r\n\r\n"),
+        End::Cut => Ok(()),
+        End::Stall => until_gone(stream),
     }
 }
 

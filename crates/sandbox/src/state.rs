@@ -12,7 +12,9 @@ use crate::authorize::Code;
 use crate::faults::Faults;
 use crate::jwt::Minter;
 use crate::log::Seen;
+use crate::model::{Keys, ModelFaults, StreamPhase};
 use crate::policy::{Policy, User};
+use crate::sign::Signer;
 use crate::tokens::Tokens;
 
 /// How far a gate has come.
@@ -36,9 +38,17 @@ pub(crate) struct State {
     pub(crate) codes: HashMap<String, Code>,
     pub(crate) tokens: Tokens,
     pub(crate) minter: Minter,
+    /// What id tokens are signed with, and a key that nobody is shown.
+    pub(crate) signer: Signer,
+    pub(crate) foreign: Signer,
     pub(crate) faults: Faults,
     pub(crate) gates: BTreeMap<u64, GatePhase>,
     pub(crate) last_gate: u64,
+    /// Gates of model streams.
+    pub(crate) stream_gates: BTreeMap<u64, StreamPhase>,
+    /// Credentials for the model APIs that do not come from a login.
+    pub(crate) keys: Keys,
+    pub(crate) model_faults: ModelFaults,
     pub(crate) log: Vec<Seen>,
     /// Open connections, so that the end of the server can end them.
     pub(crate) connections: HashMap<u64, Arc<TcpStream>>,

@@ -87,6 +87,21 @@ pub(crate) fn whoami(shared: &Shared, state: &mut State, request: &Request) -> A
     endpoint.finish(Response::json(200, body.to_string()))
 }
 
+/// /oauth/userinfo (OpenID Connect Core section 5.3): whose a live access token is.
+pub(crate) fn userinfo(shared: &Shared, state: &mut State, request: &Request) -> Answer {
+    let mut endpoint = Endpoint::new(shared, state, Kind::Api);
+    let hash = request.bearer().map(|token| endpoint.note(token));
+    let user = hash.and_then(|hash| endpoint.state.tokens.bearer(&hash, endpoint.now).cloned());
+    let Some(user) = user else {
+        // RFC 6750 section 3: without a token no error is named.
+        let why = if hash.is_some() { ", error=\"invalid_token\"" } else { "" };
+        let challenge = format!("Bearer realm=\"sandbox\"{why}");
+        return endpoint.finish(Response::empty(401).with("WWW-Authenticate", challenge));
+    };
+    let body = json!({ "sub": user.subject, "email": user.email, "email_verified": true });
+    endpoint.finish(Response::json(200, body.to_string()))
+}
+
 fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
     params.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
@@ -319,7 +334,8 @@ pub(crate) fn mint(shared: &Shared, state: &mut State, id: FamilyId, family: &Fa
         lifetime,
     };
     let access = claims.access_token(&state.minter.unique());
-    let id_token = claims.id_token(&state.minter.unique());
+    let jti = state.minter.unique();
+    let id_token = claims.id_token(&jti, state.policy.id_tokens, &state.signer, &state.foreign);
     let expires = now.plus(state.policy.access_lifetime);
     let hash = TokenHash::of(&Secret::from(access.as_str()));
     state.tokens.add_access(hash, id, user, expires);

@@ -1,81 +1,35 @@
 //! `coderclaw.json`: what it says, and changing it.
 
 mod channels;
+mod check;
 mod doc;
 mod edit;
 mod include;
 mod key_path;
+mod place;
+mod problem;
+mod schema;
+mod source;
 mod substitute;
 mod tree;
+mod views;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use coderclaw_types::{AgentId, Code, Env, ProfileId, ProviderId, Secret};
+use coderclaw_types::{AgentId, Env, ProfileId, ProviderId, Secret};
 use jsonc_parser::{ParseOptions, parse_to_serde_value};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::paths::StateDir;
+use crate::read::read_text;
+use source::{Source, extended};
 
 pub use doc::{ConfigDoc, ConfigEditError};
 pub use edit::{ConfigEdit, edit_config};
 pub use key_path::{InvalidKeyPath, KeyPath, Step};
-
-use crate::paths::StateDir;
-use crate::read::{ReadError, read_text};
-
-/// A config that cannot be used. Nothing is guessed in its place: a wrong guess sends the wrong account's token.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// It is not JSON5.
-    #[error("{}: {detail}", path.display())]
-    Syntax {
-        /// Which file.
-        path: PathBuf,
-        /// What and where.
-        detail: String,
-    },
-    /// A key has a value of the wrong kind.
-    #[error("{}: `{key}` should be {wanted}", path.display())]
-    Shape {
-        /// Which file.
-        path: PathBuf,
-        /// The key, with dots.
-        key: String,
-        /// What should stand there.
-        wanted: &'static str,
-    },
-    /// An `$include` that cannot be followed.
-    #[error("{}: `$include` of \"{include}\": {detail}", path.display())]
-    Include {
-        /// The including file.
-        path: PathBuf,
-        /// What it includes.
-        include: String,
-        /// What is wrong with it.
-        detail: String,
-    },
-}
-
-impl ConfigError {
-    /// The code of this failure.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::Read(ReadError::Corrupt { .. }) => Code::ConfigInvalid,
-            Self::Read(e) => e.code(),
-            Self::Syntax { .. } | Self::Shape { .. } | Self::Include { .. } => Code::ConfigInvalid,
-        }
-    }
-
-    fn shape(path: &Path, key: &str, wanted: &'static str) -> Self {
-        Self::Shape { path: path.into(), key: key.into(), wanted }
-    }
-
-    fn syntax(path: &Path, error: &jsonc_parser::errors::ParseError) -> Self {
-        Self::Syntax { path: path.into(), detail: error.to_string() }
-    }
-}
+pub use problem::{ConfigError, ConfigProblem, ConfigReport, check_config};
+pub use views::{AgentConfig, ModelChoice, ModelEntry, ProviderConfig};
 
 fn parse_options() -> ParseOptions {
     ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
@@ -85,7 +39,7 @@ fn parse_options() -> ParseOptions {
 fn parse_text(path: &Path, text: &str) -> Result<Value, ConfigError> {
     let value: Value =
         parse_to_serde_value(text, &parse_options()).map_err(|e| ConfigError::syntax(path, &e))?;
-    Ok(if value.is_null() { Value::Object(serde_json::Map::new()) } else { value })
+    Ok(if value.is_null() { Value::Object(Map::new()) } else { value })
 }
 
 /// What the config says about one profile.
@@ -130,7 +84,9 @@ struct AgentEntry {
     default: bool,
 }
 
-/// The parts of `coderclaw.json` that auth reads. Missing means all defaults.
+/// What `coderclaw.json` says. Missing means all defaults.
+///
+/// `auth` and `agents` have been checked; what else is read is read leniently.
 #[derive(Clone, Default)]
 pub struct Config {
     orders: Vec<(ProviderId, Vec<ProfileId>)>,
@@ -139,6 +95,8 @@ pub struct Config {
     agent_ids: Vec<AgentId>,
     agents: Vec<AgentEntry>,
     value: Value,
+    unset: Vec<(KeyPath, String)>,
+    vars: Vec<(String, String)>,
 }
 
 /// The config may hold API keys, so only the shape is shown.
@@ -156,88 +114,108 @@ impl Config {
     /// Reads the config of `state`.
     ///
     /// # Errors
-    /// Where it exists and is not understood. What auth does not read is not looked at.
+    /// Where it exists and is not understood, or where `auth` or `agents` say something that they may not: a wrong
+    /// guess sends the wrong account's token. What is wrong elsewhere is for [`check_config`].
     pub fn load(state: &StateDir, env: &Env) -> Result<Self, ConfigError> {
         let path = state.config_path();
         match read_text(path)? {
             None => Ok(Self::default()),
-            Some(text) => Self::parse(path, &text, env),
+            Some(text) => {
+                let config = Self::parse(path, &text, env)?;
+                config.check_agent_dirs(state)?;
+                Ok(config)
+            }
         }
     }
 
     fn parse(path: &Path, text: &str, env: &Env) -> Result<Self, ConfigError> {
-        let mut value = parse_text(path, text)?;
-        if text.contains(include::INCLUDE) {
-            value = include::resolve(path, value, &mut Vec::new())?;
+        let source = Source::parse(path, text, env)?;
+        let mut problems = check::vital(&source.root);
+        problems.retain(|problem| problem.is_vital);
+        if !source.unset.is_empty() {
+            problems.extend(source.unset_problems().filter(check::Problem::is_in_vital_section));
         }
-        let reader = Reader { path };
-        let root = reader.object(&value, "the file")?;
+        if !problems.is_empty() {
+            let more = problems.len() - 1;
+            let mut first = source.placed(problems.swap_remove(0), text);
+            first.more = more;
+            return Err(ConfigError::Invalid(first));
+        }
         let mut config = Self::default();
-        if let Some(auth) = root.get("auth") {
-            config.read_auth(&reader, auth)?;
+        if let Some(auth) = source.root.get("auth") {
+            config.read_auth(auth);
         }
-        if let Some(list) = root.get("agents").and_then(|agents| agents.get("list")) {
-            config.read_agents(&reader, list, env)?;
+        if let Some(Value::Array(list)) = source.root.get("agents").and_then(|agents| agents.get("list")) {
+            config.read_agents(list, env);
         }
-        config.value = value;
+        config.value = Value::Object(source.root);
+        config.unset = source.unset;
+        config.vars = source.vars;
         Ok(config)
     }
 
-    fn read_auth(&mut self, reader: &Reader<'_>, auth: &Value) -> Result<(), ConfigError> {
-        let auth = reader.object(auth, "auth")?;
-        if let Some(orders) = auth.get("order") {
-            for (provider, ids) in reader.object(orders, "auth.order")? {
-                let key = format!("auth.order.{provider}");
-                let ids = reader.list(ids, &key)?.iter().map(|id| match id.as_str().map(ProfileId::new) {
-                    Some(Ok(id)) => Ok(id),
-                    _ => Err(reader.shape(&key, "a list of profile ids")),
-                });
-                self.orders.push((ProviderId::new(provider), ids.collect::<Result<_, _>>()?));
-            }
+    /// Two agents in one folder would use each other's logins.
+    fn check_agent_dirs(&self, state: &StateDir) -> Result<(), ConfigError> {
+        if self.agents.iter().all(|agent| agent.dir.is_none()) {
+            return Ok(());
         }
-        if let Some(profiles) = auth.get("profiles") {
-            for (id, profile) in reader.object(profiles, "auth.profiles")? {
-                let key = format!("auth.profiles.{id}");
-                let profile = reader.object(profile, &key)?;
-                let text = |name: &str| {
-                    profile
-                        .get(name)
-                        .and_then(Value::as_str)
-                        .ok_or_else(|| reader.shape(&format!("{key}.{name}"), "text"))
-                };
-                self.profiles.push(ConfigProfile {
-                    id: ProfileId::stored(id),
-                    provider: ProviderId::new(text("provider")?),
-                    mode: text("mode")?.to_owned(),
+        let mut seen: Vec<(PathBuf, &AgentId)> = Vec::new();
+        for id in &self.agent_ids {
+            let dir = state.agent(self, id).dir;
+            if let Some((_, other)) = seen.iter().find(|(known, _)| *known == dir) {
+                return Err(ConfigError::SharedAgentDir {
+                    path: state.config_path().to_path_buf(),
+                    agents: [(*other).clone(), id.clone()],
+                    dir,
                 });
             }
-        }
-        if let Some(cooldowns) = auth.get("cooldowns") {
-            self.cooldowns = reader.cooldowns(cooldowns)?;
+            seen.push((dir, id));
         }
         Ok(())
     }
 
-    fn read_agents(&mut self, reader: &Reader<'_>, list: &Value, env: &Env) -> Result<(), ConfigError> {
-        for (i, entry) in reader.list(list, "agents.list")?.iter().enumerate() {
-            let key = format!("agents.list[{i}]");
-            let entry = reader.object(entry, &key)?;
-            let Some(id) = entry.get("id").and_then(Value::as_str) else {
-                return Err(reader.shape(&format!("{key}.id"), "an agent id"));
-            };
-            let dir = match entry.get("agentDir") {
-                None => None,
-                Some(Value::String(dir)) => Some(env.resolve(dir.trim())),
-                Some(_) => return Err(reader.shape(&format!("{key}.agentDir"), "a path")),
-            };
-            let id = AgentId::new(id);
-            let default = entry.get("default").and_then(Value::as_bool).unwrap_or(false);
-            if !self.agent_ids.contains(&id) {
-                self.agent_ids.push(id.clone());
-                self.agents.push(AgentEntry { id, dir, default });
-            }
+    fn read_auth(&mut self, auth: &Value) {
+        let text = |value: &Value, name: &str| {
+            value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        for (provider, ids) in object(auth.get("order")) {
+            let ids = ids.as_array().into_iter().flatten();
+            let ids = ids.filter_map(|id| ProfileId::new(id.as_str()?).ok());
+            self.orders.push((ProviderId::new(provider), ids.collect()));
         }
-        Ok(())
+        for (id, profile) in object(auth.get("profiles")) {
+            self.profiles.push(ConfigProfile {
+                id: ProfileId::stored(id),
+                provider: ProviderId::new(&text(profile, "provider")),
+                mode: text(profile, "mode"),
+            });
+        }
+        if let Some(settings) = auth.get("cooldowns") {
+            self.cooldowns = CooldownSettings::read(settings);
+        }
+    }
+
+    fn read_agents(&mut self, list: &[Value], env: &Env) {
+        for entry in list {
+            let Some(id) = entry.get("id").and_then(Value::as_str).map(AgentId::new) else { continue };
+            if self.agent_ids.contains(&id) {
+                continue;
+            }
+            let dir = entry.get("agentDir").and_then(Value::as_str).map(|dir| env.resolve(dir.trim()));
+            let default = entry.get("default").and_then(Value::as_bool).unwrap_or(false);
+            self.agent_ids.push(id.clone());
+            self.agents.push(AgentEntry { id, dir, default });
+        }
+    }
+
+    /// `env` with the variables that the section `env` sets where they are not set.
+    pub fn extend_env(&self, env: Env) -> Env {
+        extended(env, &self.vars)
+    }
+
+    /// What stands at `key`, with what included files bring and with variables replaced. It may be a secret.
+    pub fn get(&self, key: &KeyPath) -> Option<&Value> {
+        key.find(&self.value)
     }
 
     /// `auth.order` for `provider`.
@@ -272,70 +250,41 @@ impl Config {
         marked.or_else(|| self.agents.first()).map_or_else(AgentId::main, |entry| entry.id.clone())
     }
 
-    /// `models.providers.<provider>.apiKey`, where it is written out.
+    /// `models.providers.<provider>.apiKey`, where it is there and needs no variable that is not set.
     pub fn api_key(&self, provider: &ProviderId) -> Option<Secret> {
-        let providers = self.value.pointer("/models/providers")?.as_object()?;
-        let (_, entry) = providers.iter().find(|(id, _)| ProviderId::new(id) == *provider)?;
-        let key = entry.get("apiKey")?.as_str()?.trim();
-        (!key.is_empty() && !key.contains("${")).then(|| Secret::from(key))
+        let entry = self.provider(provider)?;
+        match entry.unset_variable() {
+            None => entry.api_key,
+            Some(_) => None,
+        }
     }
 
     /// The model that is used where none is named, and its fallbacks: `agents.defaults.model`.
     pub fn default_model(&self) -> (Option<&str>, Vec<&str>) {
-        let model = self.value.pointer("/agents/defaults/model");
-        let primary = model.and_then(|m| m.get("primary")).and_then(Value::as_str);
-        let fallbacks = model.and_then(|m| m.get("fallbacks")).and_then(Value::as_array);
-        (primary, fallbacks.into_iter().flatten().filter_map(Value::as_str).collect())
+        self.model_at("model")
     }
 }
 
-struct Reader<'a> {
-    path: &'a Path,
+/// The entries of an object; none of anything else.
+fn object(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    value.and_then(Value::as_object).into_iter().flatten()
 }
 
-impl Reader<'_> {
-    fn shape(&self, key: &str, wanted: &'static str) -> ConfigError {
-        ConfigError::shape(self.path, key, wanted)
-    }
-
-    fn object<'v>(
-        &self,
-        value: &'v Value,
-        key: &str,
-    ) -> Result<&'v serde_json::Map<String, Value>, ConfigError> {
-        value.as_object().ok_or_else(|| self.shape(key, "an object"))
-    }
-
-    fn list<'v>(&self, value: &'v Value, key: &str) -> Result<&'v Vec<Value>, ConfigError> {
-        value.as_array().ok_or_else(|| self.shape(key, "a list"))
-    }
-
-    fn cooldowns(&self, value: &Value) -> Result<CooldownSettings, ConfigError> {
-        let settings = self.object(value, "auth.cooldowns")?;
-        let hours = |value: Option<&Value>, key: &str, default: f64| match value {
-            None => Ok(default),
-            Some(value) => match value.as_f64() {
-                Some(hours) if hours > 0.0 && hours.is_finite() => Ok(hours),
-                Some(_) => Ok(default),
-                None => Err(self.shape(&format!("auth.cooldowns.{key}"), "a number of hours")),
-            },
+impl CooldownSettings {
+    fn read(settings: &Value) -> Self {
+        let hours = |value: Option<&Value>, default: f64| {
+            value.and_then(Value::as_f64).filter(|hours| *hours > 0.0 && hours.is_finite()).unwrap_or(default)
         };
-        let fallback = CooldownSettings::default();
-        let mut by_provider = Vec::new();
-        if let Some(map) = settings.get("billingBackoffHoursByProvider") {
-            for (provider, value) in self.object(map, "auth.cooldowns.billingBackoffHoursByProvider")? {
-                let key = format!("billingBackoffHoursByProvider.{provider}");
-                let hours = hours(Some(value), &key, fallback.billing_backoff_hours)?;
-                by_provider.push((ProviderId::new(provider), hours));
-            }
+        let fallback = Self::default();
+        let by_provider = object(settings.get("billingBackoffHoursByProvider")).map(|(provider, value)| {
+            (ProviderId::new(provider), hours(Some(value), fallback.billing_backoff_hours))
+        });
+        Self {
+            by_provider: by_provider.collect(),
+            billing_backoff_hours: hours(settings.get("billingBackoffHours"), fallback.billing_backoff_hours),
+            billing_max_hours: hours(settings.get("billingMaxHours"), fallback.billing_max_hours),
+            failure_window_hours: hours(settings.get("failureWindowHours"), fallback.failure_window_hours),
         }
-        let get = |key: &str, default| hours(settings.get(key), key, default);
-        Ok(CooldownSettings {
-            billing_backoff_hours: get("billingBackoffHours", fallback.billing_backoff_hours)?,
-            by_provider,
-            billing_max_hours: get("billingMaxHours", fallback.billing_max_hours)?,
-            failure_window_hours: get("failureWindowHours", fallback.failure_window_hours)?,
-        })
     }
 }
 
@@ -390,24 +339,58 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_file_and_the_key() {
+    fn errors_name_the_file_the_place_and_the_key() {
         let table = [
-            ("{auth: {order: {openai: 'x'}}}", "`auth.order.openai` should be a list"),
-            ("{auth: {order: {openai: [1]}}}", "`auth.order.openai` should be a list of profile ids"),
-            ("{auth: []}", "`auth` should be an object"),
-            ("{auth: {profiles: {x: {provider: 'p'}}}}", "`auth.profiles.x.mode` should be text"),
-            ("{agents: {list: [{}]}}", "`agents.list[0].id` should be an agent id"),
-            (
-                "{auth: {cooldowns: {billingMaxHours: 'x'}}}",
-                "`auth.cooldowns.billingMaxHours` should be a number",
-            ),
-            ("[]", "`the file` should be an object"),
+            ("{auth: {order: {openai: 'x'}}}", ":1:17: `auth.order.openai` should be a list of profile ids"),
+            ("{auth: {order: {openai: [1]}}}", ":1:26: `auth.order.openai[0]` should be a profile id"),
+            ("{auth: []}", ":1:2: `auth` should be an object, and is a list"),
+            ("{auth: {profiles: {x: {provider: 'p'}}}}", "`auth.profiles.x.mode` is missing"),
+            ("{\n agents: {list: [{}]}}", ":2:18: `agents.list[0].id` is missing"),
+            ("{auth: {cooldowns: {billingMaxHours: 'x'}}}", "billingMaxHours` should be a number above 0"),
+            ("[]", ":1:1: the file should be an object"),
+            ("{auth: {ordr: {}, order: {}, x: 1}}", "and 1 more"),
             ("{a: 1 b: 2}", "line 1"),
             ("{", "line 1"),
+            ("{agents: {list: [{id: '${GONE}'}]}}", "needs the variable GONE, which is not set"),
         ];
         for (text, message) in table {
             let error = parse(text).unwrap_err().to_string();
-            assert!(error.starts_with("/s/coderclaw.json: ") && error.contains(message), "{error}");
+            assert!(error.starts_with("/s/coderclaw.json:") && error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn variables_are_put_in_where_they_are_there() {
+        let text = "{env: {vars: {MINE: 'm', HOME: 'x'}, OTHER: '${HOME}/o', BLANK: ''},
+            agents: {list: [{id: 'a', agentDir: '${HOME}/${MINE}'}]},
+            models: {providers: {groq: {apiKey: '${GONE}'}, xai: {apiKey: '${MINE}'}, zai: {apiKey: '$${MINE}'}}}}";
+        let config = parse(text).unwrap();
+        assert_eq!(config.agent_dir(&AgentId::new("a")).unwrap(), Path::new("/h/m"));
+        let key =
+            |provider: &str| config.api_key(&ProviderId::new(provider)).map(|key| key.expose().to_owned());
+        assert_eq!(
+            (key("groq"), key("xai").as_deref(), key("zai").as_deref()),
+            (None, Some("m"), Some("${MINE}"))
+        );
+        assert_eq!(config.provider(&ProviderId::new("groq")).unwrap().unset_variable(), Some("GONE"));
+        let env = config.extend_env(Env::new([("HOME".into(), "/h".into())], None, "/".into()));
+        assert_eq!(
+            (env.get("MINE"), env.get("HOME"), env.get("OTHER")),
+            (Some("m"), Some("/h"), Some("/h/o"))
+        );
+    }
+
+    #[test]
+    fn two_agents_in_one_folder_are_refused() {
+        let env = Env::new([("HOME".into(), "/h".into())], None, "/".into());
+        let state = StateDir::from_env(&env);
+        for list in [
+            "[{id: 'a', agentDir: '/x'}, {id: 'b', agentDir: '/x'}]",
+            "[{id: 'a'}, {id: 'b', agentDir: '~/.coderclaw/agents/a/agent'}]",
+        ] {
+            let config = parse(&format!("{{agents: {{list: {list}}}}}")).unwrap();
+            let error = config.check_agent_dirs(&state).unwrap_err().to_string();
+            assert!(error.contains("a and b"), "{error}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! They exist only with the feature `faults`; without it [`hit`] is an empty function. `CODERCLAW_FAULT` holds a
 //! list such as `refresh.answered:kill,store.read:emfile`; `point@2:kill` means the second time it is passed.
 
-/// Every fail point, in the order in which a refresh passes them. A test asserts that each can be hit.
+/// Every fail point of a refresh, in the order in which it passes them. A test asserts that each can be hit.
 pub const POINTS: &[&str] = &[
     "store.read",
     "refresh.locked",
@@ -22,6 +22,10 @@ pub const POINTS: &[&str] = &[
     "refresh.ledger",
     "refresh.done",
 ];
+
+/// The fail points of deleting an agent, in the order in which it passes them.
+pub const DELETE_POINTS: &[&str] =
+    &["trash.moved", "trash.done", "store.write", "store.before_rename", "store.after_rename"];
 
 /// Passes the fail point `point`.
 ///

@@ -11,13 +11,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use coderclaw_types::{Millis, TokenHash, sha256_parts};
+use coderclaw_types::{Code, Millis, TokenHash, sha256_parts};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::{WriteError, create_private, sync_folder};
 use crate::faults;
 use crate::locks::WorkerLock;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, OutcomeKind};
 use crate::paths::StateDir;
 use crate::profiles::TokenUpdate;
 use crate::read::ReadError;
@@ -71,6 +71,13 @@ pub enum Record {
     },
     /// The user logged this grant out; a worker that finds this revokes what it holds.
     Logout {
+        /// When.
+        at: Millis,
+    },
+    /// A login has brought this very token again: the logout, and what was said against the token, have ended.
+    Login {
+        /// The refresh token.
+        token: TokenHash,
         /// When.
         at: Millis,
     },
@@ -209,6 +216,14 @@ impl JournalView {
                 self.logged_out = true;
                 self.orphan = None;
             }
+            Record::Login { token, .. } => {
+                self.logged_out = false;
+                // It keeps its number, by which waiters tell outcomes apart.
+                for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.token == token) {
+                    let kind = OutcomeKind::Adopted;
+                    *outcome = Outcome::new(outcome.seq, kind, token, outcome.at, Code::Ok);
+                }
+            }
         }
     }
 
@@ -228,6 +243,11 @@ impl JournalView {
     /// The outcome that speaks of `refresh`.
     pub fn outcome_of(&self, refresh: &TokenHash) -> Option<&Outcome> {
         self.outcomes.iter().find(|outcome| outcome.token == *refresh)
+    }
+
+    /// Whether something stands against a login that brings `refresh` now.
+    pub fn is_against(&self, refresh: &TokenHash) -> bool {
+        self.logged_out || self.outcome_of(refresh).is_some_and(Outcome::speaks_against)
     }
 
     /// The last outcome, whatever it speaks of.
@@ -590,6 +610,34 @@ mod tests {
         for n in [2, 4, 5] {
             assert!(!text.contains(tokens(n).refresh.expose()), "{n}");
         }
+    }
+
+    /// A login that brings back the token of a grant that was logged out, or refused, starts afresh; what is known of
+    /// other tokens stays, and so does all of it in the file that comes next.
+    #[test]
+    fn a_login_ends_a_logout() {
+        let (_tmp, state, grant) = world();
+        let held = lock(&state, &grant);
+        let mut journal = Journal::open(&state, &held).unwrap();
+        journal.finish(&state, outcome(1, 1)).unwrap();
+        let mut refused = outcome(2, 2);
+        refused.kind = OutcomeKind::Refused;
+        journal.finish(&state, refused).unwrap();
+        journal.reserve(&state).unwrap();
+        journal.append(Record::Logout { at: Millis(3) }).unwrap();
+        assert!(journal.view().is_against(&token(2)) && journal.view().is_against(&token(9)));
+        journal.append(Record::Login { token: token(2), at: Millis(4) }).unwrap();
+        for rewritten in [false, true] {
+            if rewritten {
+                journal.forget_tokens().unwrap();
+            }
+            let view = JournalView::read(&state.journal(&grant)).unwrap();
+            assert!(!view.is_against(&token(2)) && !view.logged_out);
+            assert!(view.outcome_of(&token(1)).is_some());
+            assert_eq!(view.next_seq(), 3);
+        }
+        journal.append(Record::Logout { at: Millis(5) }).unwrap();
+        assert!(journal.view().logged_out, "the next logout counts again");
     }
 
     proptest! {

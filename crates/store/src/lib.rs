@@ -9,6 +9,7 @@
 
 pub mod faults;
 
+mod agent_file;
 mod commit;
 mod config;
 mod foreign;
@@ -25,17 +26,22 @@ mod read;
 mod sessions;
 mod state;
 mod transcript;
+mod trash;
 
+pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use commit::{WriteError, write_private};
 pub use config::{
-    Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProfile, CooldownSettings,
-    InvalidKeyPath, KeyPath, Step, edit_config,
+    AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
+    ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
+    check_config, edit_config,
 };
 pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
-pub use locks::{GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock};
+pub use locks::{
+    AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock,
+};
 pub use logins::PendingLogin;
 pub use loose::{Loose, loose, tighten};
 pub use outcome::{Outcome, OutcomeKind};
@@ -43,7 +49,8 @@ pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
-pub use read::{Origin, ReadError, Signature, StoreSnapshot, read_auth_store, read_text};
+pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
-pub use state::{AuthState, UsageStats, read_auth_state};
+pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
+pub use trash::Trashed;

@@ -97,6 +97,11 @@ pub struct StoreGuard(Held);
 #[derive(Debug)]
 pub struct StateGuard(Held);
 
+/// Proof that an `agent.toml`'s lock is held. A link is made under the locks of both agents, so that no two links make
+/// a chain.
+#[derive(Debug)]
+pub struct AgentFileGuard(Held);
+
 /// Proof that the lock of a `sessions.json`, and of the transcripts beside it, is held.
 #[derive(Debug)]
 pub struct SessionsGuard(Held);
@@ -124,6 +129,21 @@ impl StateGuard {
     /// As [`StoreGuard::acquire`].
     pub fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
         Ok(Self(acquire_for(state, "state", path)?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+impl AgentFileGuard {
+    /// Takes the lock of the `agent.toml` at `path`.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "agent", path)?))
     }
 
     /// The file's real path.

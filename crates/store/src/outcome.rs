@@ -59,6 +59,11 @@ impl Outcome {
             detail: String::new(),
         }
     }
+
+    /// It is a reason not to use the token, or not to refresh it now.
+    pub fn speaks_against(&self) -> bool {
+        !matches!(self.kind, OutcomeKind::Refreshed | OutcomeKind::Adopted)
+    }
 }
 
 /// The ways in which a refresh ends.

@@ -27,6 +27,9 @@ pub struct AgentPaths {
     pub agent: AgentId,
     /// The agent dir.
     pub dir: PathBuf,
+    /// The folder of its sessions. In the state dir also where the agent dir is elsewhere, so that two agents whose
+    /// agent dirs are neighbours do not share one.
+    pub sessions_dir: PathBuf,
 }
 
 impl StateDir {
@@ -96,8 +99,14 @@ impl StateDir {
             Some(dir) if *agent == AgentId::main() => Some(dir.clone()),
             _ => config.agent_dir(agent),
         };
-        let dir = named.unwrap_or_else(|| self.root.join("agents").join(agent.as_str()).join("agent"));
-        AgentPaths { agent: agent.clone(), dir }
+        let home = self.agent_home(agent);
+        let dir = named.unwrap_or_else(|| home.join("agent"));
+        AgentPaths { agent: agent.clone(), dir, sessions_dir: home.join("sessions") }
+    }
+
+    /// The folder of `agent` in the state dir: agent dir and sessions are in it, unless the config says otherwise.
+    pub fn agent_home(&self, agent: &AgentId) -> PathBuf {
+        self.root.join("agents").join(agent.as_str())
     }
 
     /// All agents of this state dir: those of the config, in its order, then those that have a folder, by name, then
@@ -228,10 +237,14 @@ impl AgentPaths {
         self.dir.join("auth-state.json")
     }
 
+    /// What a person decided about this agent: `agent.toml`. It holds no secret.
+    pub fn settings(&self) -> PathBuf {
+        self.dir.join("agent.toml")
+    }
+
     /// The index of the agent's sessions.
     pub fn sessions(&self) -> PathBuf {
-        let base = self.dir.parent().unwrap_or(&self.dir);
-        base.join("sessions").join("sessions.json")
+        self.sessions_dir.join("sessions.json")
     }
 }
 

@@ -91,6 +91,9 @@ pub struct TokenUpdate {
     /// The token endpoint, where the login found it by discovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_url: Option<String>,
+    /// The revocation endpoint, where the login found it by discovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_url: Option<String>,
     /// The grant; a login has none until its first refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
@@ -116,6 +119,7 @@ impl TokenUpdate {
             client_id: None,
             token_origin: None,
             token_url: None,
+            revoke_url: None,
             grant: None,
         }
     }
@@ -137,6 +141,7 @@ impl TokenUpdate {
             ("clientId", &self.client_id),
             ("tokenOrigin", &self.token_origin),
             ("tokenUrl", &self.token_url),
+            ("revokeUrl", &self.revoke_url),
         ];
         for (key, value) in known {
             if let Some(value) = value {
@@ -196,6 +201,7 @@ const CREDENTIAL_KEYS: &[&str] = &[
     "clientId",
     "tokenOrigin",
     "tokenUrl",
+    "revokeUrl",
     "grant",
 ];
 

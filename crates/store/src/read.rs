@@ -13,6 +13,10 @@ use crate::profiles::AuthProfiles;
 
 /// How long a file that does not parse is read again: the original truncates its store before it writes it.
 const TORN_FOR: Duration = Duration::from_millis(500);
+/// A look believes that a damaged file is not being written once it has stood still for so long. Between its truncation and
+/// its write a file is empty, and a busy machine may leave it so for a while; no single write leaves half a store standing.
+const STILL_FOR: Duration = Duration::from_millis(20);
+const EMPTY_FOR: Duration = Duration::from_millis(100);
 /// No file of ours comes near this; a larger one is not ours.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -35,6 +39,14 @@ pub enum ReadError {
         /// Where and how.
         detail: String,
     },
+    /// What a person decided about an agent was read and is not understood. Nothing is guessed in its place.
+    #[error("{}: {detail}", path.display())]
+    Settings {
+        /// Which `agent.toml`.
+        path: PathBuf,
+        /// Where and how.
+        detail: String,
+    },
 }
 
 impl ReadError {
@@ -47,6 +59,7 @@ impl ReadError {
         match self {
             Self::Unreadable { .. } => Code::Unreadable,
             Self::Corrupt { .. } => Code::Corrupt,
+            Self::Settings { .. } => Code::AgentSettingsInvalid,
         }
     }
 }
@@ -149,9 +162,53 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
 /// # Errors
 /// Where the store exists and cannot be read, or is damaged and has no usable backup.
 pub fn read_auth_store(path: &Path) -> Result<StoreSnapshot, ReadError> {
+    read_or_wait(path, Patience::Full)
+}
+
+/// Reads an auth store to show what is in it. Where it is damaged and stands still, its backup is shown without the wait of
+/// [`read_auth_store`].
+///
+/// Never to act upon: the original keeps no backup, so that this one may be older than what is being written, and a refresh
+/// token out of it may be spent.
+///
+/// # Errors
+/// As [`read_auth_store`].
+pub fn look_at_auth_store(path: &Path) -> Result<StoreSnapshot, ReadError> {
+    read_or_wait(path, Patience::UntilStill)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Full,
+    UntilStill,
+}
+
+/// Since when a file is as it is.
+#[derive(Debug, Clone, Copy)]
+struct Still {
+    signature: Option<Signature>,
+    since: Instant,
+}
+
+impl Still {
+    /// The same, seen again.
+    fn seen(self, signature: Option<Signature>, now: Instant) -> Self {
+        if signature == self.signature { self } else { Self { signature, since: now } }
+    }
+
+    /// Nobody is writing it.
+    fn is_settled(&self, now: Instant) -> bool {
+        let Some(signature) = self.signature else { return false };
+        let limit = if signature.size == 0 { EMPTY_FOR } else { STILL_FOR };
+        now.saturating_duration_since(self.since) >= limit
+    }
+}
+
+fn read_or_wait(path: &Path, patience: Patience) -> Result<StoreSnapshot, ReadError> {
     let snapshot = |doc, origin| StoreSnapshot { path: path.to_path_buf(), doc, origin };
     let started = Instant::now();
     let mut pause = Duration::from_micros(100);
+    let mut still: Option<Still> = None;
     let detail = loop {
         let problem = match read_text(path) {
             Ok(None) => return Ok(snapshot(AuthProfiles::empty(), Origin::Missing)),
@@ -166,15 +223,28 @@ pub fn read_auth_store(path: &Path) -> Result<StoreSnapshot, ReadError> {
         if started.elapsed() >= TORN_FOR {
             break problem;
         }
+        if patience == Patience::UntilStill {
+            let (signature, now) = (Signature::of(path), Instant::now());
+            let seen = still.map_or(Still { signature, since: now }, |still| still.seen(signature, now));
+            // Without a backup there is nothing to gain, and "damaged" is not said in a hurry.
+            if seen.is_settled(now)
+                && let Some(doc) = backup_of(path)
+            {
+                return Ok(snapshot(doc, Origin::Backup { detail: problem }));
+            }
+            still = Some(seen);
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     };
-    if let Ok(Some(text)) = read_text(&backup_path(path))
-        && let Ok(doc) = AuthProfiles::parse(&text)
-    {
+    if let Some(doc) = backup_of(path) {
         return Ok(snapshot(doc, Origin::Backup { detail }));
     }
     Err(ReadError::Corrupt { path: path.to_path_buf(), detail })
+}
+
+fn backup_of(store: &Path) -> Option<AuthProfiles> {
+    AuthProfiles::parse(&read_text(&backup_path(store)).ok()??).ok()
 }
 
 pub(crate) fn backup_path(store: &Path) -> PathBuf {
@@ -229,6 +299,51 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap().len(), 40);
     }
 
+    /// F1, B5: a look at a damaged store that nobody writes does not wait for a writer; whoever acts upon it does, and so does a
+    /// look that has no backup to show.
+    #[test]
+    fn f1_a_look_at_a_damaged_store_is_quick() {
+        let took = |read: fn(&Path) -> Result<StoreSnapshot, ReadError>, path: &Path| {
+            let began = Instant::now();
+            let is_backup = read(path).is_ok_and(|store| matches!(store.origin, Origin::Backup { .. }));
+            (is_backup, began.elapsed())
+        };
+        for damage in [&STORE.as_bytes()[..40], b""] {
+            let (_tmp, path) = file(damage);
+            fs::write(backup_path(&path), STORE).unwrap();
+            // The best of some, since a test machine is busy.
+            let looks: Vec<_> = (0..5).map(|_| took(look_at_auth_store, &path)).collect();
+            let quickest = looks.iter().map(|(_, took)| *took).min().unwrap();
+            assert!(looks.iter().all(|(is_backup, _)| *is_backup));
+            assert!(quickest >= if damage.is_empty() { EMPTY_FOR } else { STILL_FOR }, "{quickest:?}");
+            assert!(quickest < TORN_FOR - EMPTY_FOR, "{quickest:?}");
+            let (is_backup, patient) = took(read_auth_store, &path);
+            assert!(is_backup && patient >= TORN_FOR, "{patient:?}");
+            assert_eq!(fs::read(&path).unwrap(), damage, "reading wrote");
+            fs::write(backup_path(&path), "{").unwrap();
+            let (is_backup, patient) = took(look_at_auth_store, &path);
+            assert!(!is_backup && patient >= TORN_FOR, "{patient:?}");
+        }
+    }
+
+    /// Every change begins the wait anew; an empty file is waited for longer, since a writer has just emptied it.
+    #[test]
+    fn a_file_that_changes_is_not_still() {
+        let at = |size, ctime| Some(Signature { dev: 1, ino: 2, size, ctime: (7, ctime) });
+        let began = Instant::now();
+        let after = |ms| began + Duration::from_millis(ms);
+        let still = Still { signature: at(40, 0), since: began };
+        assert!(!still.is_settled(after(19)) && still.is_settled(after(20)));
+        for changed in [at(41, 0), at(40, 1), at(0, 0), None] {
+            assert!(!still.seen(changed, after(30)).is_settled(after(49)), "{changed:?}");
+        }
+        assert!(still.seen(at(40, 0), after(30)).is_settled(after(30)));
+        assert!(still.seen(at(41, 0), after(30)).is_settled(after(50)));
+        let empty = still.seen(at(0, 1), after(30));
+        assert!(!empty.is_settled(after(129)) && empty.is_settled(after(130)));
+        assert!(!still.seen(None, after(30)).is_settled(after(999)), "it has gone: something is at work");
+    }
+
     #[test]
     fn a_byte_order_mark_is_no_damage() {
         let (_tmp, path) = file(format!("\u{feff}{STORE}").as_bytes());
@@ -239,8 +354,9 @@ mod tests {
     #[test]
     fn a_torn_store_is_read_again() {
         let (_tmp, path) = file(STORE.as_bytes());
+        fs::write(backup_path(&path), STORE).unwrap();
         let stop = AtomicBool::new(false);
-        let read = std::thread::scope(|scope| {
+        let (looks, read) = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     // Truncates, then writes, as the original does; whole for about as long as torn.
@@ -248,10 +364,13 @@ mod tests {
                     fs::read(&path).unwrap();
                 }
             });
+            let looks = (0..300).map(|_| look_at_auth_store(&path)).collect::<Result<Vec<_>, _>>();
             let read = (0..300).map(|_| read_auth_store(&path)).collect::<Result<Vec<_>, _>>();
             stop.store(true, Ordering::Relaxed);
-            read
+            (looks, read)
         });
+        // Either the store or its backup, and never half of one.
+        assert!(looks.unwrap().iter().all(|snapshot| snapshot.doc.ids().count() == 1));
         for snapshot in read.unwrap() {
             assert_eq!((snapshot.doc.ids().count(), snapshot.origin), (1, Origin::File));
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coderclaw_types::{Millis, ProfileId};
+use coderclaw_types::{Millis, ProfileId, ProviderId, TokenHash};
 use serde_json::{Map, Value, json};
 
 use crate::profiles::AuthProfiles;
@@ -31,6 +31,25 @@ pub struct UsageStats {
     pub failure_counts: Vec<(String, u32)>,
     /// The last failure.
     pub last_failure_at: Option<Millis>,
+    /// Why it is set aside until [`UsageStats::cooldown_until`], where that is known.
+    pub cooldown_reason: Option<String>,
+    /// A credential that the provider refuses for good.
+    pub refused: Option<Refused>,
+    /// When it was last tried while it was set aside.
+    pub last_probe_at: Option<Millis>,
+}
+
+/// A provider's "no" to one credential. It ends with that credential: another one under the same id is not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which token or key, as its hash.
+    pub token: TokenHash,
+    /// What the provider said of it, as one of the codes.
+    pub code: String,
+    /// In the provider's words.
+    pub detail: Option<String>,
+    /// When.
+    pub at: Millis,
 }
 
 /// Reads the agent's usage: from `auth-state.json`, else, where there is none, from the store itself, where the
@@ -85,6 +104,9 @@ impl AuthState {
                 _ => Vec::new(),
             },
             last_failure_at: time("lastFailureAt"),
+            cooldown_reason: stats.get("cooldownReason").and_then(Value::as_str).map(str::to_owned),
+            refused: stats.get("refused").and_then(Refused::read),
+            last_probe_at: time("lastProbeAt"),
         }
     }
 
@@ -104,6 +126,15 @@ impl AuthState {
         let counts: Map<_, _> = usage.failure_counts.iter().map(|(k, n)| (k.clone(), json!(n))).collect();
         set("failureCounts", (!counts.is_empty()).then_some(Value::Object(counts)));
         set("lastFailureAt", usage.last_failure_at.map(|t| json!(t)));
+        set("cooldownReason", usage.cooldown_reason.as_ref().map(|r| json!(r)));
+        set("refused", usage.refused.as_ref().map(Refused::to_json));
+        set("lastProbeAt", usage.last_probe_at.map(|t| json!(t)));
+    }
+
+    /// Notes which profile worked last. Nobody decides by it.
+    pub fn set_last_good(&mut self, provider: &ProviderId, id: &ProfileId) {
+        let all = object(self.top.entry("lastGood").or_insert_with(|| json!({})));
+        all.insert(provider.as_str().into(), json!(id));
     }
 
     /// The ids of which something is known.
@@ -142,6 +173,22 @@ impl AuthState {
         let mut text = serde_json::to_string_pretty(&top).unwrap_or_else(|_| "{}".into());
         text.push('\n');
         text
+    }
+}
+
+impl Refused {
+    fn read(value: &Value) -> Option<Self> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        Some(Self {
+            token: text("token")?.parse().ok()?,
+            code: text("code")?.to_owned(),
+            detail: text("detail").map(str::to_owned),
+            at: Millis(value.get("at").and_then(Value::as_i64)?),
+        })
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "token": self.token.to_string(), "code": self.code, "detail": self.detail, "at": self.at })
     }
 }
 
@@ -186,6 +233,42 @@ mod tests {
         assert!(state.forget(&a, Some(&b)) && !state.forget(&a, None));
         assert_eq!((state.ids(), state.usage(&b).error_count), (vec![b.clone()], 2));
         assert!(state.forget(&b, None) && state.ids().is_empty());
+    }
+
+    #[test]
+    fn what_is_set_is_read_back_and_what_is_cleared_is_gone() {
+        let a = ProfileId::stored("a");
+        let refused = Refused {
+            token: TokenHash::of(&coderclaw_types::Secret::from("canary")),
+            code: "revoked".into(),
+            detail: Some("gone".into()),
+            at: Millis(8),
+        };
+        let usage = UsageStats {
+            last_used: Some(Millis(1)),
+            cooldown_until: Some(Millis(2)),
+            disabled_until: Some(Millis(3)),
+            disabled_reason: Some("billing".into()),
+            error_count: 4,
+            failure_counts: vec![("rate_limit".into(), 5)],
+            last_failure_at: Some(Millis(6)),
+            cooldown_reason: Some("usage_limit".into()),
+            refused: Some(refused),
+            last_probe_at: Some(Millis(7)),
+        };
+        let mut state = AuthState::default();
+        state.set_usage(&a, &usage);
+        state.set_last_good(&ProviderId::new("acme"), &a);
+        let text = state.to_text();
+        assert!(!text.contains("canary"));
+        let mut back = AuthState { top: serde_json::from_str(&text).unwrap() };
+        assert_eq!(back.usage(&a), usage);
+        back.set_usage(&a, &UsageStats::default());
+        assert_eq!(back.usage(&a), UsageStats::default());
+        // A damaged refusal is none.
+        let odd = text.replace("\"token\": \"", "\"token\": \"x");
+        let odd = AuthState { top: serde_json::from_str(&odd).unwrap() };
+        assert_eq!(odd.usage(&a), UsageStats { refused: None, ..usage });
     }
 
     #[test]

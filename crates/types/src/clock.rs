@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, as in `expires` of `auth-profiles.json`.
@@ -17,6 +19,18 @@ impl Millis {
     /// From Unix seconds, as in a JWT's `exp` (RFC 7519 section 2, NumericDate). Saturates.
     pub fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1000))
+    }
+
+    /// From an HTTP-date in the form that RFC 9110 section 5.6.7 prefers: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let time = DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+        Some(Self(time.as_millisecond()))
+    }
+
+    /// From an RFC 3339 time.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time: Timestamp = text.trim().parse().ok()?;
+        Some(Self(time.as_millisecond()))
     }
 
     /// This instant and `span` more. Saturates.
@@ -67,6 +81,18 @@ impl fmt::Debug for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates() {
+        let (http, rfc) = (Millis::from_http_date, Millis::from_rfc3339);
+        // RFC 9110 section 5.6.7's example.
+        assert_eq!(http("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Millis(784_111_777_000)));
+        assert_eq!(rfc("1994-11-06T08:49:37Z"), Some(Millis(784_111_777_000)));
+        assert_eq!(rfc("1994-11-06T09:49:37.5+01:00"), Some(Millis(784_111_777_500)));
+        for bad in ["", "yesterday", "Sun, 99 Nov 1994 08:49:37 GMT", "0"] {
+            assert_eq!((http(bad), rfc(bad)), (None, None), "{bad}");
+        }
+    }
 
     #[test]
     fn arithmetic_saturates() {

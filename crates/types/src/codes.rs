@@ -35,8 +35,8 @@ macro_rules! codes {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
-            /// The one command to type next; `{provider}`, `{profile}` and `{agent}` stand for what it is about, and
-            /// `{login}` for the command that brings this provider's kind of credential.
+            /// The one command to type next; `{provider}`, `{profile}`, `{agent}` and `{other}`, another agent, stand
+            /// for what it is about, and `{login}` for the command that brings this provider's kind of credential.
             /// Empty where nothing needs doing.
             pub fn next_command(self) -> &'static str {
                 match self { $(Self::$variant => $next,)* }
@@ -73,6 +73,8 @@ codes! {
         => "coderclaw models auth {login} --provider {provider}";
     Rejected Reason "rejected" "The provider rejected an access token that should be valid, also after a refresh."
         => "coderclaw models auth {login} --provider {provider}";
+    NotAuthorizedHere Reason "not_authorized_here" "The provider takes this credential from its vendor's own program only."
+        => "coderclaw models auth paste-api-key --provider {provider}";
     ExcludedByOrder Reason "excluded_by_order" "The order in force does not name this profile."
         => "coderclaw models auth order get --provider {provider}";
     ProviderMismatch Reason "provider_mismatch" "The profile belongs to another provider."
@@ -91,10 +93,16 @@ codes! {
         "A key that is billed per use never follows a subscription unless an order names it."
         => "coderclaw models auth order set --provider {provider} {profile}";
     NotLinked Reason "not_linked" "This agent has no login of its own; another agent has one."
-        => "coderclaw models auth {login} --provider {provider} --agent {agent}";
-    PinnedElsewhere Reason "pinned_elsewhere" "The session is pinned to another profile."
+        => "coderclaw agents link {agent} --to {other}";
+    LinkBroken Reason "link_broken" "The link of this agent leads to no agent, or to one that is linked itself."
+        => "coderclaw agents unlink {agent}";
+    AgentSettingsInvalid Reason "agent_settings_invalid" "The agent.toml of an agent cannot be understood."
+        => "coderclaw agents list";
+    PinnedElsewhere Reason "pinned_elsewhere" "Another profile is pinned, by the session or by the agent."
         => "coderclaw models auth explain --provider {provider}";
     UsageLimit Reason "usage_limit" "The subscription's usage limit is reached."
+        => "coderclaw models auth explain --provider {provider}";
+    AccountBlocked Reason "account_blocked" "The provider wants the owner of the account to act before it serves it again."
         => "coderclaw models auth explain --provider {provider}";
     NotReady Reason "not_ready" "The provider does not allow a refresh yet."
         => "coderclaw models auth explain --provider {provider}";
@@ -129,11 +137,31 @@ codes! {
     UnknownProfile Error "unknown_profile" "No profile has this id."
         => "coderclaw models auth list --agent {agent}";
     UnknownAgent Error "unknown_agent" "No agent has this id."
-        => "coderclaw models auth paths";
+        => "coderclaw agents list";
+    AgentExists Error "agent_exists" "There is an agent of this name, or with this folder, already."
+        => "coderclaw agents list";
+    AgentInUse Error "agent_in_use" "Other agents are linked to this agent."
+        => "coderclaw agents list";
+    LinkRefused Error "link_refused" "A link is one level, and leads to another agent."
+        => "coderclaw agents list";
+    LinkedProfile Error "linked_profile" "The profile belongs to the agent that this one is linked to, and is changed there."
+        => "coderclaw models auth list --agent {other}";
+    AlreadyBound Error "already_bound" "Another agent has this binding."
+        => "coderclaw agents list --bindings";
+    UnknownModel Error "unknown_model" "No model and no alias has this name."
+        => "coderclaw models list";
+    ModelNotAllowed Error "model_not_allowed" "The config has a list of models, and this one is not on it."
+        => "coderclaw models list";
+    UnknownAlias Error "unknown_alias" "No alias has this name."
+        => "coderclaw models aliases list";
+    AliasTaken Error "alias_taken" "The alias stands for another model."
+        => "coderclaw models aliases list";
+    UnknownKey Error "unknown_key" "Nothing stands at this place of the config."
+        => "coderclaw config validate";
     UnknownSession Error "unknown_session" "No session has this key."
         => "coderclaw sessions list --agent {agent}";
     ConfigInvalid Error "config_invalid" "The config file cannot be understood."
-        => "coderclaw models auth paths";
+        => "coderclaw config validate";
     ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
         => "coderclaw models auth paths";
     NotWritable Error "not_writable" "A file cannot be written: nothing was changed."
@@ -145,6 +173,26 @@ codes! {
     OtherIdentity Error "other_identity"
         "Another person or workspace logged in than was expected; nothing was stored."
         => "coderclaw models auth login --provider {provider}";
+    RateLimited Error "rate_limited" "The provider takes no more requests of this account for a while."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelLimit Error "model_limit" "The provider takes no more requests for this model for a while; the account is fine."
+        => "coderclaw models auth explain --provider {provider}";
+    NotPermitted Error "not_permitted" "The credential works and is not allowed to do this."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelNotFound Error "model_not_found" "The provider has no such model for this account."
+        => "coderclaw models status";
+    ContextOverflow Error "context_overflow" "The conversation is longer than the model can take."
+        => "coderclaw models status";
+    TooLarge Error "too_large" "The request is larger than the provider takes."
+        => "coderclaw models status";
+    BadRequest Error "bad_request" "The provider did not understand the request, or does not allow it."
+        => "coderclaw models status";
+    Unavailable Error "unavailable" "The provider is overloaded or has a fault of its own; the login is fine."
+        => "coderclaw models auth explain --provider {provider}";
+    Unreachable Error "unreachable" "The model API cannot be reached, or its answer was cut off."
+        => "coderclaw models auth explain --provider {provider}";
+    ModelError Error "model_error" "The model API failed for a reason that is not known here."
+        => "coderclaw models status";
     ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
         => "coderclaw demo --keep";
     Internal Error "internal" "Something that should not happen did."

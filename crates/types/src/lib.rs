@@ -9,6 +9,7 @@ mod env;
 mod hash;
 mod ids;
 mod secret;
+mod words;
 
 pub use clock::{Clock, Millis};
 pub use codes::{Code, CodeKind};
@@ -16,3 +17,4 @@ pub use env::Env;
 pub use hash::{Fingerprint, FingerprintKey, GrantId, InvalidHash, TokenHash, sha256_parts};
 pub use ids::{AgentId, InvalidId, ProfileId, ProviderId};
 pub use secret::Secret;
+pub use words::{code_word, for_people};

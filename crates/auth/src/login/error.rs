@@ -52,6 +52,14 @@ pub enum LoginError {
         /// Who came.
         got: String,
     },
+    /// The login was refused here, and what became of it at the provider.
+    #[error("{error}; {fate}")]
+    GivenBack {
+        /// Why it was refused.
+        error: Box<LoginError>,
+        /// What became of it.
+        fate: String,
+    },
     /// The id holds another login.
     #[error("{id} holds the login of somebody else; choose another id with --profile-id, or --replace it")]
     IdTaken {
@@ -86,6 +94,7 @@ impl LoginError {
     pub fn code(&self) -> Code {
         match self {
             Self::Denied(_) => Code::LoginDenied,
+            Self::GivenBack { error, .. } => error.code(),
             Self::IdTaken { .. } => Code::IdTaken,
             Self::InputRequired(_) => Code::InputRequired,
             Self::OtherIdentity { .. } => Code::OtherIdentity,

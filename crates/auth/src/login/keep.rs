@@ -45,9 +45,11 @@ impl Auth {
         tokens.issuer.clone_from(&identity.issuer);
         tokens.client_id = Some(endpoint.token.client_id.clone());
         tokens.token_origin = Some(endpoint.origin.clone());
-        remember(way.own, &endpoint.token.url, &mut tokens)?;
+        remember(way.own, &way.method, &endpoint.token.url, &mut tokens)?;
 
         let provider = ProviderId::new(&way.manifest.id);
+        self.readmit(&endpoint.origin, &endpoint.token.client_id, &tokens.refresh)
+            .map_err(|e| LoginError::Local(e.to_string()))?;
         fingerprint_key(self.state())?;
         let guard = StoreGuard::acquire(self.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;

@@ -104,10 +104,12 @@ impl Auth {
         };
         let runtime = runtime()?;
         let answer = runtime.block_on(attempt.redeem(self, &way, &code));
-        runtime.shutdown_background();
-        let tokens = match answer? {
-            RefreshAnswer::Granted(tokens) => tokens,
-            other => return Err(LoginError::Exchange(in_words(other))),
+        let tokens = match answer {
+            Ok(RefreshAnswer::Granted(tokens)) => tokens,
+            other => {
+                runtime.shutdown_background();
+                return Err(LoginError::Exchange(in_words(other?)));
+            }
         };
         let request = LoginRequest {
             profile_id: pending.profile_id,
@@ -116,7 +118,12 @@ impl Auth {
             workspace: pending.workspace,
             no_listener: true,
         };
-        let done = self.keep_login(&agent, &way, &tokens, &request)?;
-        Ok((agent, done))
+        let done = self.keep_login(&agent, &way, &tokens, &request);
+        let done = match done {
+            Ok(done) => Ok((agent, done)),
+            Err(e) => Err(runtime.block_on(self.give_back(&way, &tokens, e))),
+        };
+        runtime.shutdown_background();
+        done
     }
 }

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod error;
+mod give_back;
 mod keep;
 mod later;
 mod ui;
@@ -135,7 +136,10 @@ impl Auth {
             (Err(e), Some(reply)) => reply.failure(e.code().as_str(), &e.to_string()),
             (_, None) => {}
         }
-        done
+        match done {
+            Ok(login) => Ok(login),
+            Err(e) => Err(self.give_back(way, &tokens, e).await),
+        }
     }
 }
 

@@ -107,7 +107,8 @@ fn e17_what_is_not_one_whole_token_is_refused() {
     let other = t.replace("Ab3", "Zz9");
     type Check = fn(&PasteProblem) -> bool;
     let truncated: Check = |e| matches!(e, PasteProblem::Truncated { .. });
-    let table: [(String, Check); 11] = [
+    let table: [(String, Check); 12] = [
+        (format!("{}{t}", &t[..60]), |e| *e == PasteProblem::Unclear),
         (String::new(), |e| *e == PasteProblem::Nothing),
         ("  \n\u{1b}[0m\n".into(), |e| *e == PasteProblem::Nothing),
         ("there is no such thing here".into(), |e| *e == PasteProblem::NoToken),

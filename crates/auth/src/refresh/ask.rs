@@ -218,6 +218,7 @@ mod tests {
             client_id: None,
             token_origin: None,
             token_url: None,
+            revoke_url: None,
             grant: None,
         };
         Refreshable {

@@ -92,6 +92,7 @@ fn update(one: &Refreshable, set: &TokenSet, now: Millis) -> (TokenUpdate, bool)
     tokens.client_id = Some(one.endpoint.token.client_id.clone());
     tokens.token_origin = Some(one.endpoint.origin.clone());
     tokens.token_url.clone_from(&one.entry.token_url);
+    tokens.revoke_url.clone_from(&one.entry.revoke_url);
     tokens.grant = Some(one.grant);
     (tokens, is_same)
 }

@@ -174,6 +174,7 @@ fn tokens_of(one: &Refreshable) -> Option<TokenUpdate> {
     tokens.client_id.clone_from(&entry.client_id);
     tokens.token_origin.clone_from(&entry.token_origin);
     tokens.token_url.clone_from(&entry.token_url);
+    tokens.revoke_url.clone_from(&entry.revoke_url);
     tokens.grant = Some(one.grant);
     Some(tokens)
 }

@@ -108,7 +108,7 @@ pub(crate) struct SetupTokenArgs {
     /// Whose it is
     #[arg(long, value_name = "ID", default_value = "anthropic")]
     pub(crate) provider: String,
-    /// Do not ask whether a token is at hand
+    /// At a terminal: run `claude setup-token` without asking, and take the token from it
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]

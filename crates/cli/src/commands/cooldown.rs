@@ -4,10 +4,10 @@ use coderclaw_types::ProfileId;
 use serde_json::json;
 
 use crate::args::CooldownCommand;
-use crate::commands::Context;
+use crate::commands::{Context, at_its_owner};
 use crate::error::CommandError;
 use crate::report::Report;
-use crate::text::{self, clean};
+use crate::text::{self, clean, shell_word};
 
 pub(super) fn run(context: &Context, command: CooldownCommand) -> Result<Report, CommandError> {
     let agent = context.agent()?;
@@ -46,7 +46,9 @@ pub(super) fn run(context: &Context, command: CooldownCommand) -> Result<Report,
         }
         CooldownCommand::Clear { profile } => {
             let id = profile.as_deref().map(|id| ProfileId::stored(id.trim()));
-            let cleared = context.auth.clear_cooldowns(&agent, id.as_ref())?;
+            let name = || id.as_ref().map(|id| shell_word(id.as_str())).unwrap_or_default();
+            let command = || format!("models auth cooldown clear {}", name());
+            let cleared = context.auth.clear_cooldowns(&agent, id.as_ref()).map_err(at_its_owner(command))?;
             if context.global.json {
                 return Ok(Report::json(&json!({"agentId": agent.agent, "cleared": cleared})));
             }

@@ -1,6 +1,7 @@
 //! `models auth explain`: which profile is used, and why not the others.
 
-use coderclaw_auth::{Ask, Explanation, OrderSource, Verdict};
+use coderclaw_auth::{Ask, Explanation, OrderSource, PinSource, Verdict};
+use coderclaw_types::AgentId;
 
 use crate::args::ExplainArgs;
 use crate::commands::Context;
@@ -23,6 +24,13 @@ pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, Comman
     Ok(Report::text(words(&explanation, context.auth.clock().now())))
 }
 
+/// The agent whose profile is used, if that is another one.
+fn lender(explanation: &Explanation) -> Option<&AgentId> {
+    let winner = explanation.winner.as_ref()?.profile_id.as_ref()?;
+    let used = explanation.candidates.iter().find(|one| one.profile_id.as_ref() == Some(winner));
+    used?.agent_id.as_ref()
+}
+
 fn words(explanation: &Explanation, now: coderclaw_types::Millis) -> String {
     let mut out = String::new();
     let provider = &explanation.provider;
@@ -30,7 +38,8 @@ fn words(explanation: &Explanation, now: coderclaw_types::Millis) -> String {
     match &explanation.winner {
         Some(winner) => {
             let name = winner.profile_id.as_ref().map_or_else(|| winner.source.clone(), ToString::to_string);
-            out.push_str(&format!("{provider}, agent {agent}: {} is used.\n", clean(&name)));
+            let from = lender(explanation).map(|other| format!(", agent {other}'s,")).unwrap_or_default();
+            out.push_str(&format!("{provider}, agent {agent}: {}{from} is used.\n", clean(&name)));
         }
         None => out.push_str(&format!("{provider}, agent {agent}: nothing can be used.\n")),
     }
@@ -39,6 +48,13 @@ fn words(explanation: &Explanation, now: coderclaw_types::Millis) -> String {
         OrderSource::Config => "Order: auth.order of the config.\n",
         OrderSource::None => "Order: none set. Logins, then tokens, then keys; longest unused first.\n",
     });
+    out.push_str(match explanation.pin_source {
+        Some(PinSource::Flag) => "Pin: by this call.\n",
+        Some(PinSource::Session) => "Pin: the session's, by its user.\n",
+        Some(PinSource::Agent) => "Pin: auth_profile of the agent's agent.toml.\n",
+        Some(PinSource::SessionAuto) => "The session keeps what it was given, while that works.\n",
+        None => "",
+    });
     if !explanation.candidates.is_empty() {
         out.push('\n');
     }
@@ -46,6 +62,7 @@ fn words(explanation: &Explanation, now: coderclaw_types::Millis) -> String {
         let name = match (&candidate.profile_id, &candidate.source) {
             (Some(id), _) => clean(id.as_str()),
             (None, Some(source)) => source.clone(),
+            (None, None) if candidate.agent_id.is_some() => "a link".into(),
             (None, None) => "a key".into(),
         };
         let (mark, verdict) = match candidate.verdict {
@@ -54,7 +71,8 @@ fn words(explanation: &Explanation, now: coderclaw_types::Millis) -> String {
             Verdict::Skipped => (" ", "skipped"),
         };
         let kind = candidate.kind.as_deref().unwrap_or("nothing stored");
-        out.push_str(&format!("{mark} {name}  ({})\n", clean(kind)));
+        let from = candidate.agent_id.as_ref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
+        out.push_str(&format!("{mark} {name}  ({}{from})\n", clean(kind)));
         let mut why = format!("{verdict}, {}", candidate.reason);
         if candidate.reason != coderclaw_types::Code::Ok {
             let detail = candidate.detail.as_deref().unwrap_or(candidate.reason.meaning());

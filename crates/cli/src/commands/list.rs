@@ -31,7 +31,8 @@ pub(super) fn run(context: &Context, provider: Option<&str>) -> Result<Report, C
     let width = profiles.iter().map(|p| p.id.as_str().chars().count()).max().unwrap_or(0);
     let lines = profiles.iter().map(|profile| {
         let id = clean(profile.id.as_str());
-        format!("{id:width$}  {:8}  {}\n", clean(&profile.kind), profile.state)
+        let from = profile.owner.as_ref().map(|owner| format!("  from agent {owner}")).unwrap_or_default();
+        format!("{id:width$}  {:8}  {}{from}\n", clean(&profile.kind), profile.state)
     });
     Ok(Report::text(lines.collect::<String>()))
 }

@@ -4,16 +4,17 @@ use coderclaw_auth::{LoggedOut, Revocation};
 use coderclaw_types::ProfileId;
 use serde_json::{Value, json};
 
-use crate::commands::Context;
 use crate::commands::profiles::leftovers;
+use crate::commands::{Context, at_its_owner};
 use crate::error::CommandError;
 use crate::report::Report;
-use crate::text::{self, clean};
+use crate::text::{self, clean, shell_word};
 
 pub(super) fn run(context: &Context, profile: &str, local_only: bool) -> Result<Report, CommandError> {
     let agent = context.agent()?;
     let id = ProfileId::stored(profile.trim());
-    let done = context.auth.logout(&agent, &id, local_only)?;
+    let command = || format!("models auth logout {}", shell_word(id.as_str()));
+    let done = context.auth.logout(&agent, &id, local_only).map_err(at_its_owner(command))?;
     if context.global.json {
         return Ok(Report::json(&json!({
             "agentId": agent.agent,

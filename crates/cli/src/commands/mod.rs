@@ -1,6 +1,9 @@
 //! One file a command.
 
+mod agent;
+mod agents;
 mod channels;
+mod chat;
 mod cooldown;
 mod doctor;
 mod explain;
@@ -15,12 +18,13 @@ mod probe;
 mod profiles;
 mod refresh;
 mod sessions;
+mod setup_token;
 mod status;
 mod status_json;
 mod token;
 
 use coderclaw_agents::Sessions;
-use coderclaw_auth::{Auth, PasteKind, Runner};
+use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
@@ -72,6 +76,22 @@ impl Context {
     }
 }
 
+/// A change of a profile that the agent only borrows is refused; the next command is the same one for its owner.
+/// `command` is what was typed, without `coderclaw` and the agent.
+fn at_its_owner(command: impl Fn() -> String) -> impl Fn(EditError) -> CommandError {
+    move |error| {
+        let hint = match &error {
+            EditError::Linked { owner, .. } => Some(format!("coderclaw {} --agent {owner}", command())),
+            _ => None,
+        };
+        let error = CommandError::from(error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
 /// This very program, also when its file was replaced by an upgrade while it runs.
 pub(crate) fn own_program() -> std::path::PathBuf {
     if cfg!(target_os = "linux") {
@@ -89,6 +109,9 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         Some(Command::Channels(args)) => channels::run(&Context::open(global, env, clock)?, args.0.command),
         // It opens what it can, since what cannot be opened is what it is asked about.
         Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
+        Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         Some(Command::Models { command }) => {
             let context = Context::open(global, env, clock)?;
@@ -116,7 +139,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
         StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, args),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
         StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
         StoredCommand::Add => paste::add(context),
         StoredCommand::Use(args) => profiles::use_profile(context, args),

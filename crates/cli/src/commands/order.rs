@@ -6,9 +6,10 @@ use coderclaw_types::ProfileId;
 use serde_json::json;
 
 use crate::args::OrderCommand;
-use crate::commands::Context;
+use crate::commands::{Context, at_its_owner};
 use crate::error::CommandError;
 use crate::report::Report;
+use crate::text::shell_word;
 
 pub(super) fn run(context: &Context, command: OrderCommand) -> Result<Report, CommandError> {
     let agent = context.agent()?;
@@ -21,8 +22,15 @@ pub(super) fn run(context: &Context, command: OrderCommand) -> Result<Report, Co
         OrderCommand::Set { provider, profiles } => {
             let manifest = context.provider(&provider)?;
             let ids: Vec<ProfileId> = profiles.iter().map(|id| ProfileId::stored(id.trim())).collect();
-            let set =
-                context.auth.set_order(&agent, manifest, Some(&ids)).map_err(context.about(manifest))?;
+            let command = || {
+                let ids: Vec<String> = profiles.iter().map(|id| shell_word(id.trim())).collect();
+                format!("models auth order set --provider {} {}", manifest.id, ids.join(" "))
+            };
+            let about = context.about(manifest);
+            let set = context
+                .auth
+                .set_order(&agent, manifest, Some(&ids))
+                .map_err(|e| about(at_its_owner(command)(e)))?;
             Ok(report(context, &agent, manifest, Some(set), false))
         }
         OrderCommand::Clear { provider } => {

@@ -9,7 +9,7 @@ use coderclaw_types::{Code, ProfileId};
 use serde_json::json;
 
 use crate::args::{PasteArgs, SetupTokenArgs, SourceArgs, TargetArgs};
-use crate::commands::Context;
+use crate::commands::{Context, setup_token};
 use crate::error::CommandError;
 use crate::report::{Report, say};
 use crate::secret_input;
@@ -25,24 +25,12 @@ const OFFERED: &[(&str, PasteKind)] = &[
 ];
 
 pub(super) fn paste(context: &Context, kind: PasteKind, args: PasteArgs) -> Result<Report, CommandError> {
-    run(context, &args.provider, kind, &args.target, args.expires_in, &args.source)
+    run(context, &args.provider, kind, &args.target, args.expires_in, &args.source, false)
 }
 
-pub(super) fn setup_token(context: &Context, args: SetupTokenArgs) -> Result<Report, CommandError> {
-    let is_asked = !args.source.stdin && args.source.file.is_none() && secret_input::has_terminal();
-    if is_asked && !args.yes {
-        say(match has_claude(context) {
-            true => "`claude setup-token`, in another window, makes the token that is wanted here.",
-            false => "The command `claude setup-token` of Claude Code makes the token that is wanted here.",
-        });
-    }
-    run(context, &args.provider, PasteKind::SetupToken, &args.target, args.expires_in, &args.source)
-}
-
-/// Whether Claude Code is installed. It is never run.
-fn has_claude(context: &Context) -> bool {
-    let path = context.auth.env().get("PATH").unwrap_or_default();
-    std::env::split_paths(path).any(|folder| folder.join("claude").is_file())
+pub(super) fn setup_token(context: &Context, args: &SetupTokenArgs) -> Result<Report, CommandError> {
+    let (target, source) = (&args.target, &args.source);
+    run(context, &args.provider, PasteKind::SetupToken, target, args.expires_in, source, args.yes)
 }
 
 fn command_of(kind: PasteKind, provider: &str) -> String {
@@ -61,6 +49,7 @@ fn run(
     target: &TargetArgs,
     expires_in: Option<Duration>,
     source: &SourceArgs,
+    yes: bool,
 ) -> Result<Report, CommandError> {
     let command = command_of(kind, provider);
     secret_input::check(source, &command)?;
@@ -68,17 +57,24 @@ fn run(
     let agent = context.agent()?;
     let profile_id = target.profile_id.as_deref().map(ProfileId::new).transpose();
     let profile_id = profile_id.map_err(|e| CommandError::new(Code::Usage, e.to_string()))?;
-    let what = match kind {
-        PasteKind::ApiKey => "key",
-        _ => "token",
-    };
-    let raw = secret_input::read(source, &format!("Paste the {what} and press Enter. It is not shown."))?;
-    let cleaned = clean_token(&raw, manifest, kind, target.force).map_err(|e| {
-        let next = e.command().map_or_else(|| format!("{command} --stdin"), str::to_owned);
-        CommandError::new(e.code(), e.to_string()).hint(next)
-    })?;
-    let mut pasted = Pasted { cleaned, kind, profile_id, expires_in, replace: target.replace };
     let is_person = !source.stdin && source.file.is_none();
+    let from_claude = match kind {
+        PasteKind::SetupToken if is_person => setup_token::from_claude(context, manifest, yes)?,
+        _ => None,
+    };
+    let cleaned = match from_claude {
+        Some(cleaned) => cleaned,
+        None => {
+            let what = if kind == PasteKind::ApiKey { "key" } else { "token" };
+            let prompt = format!("Paste the {what} and press Enter. It is not shown.");
+            let raw = secret_input::read(source, &prompt)?;
+            clean_token(&raw, manifest, kind, target.force).map_err(|e| {
+                let next = e.command().map_or_else(|| format!("{command} --stdin"), str::to_owned);
+                CommandError::new(e.code(), e.to_string()).hint(next)
+            })?
+        }
+    };
+    let mut pasted = Pasted { cleaned, kind, profile_id, expires_in, replace: target.replace };
     let stored = match context.auth.store_pasted(&agent, manifest, &pasted) {
         Err(EditError::IdTaken { id }) if is_person && replaces(&id)? => {
             pasted.replace = true;
@@ -185,5 +181,5 @@ pub(super) fn add(context: &Context) -> Result<Report, CommandError> {
             (manifest.id.to_string(), kind)
         }
     };
-    run(context, &provider, kind, &TargetArgs::default(), None, &SourceArgs::default())
+    run(context, &provider, kind, &TargetArgs::default(), None, &SourceArgs::default(), false)
 }

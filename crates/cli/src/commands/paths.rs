@@ -35,6 +35,10 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
         }
         add(one.dir.join("auth.json"), "the runtime cache: access tokens only");
     }
+    add(state.trash(), "the folder of deleted agents: their stores, until you delete it");
+    for store in state.trashed_stores().map_err(coderclaw_auth::ResolveError::from)? {
+        add(store, "the store of a deleted agent");
+    }
     add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
     add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
     add(state.fingerprint_key_path(), "the key of the fingerprints");

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::args::StatusArgs;
 use crate::commands::Context;
 use crate::error::CommandError;
+use crate::paint::Paint;
 use crate::text::{self, clean};
 
 /// All probes of one call, in the original's shape.
@@ -33,7 +34,11 @@ struct Options {
     profile_ids: Vec<ProfileId>,
     timeout_ms: u64,
     concurrency: u64,
+    max_tokens: u32,
 }
+
+/// As the original has it. Without the flag nothing is spent, whatever this says.
+const MAX_TOKENS: u32 = 8;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,6 +46,8 @@ struct ProbeJson {
     provider: ProviderId,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile_id: Option<ProfileId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
     label: String,
     source: &'static str,
     status: &'static str,
@@ -60,6 +67,7 @@ impl From<Probed> for ProbeJson {
             source: if one.profile.is_some() { "store" } else { "env" },
             provider: one.provider,
             profile_id: one.profile,
+            model: one.model,
             label,
             status: one.status.as_str(),
             code: one.code,
@@ -76,6 +84,7 @@ pub(super) fn run(context: &Context, agent: &AgentPaths, args: &StatusArgs) -> R
         profiles: args.probe_profile.iter().map(|id| ProfileId::stored(id.trim())).collect(),
         timeout: Duration::from_millis(args.probe_timeout),
         concurrency: usize::try_from(args.probe_concurrency).unwrap_or(1),
+        max_tokens: args.probe_max_tokens,
     };
     let started_at = context.auth.clock().now();
     let results = context.auth.probe(agent, &plan)?;
@@ -90,6 +99,7 @@ pub(super) fn run(context: &Context, agent: &AgentPaths, args: &StatusArgs) -> R
             profile_ids: plan.profiles,
             timeout_ms: args.probe_timeout,
             concurrency: args.probe_concurrency,
+            max_tokens: args.probe_max_tokens.unwrap_or(MAX_TOKENS),
         },
         results: results.into_iter().map(ProbeJson::from).collect(),
     })
@@ -97,14 +107,20 @@ pub(super) fn run(context: &Context, agent: &AgentPaths, args: &StatusArgs) -> R
 
 impl Probes {
     /// For people.
-    pub(super) fn words(&self) -> String {
+    pub(super) fn words(&self, paint: Paint) -> String {
         if self.results.is_empty() {
             return "\nNo probe targets.\n".into();
         }
-        let mut out = String::from("\nAsked the providers\n");
+        let mut out = format!("\n{}\n", paint.bold("Asked the providers"));
         for one in &self.results {
             let took = one.latency_ms.map(|ms| format!(" · {ms} ms")).unwrap_or_default();
-            out.push_str(&format!("  {}  {}{took}\n", clean(&one.label), one.status));
+            let status = match one.status {
+                "ok" => paint.green(one.status),
+                "auth" | "billing" => paint.red(one.status),
+                other => paint.yellow(other),
+            };
+            let by = one.model.as_ref().map(|model| format!(" · by a call of {}", clean(model)));
+            out.push_str(&format!("  {}  {status}{}{took}\n", clean(&one.label), by.unwrap_or_default()));
             if let Some(error) = &one.error {
                 let lines = text::wrap(&clean(error), text::width().saturating_sub(4));
                 out.extend(lines.iter().map(|line| format!("    {line}\n")));

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use coderclaw_auth::ProfileStatus;
 use coderclaw_types::{Code, ProfileId, ProviderId};
 use serde_json::json;
 
 use crate::args::UseArgs;
-use crate::commands::Context;
+use crate::commands::{Context, at_its_owner};
 use crate::error::CommandError;
 use crate::report::{Report, say};
 use crate::secret_input;
@@ -18,7 +19,8 @@ pub(super) fn use_profile(context: &Context, args: UseArgs) -> Result<Report, Co
         (Some(id), _) => ProfileId::stored(id.trim()),
         (None, provider) => choose(context, provider.as_deref().unwrap_or_default())?,
     };
-    let used = context.auth.use_profile(&agent, &id)?;
+    let command = || format!("models auth use {}", shell_word(id.as_str()));
+    let used = context.auth.use_profile(&agent, &id).map_err(at_its_owner(command))?;
     if context.global.json {
         return Ok(Report::json(&json!({
             "agentId": agent.agent,
@@ -51,8 +53,9 @@ fn choose(context: &Context, provider: &str) -> Result<ProfileId, CommandError> 
     let manifest = context.provider(provider)?;
     let wanted = ProviderId::new(&manifest.id);
     let status = context.auth.status(&context.agent()?)?;
-    let ids: Vec<_> =
-        status.profiles.into_iter().filter(|profile| profile.provider.as_ref() == Some(&wanted)).collect();
+    let is_choice =
+        |profile: &ProfileStatus| profile.owner.is_none() && profile.provider.as_ref() == Some(&wanted);
+    let ids: Vec<_> = status.profiles.into_iter().filter(is_choice).collect();
     for (i, profile) in ids.iter().enumerate() {
         say(&format!("  {}  {}  {}", i + 1, clean(profile.id.as_str()), profile.state));
     }
@@ -66,7 +69,8 @@ pub(super) fn rename(context: &Context, old: &str, new: &str) -> Result<Report, 
     let agent = context.agent()?;
     let old = ProfileId::stored(old.trim());
     let new = ProfileId::new(new).map_err(|e| CommandError::new(Code::Usage, e.to_string()))?;
-    let renamed = context.auth.rename_profile(&agent, &old, &new)?;
+    let command = || format!("models auth rename {} {}", shell_word(old.as_str()), shell_word(new.as_str()));
+    let renamed = context.auth.rename_profile(&agent, &old, &new).map_err(at_its_owner(command))?;
     if context.global.json {
         return Ok(Report::json(&json!({
             "agentId": agent.agent,

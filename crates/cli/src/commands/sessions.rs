@@ -1,6 +1,7 @@
 //! `sessions`: the chats of an agent, and which account each of them uses.
 
-use coderclaw_agents::{Sessions, Speaker};
+use coderclaw_agents::Sessions;
+use coderclaw_agents::model::Role;
 use coderclaw_store::{AgentPaths, Pin, SessionEntry};
 use coderclaw_types::{Code, Millis, ProfileId};
 use serde_json::{Value, json};
@@ -116,9 +117,9 @@ fn show(
     let conversation = sessions.conversation(&key)?;
     let stored = stored(context, agent)?;
     let last = &conversation.said[conversation.said.len().saturating_sub(limit)..];
-    let speaker = |by: Speaker| match by {
-        Speaker::User => "user",
-        Speaker::Model => "assistant",
+    let speaker = |role: Role| match role {
+        Role::User => "user",
+        Role::Assistant => "assistant",
     };
     if context.global.json {
         let mut json = entry_json(&key, &entry, &stored);
@@ -126,7 +127,7 @@ fn show(
         json["messageCount"] = json!(conversation.said.len());
         json["damagedLines"] = json!(conversation.damaged);
         json["messages"] =
-            last.iter().map(|said| json!({"role": speaker(said.by), "text": said.text})).collect();
+            last.iter().map(|said| json!({"role": speaker(said.role), "text": said.text})).collect();
         return Ok(Report::json(&json));
     }
     let mut text = format!("{}{}\n", clean(&key), used(&entry, context.auth.clock().now()));
@@ -140,7 +141,7 @@ fn show(
         ));
     }
     for said in last {
-        text.push_str(&format!("\n{}:\n", speaker(said.by)));
+        text.push_str(&format!("\n{}:\n", speaker(said.role)));
         for line in said.text.lines() {
             text.push_str(&format!("  {}\n", clean(line)));
         }

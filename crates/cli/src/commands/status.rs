@@ -2,12 +2,13 @@
 
 use coderclaw_auth::{AgentStatus, ProfileStatus};
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{Code, Millis, ProviderId};
+use coderclaw_types::{AgentId, Code, Millis, ProviderId};
 
 use crate::args::StatusArgs;
 use crate::commands::status_json::StatusJson;
 use crate::commands::{Context, probe};
 use crate::error::{CommandError, Next, login_command};
+use crate::paint::Paint;
 use crate::report::Report;
 use crate::text::{self, clean};
 
@@ -24,8 +25,9 @@ pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<Report, Comman
     let report = if context.global.json {
         Report::json(&StatusJson::new(context, &agent, &status, probes.as_ref()))
     } else {
-        let mut out = words(context, &agent, &status);
-        out.extend(probes.as_ref().map(probe::Probes::words));
+        let paint = Paint::of_stdout(context);
+        let mut out = words(context, &agent, &status, paint);
+        out.extend(probes.as_ref().map(|probes| probes.words(paint)));
         Report::text(out)
     };
     Ok(report.exit(exit))
@@ -58,11 +60,25 @@ pub(super) fn of<'a>(
     status.profiles.iter().filter(move |profile| profile.provider.as_ref() == Some(provider))
 }
 
-fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus) -> String {
+fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Paint) -> String {
     let now = context.auth.clock().now();
     let mut out = format!("Agent {}: {}\n", agent.agent, agent.store().display());
     if let Some((code, detail)) = &status.store_note {
-        out.push_str(&format!("! {detail} [{code}]\n"));
+        for line in text::wrap(&format!("! {} [{code}]", clean(detail)), text::width()) {
+            out.push_str(&format!("{}\n", paint.yellow(&line)));
+        }
+    }
+    match (&status.linked_to, &status.broken_link) {
+        (_, Some(broken)) => {
+            let line = format!("! its link to agent {} is no good: {}", broken.target, broken.detail);
+            for wrapped in text::wrap(&clean(&line), text::width()) {
+                out.push_str(&format!("{wrapped}\n"));
+            }
+        }
+        (Some(target), None) => {
+            out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n"))
+        }
+        (None, None) => {}
     }
     if status.profiles.is_empty() && status.providers.is_empty() {
         out.push_str("\nNobody is logged in. To log in with a ChatGPT account:\n");
@@ -71,13 +87,17 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus) -> String 
     }
     let mut attention: Vec<String> = Vec::new();
     for provider in &status.providers {
-        out.push_str(&format!("\n{}  ({})\n", provider.provider, provider.name));
+        let name = clean(&provider.name);
+        out.push_str(&format!("\n{}  ({name})\n", paint.bold(provider.provider.as_str())));
         let winner = provider.explanation.winner.as_ref();
         let mut shown = false;
         for profile in of(status, &provider.provider) {
             shown = true;
             let is_used = winner.is_some_and(|winner| winner.profile_id.as_ref() == Some(&profile.id));
-            out.push_str(&profile_line(profile, is_used, now));
+            let candidates = &provider.explanation.candidates;
+            let seen = candidates.iter().find(|one| one.profile_id.as_ref() == Some(&profile.id));
+            let is_hidden = seen.is_some_and(|one| one.reason == Code::ExcludedByOrder);
+            out.push_str(&profile_line(profile, is_used, is_hidden, now, paint));
             note(context, profile, is_used, &mut attention);
         }
         if let Some(winner) = winner.filter(|winner| winner.profile_id.is_none()) {
@@ -96,19 +116,28 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus) -> String 
     if !nameless.is_empty() {
         out.push_str("\nOf no known provider\n");
         for profile in nameless {
-            out.push_str(&profile_line(profile, false, now));
+            out.push_str(&profile_line(profile, false, false, now, paint));
         }
     }
     if !attention.is_empty() {
-        out.push_str("\nNeeds attention\n");
+        out.push_str(&format!("\n{}\n", paint.bold("Needs attention")));
         out.extend(attention);
     }
     out
 }
 
-fn profile_line(profile: &ProfileStatus, is_used: bool, now: Millis) -> String {
+fn profile_line(
+    profile: &ProfileStatus,
+    is_used: bool,
+    is_hidden: bool,
+    now: Millis,
+    paint: Paint,
+) -> String {
     let mark = if is_used { '→' } else { ' ' };
     let mut facts = vec![profile.state.to_string()];
+    if is_hidden {
+        facts.push("not in the order".into());
+    }
     match profile.expires_at {
         Some(at) if at > now => facts.push(format!("ends {}", text::when(at, now))),
         Some(at) => facts.push(format!("ended {}", text::when(at, now))),
@@ -120,12 +149,21 @@ fn profile_line(profile: &ProfileStatus, is_used: bool, now: Millis) -> String {
     if let Some(until) = profile.until.filter(|until| *until > now) {
         facts.push(format!("until {}", text::local(until)));
     }
+    if let Some(owner) = &profile.owner {
+        facts.push(format!("agent {owner}'s"));
+    }
     if let Some(fingerprint) = &profile.fingerprint {
         facts.push(format!("#{fingerprint}"));
     }
-    let mut line = format!("{mark} {}\n", clean(&label(profile)));
-    for wrapped in text::wrap(&facts.join(" · "), text::width().saturating_sub(4)) {
-        line.push_str(&format!("    {wrapped}\n"));
+    let label = clean(&label(profile));
+    let mut line = format!("{mark} {}\n", if is_used { paint.bold(&label) } else { label });
+    for (i, wrapped) in text::wrap(&facts.join(" · "), text::width().saturating_sub(4)).iter().enumerate() {
+        // The state is the first word of the first line.
+        let state = profile.state.as_str();
+        match wrapped.strip_prefix(state).filter(|_| i == 0) {
+            Some(rest) => line.push_str(&format!("    {}{rest}\n", coloured(profile, state, paint))),
+            None => line.push_str(&format!("    {wrapped}\n")),
+        }
     }
     if let Some(detail) = &profile.detail {
         for wrapped in text::wrap(&clean(detail), text::width().saturating_sub(4)) {
@@ -133,6 +171,14 @@ fn profile_line(profile: &ProfileStatus, is_used: bool, now: Millis) -> String {
         }
     }
     line
+}
+
+fn coloured(profile: &ProfileStatus, text: &str, paint: Paint) -> String {
+    match (profile.state, profile.status) {
+        (_, "expired" | "missing") => paint.red(text),
+        (Code::Ok | Code::RefreshDue, _) => paint.green(text),
+        _ => paint.yellow(text),
+    }
 }
 
 /// What a person should do about a profile, as one line with one command.
@@ -153,15 +199,20 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
         },
         provider: profile.provider.as_ref().map(ProviderId::as_str),
         profile: Some(profile.id.as_str()),
-        agent: context.agent_hint(),
+        agent: profile.owner.as_ref().map(AgentId::as_str).or(context.agent_hint()),
+        other: None,
     }
     .command();
     let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());
-    attention
-        .extend(text::wrap(&why, text::width().saturating_sub(2)).iter().map(|line| format!("  {line}\n")));
+    indent(&why, attention);
     if !next.is_empty() {
         attention.push(format!("    {next}\n"));
     }
+}
+
+fn indent(words: &str, attention: &mut Vec<String>) {
+    let lines = text::wrap(words, text::width().saturating_sub(2));
+    attention.extend(lines.iter().map(|line| format!("  {line}\n")));
 }
 
 /// A pasted token that lasts for months ends on a day that nobody remembers, so its last month is announced.
@@ -173,7 +224,8 @@ fn last_month(context: &Context, profile: &ProfileStatus, attention: &mut Vec<St
         return;
     };
     let id = profile.id.as_str();
-    attention.push(format!("  {}: it ends {} and cannot be renewed\n", clean(id), text::when(at, now)));
+    let why = format!("{}: it ends {} and cannot be renewed", clean(id), text::when(at, now));
+    indent(&why, attention);
     let id = text::shell_word(&clean(id));
     attention.push(format!(
         "    coderclaw models auth paste-token --provider {provider} --profile-id {id} --replace\n"

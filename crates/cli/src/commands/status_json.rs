@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use coderclaw_auth::{AgentStatus, OrderSource, ProfileStatus, ProviderStatus, Winner};
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{Code, Fingerprint, Millis, ProfileId, ProviderId};
+use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId};
 use serde::Serialize;
 
 use crate::commands::Context;
@@ -35,6 +35,8 @@ struct AuthJson<'a> {
     store_path: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<StoreJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<LinkJson<'a>>,
     shell_env_fallback: ShellEnvJson,
     #[serde(rename = "providersWithOAuth")]
     providers_with_logins: Vec<String>,
@@ -50,6 +52,15 @@ struct AuthJson<'a> {
 struct StoreJson<'a> {
     state: Code,
     detail: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LinkJson<'a> {
+    agent_id: &'a AgentId,
+    state: Code,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -141,6 +152,9 @@ pub(super) struct ProfileJson<'a> {
     detail: Option<&'a str>,
     refreshable: bool,
     fingerprint: Option<&'a Fingerprint>,
+    /// Whose it is, if not the agent's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<&'a AgentId>,
 }
 
 impl<'a> From<&'a ProfileStatus> for ProfileJson<'a> {
@@ -157,6 +171,7 @@ impl<'a> From<&'a ProfileStatus> for ProfileJson<'a> {
             detail: profile.detail.as_deref(),
             refreshable: profile.refreshable,
             fingerprint: profile.fingerprint.as_ref(),
+            agent_id: profile.owner.as_ref(),
         }
     }
 }
@@ -180,6 +195,11 @@ impl<'a> StatusJson<'a> {
             auth: AuthJson {
                 store_path: agent.store(),
                 store,
+                link: status.linked_to.as_ref().map(|target| LinkJson {
+                    agent_id: target,
+                    state: status.broken_link.as_ref().map_or(Code::Ok, |broken| broken.reason),
+                    detail: status.broken_link.as_ref().map(|broken| broken.detail.as_str()),
+                }),
                 shell_env_fallback: ShellEnvJson { enabled: false, applied_keys: [] },
                 providers_with_logins: with_logins(status),
                 missing_providers_in_use: missing(
@@ -213,14 +233,20 @@ fn labelled(status: &AgentStatus, now: Millis) -> Vec<LabelledJson<'_>> {
 }
 
 fn unusable(status: &AgentStatus, now: Millis) -> Vec<UnusableJson<'_>> {
-    let set_aside = status.profiles.iter().filter(|p| matches!(p.state, Code::Cooldown | Code::Disabled));
+    // The original knows these two words.
+    let kind = |state| match state {
+        Code::Cooldown | Code::UsageLimit => Some(Code::Cooldown),
+        Code::Disabled => Some(Code::Disabled),
+        _ => None,
+    };
+    let set_aside = status.profiles.iter().filter_map(|p| Some((p, kind(p.state)?)));
     let mut all: Vec<_> = set_aside
-        .map(|profile| {
+        .map(|(profile, kind)| {
             let until = profile.until.unwrap_or(now);
             UnusableJson {
                 profile_id: &profile.id,
                 provider: profile.provider.as_ref(),
-                kind: profile.state,
+                kind,
                 until,
                 remaining_ms: until.0 - now.0,
             }

@@ -12,55 +12,60 @@ use serde_json::{Value, json};
 use crate::world::{LOGIN, ME, PROVIDER, Ran, World};
 
 /// A login that waits.
-struct Waiting {
-    child: Child,
+pub(crate) struct Waiting {
+    pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     stderr: BufReader<ChildStderr>,
     /// What it has said so far.
-    said: String,
-    url: String,
+    pub(crate) said: String,
+    pub(crate) url: String,
 }
 
 impl Waiting {
     /// Starts a login and reads until it waits. Standard input is a pipe that stays open.
-    fn start(world: &World, more: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, more: &[&str]) -> Self {
         Self::with(world, more, Stdio::piped())
     }
 
-    fn with(world: &World, more: &[&str], stdin: Stdio) -> Self {
+    pub(crate) fn with(world: &World, more: &[&str], stdin: Stdio) -> Self {
         let mut command = world.command(&[LOGIN, more].concat());
-        let mut child = world.start(command.stdin(stdin));
+        let last = if more.contains(&"--quiet") { "state=" } else { "Ctrl-C" };
+        Self::of(world.start(command.stdin(stdin)), last)
+    }
+
+    /// A login that was started; `last` is what it says before it waits.
+    pub(crate) fn of(mut child: Child, last: &str) -> Self {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let stdin = child.stdin.take();
         let mut waiting = Self { child, stdin, stderr, said: String::new(), url: String::new() };
-        waiting.until(if more.contains(&"--quiet") { "state=" } else { "Ctrl-C" });
+        waiting.until(last);
         let url = waiting.said.lines().find(|line| line.starts_with("http"));
         waiting.url = url.expect(&waiting.said).to_owned();
         waiting
     }
 
-    fn until(&mut self, wanted: &str) {
+    pub(crate) fn until(&mut self, wanted: &str) {
         while !self.said.contains(wanted) {
             let read = self.stderr.read_line(&mut self.said).unwrap();
             assert!(read > 0, "it ended before it said {wanted}: {}", self.said);
         }
     }
 
-    fn paste(&mut self, text: &str) {
+    pub(crate) fn paste(&mut self, text: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{text}").unwrap();
     }
 
     /// The last address of a browser on another machine.
-    fn ends_at(&self) -> String {
+    pub(crate) fn ends_at(&self) -> String {
         location(&self.url)
     }
 
-    fn browse(&self) -> BrowserPage {
+    pub(crate) fn browse(&self) -> BrowserPage {
         browse(&self.url).unwrap()
     }
 
     /// Waits until it is done, with its standard input still open.
-    fn done(mut self) -> Ran {
+    pub(crate) fn done(mut self) -> Ran {
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         self.stderr.read_to_string(&mut self.said).unwrap();

@@ -94,6 +94,10 @@ fn b1_a_refused_login_says_so() {
 pub(crate) fn point_api_at(world: &World, path: &str) {
     let file = world.state().join("providers/openai-codex.toml");
     let text = std::fs::read_to_string(&file).unwrap();
+    let text = match text.find("[api]") {
+        Some(at) => format!("{}{}", &text[..at], &text[text.find("[[auth]]").unwrap()..]),
+        None => text,
+    };
     let api = format!("[api]\nbase_url = \"{}\"\nprobe = \"{path}\"\n\n", world.sandbox.origin());
     let at = text.find("[[auth]]").unwrap();
     world.private(&file, &format!("{}{api}{}", &text[..at], &text[at..]));
@@ -117,6 +121,40 @@ fn b6_a_probe_asks_the_provider() {
     let text = world.run(&["models", "status", "--probe", "--probe-provider", PROVIDER]).ok();
     assert!(text.contains("Probed 2 targets"), "{text}");
     assert_eq!(world.sandbox.counts().refreshes, 0);
+}
+
+/// B6: no model is called unless that was asked for; asked for, it is called where nothing else tells, for so many tokens, and
+/// the result names it.
+#[test]
+fn b6_tokens_are_spent_only_when_asked_for() {
+    let world = World::new();
+    let login = world.login(3_600_000);
+    world.seed("main", &[(ME, &login.entry)]);
+    let asked = |more: &[&str]| {
+        let before = world.sandbox.log().len();
+        let status = world.run(&[STATUS, &["--probe"], more].concat()).json();
+        let probes = status["auth"]["probes"].clone();
+        (probes["results"][0].clone(), probes["options"].clone(), world.sandbox.log().len() - before)
+    };
+    // A path that nobody serves proves nothing.
+    point_api_at(&world, "/no/such/path");
+    let (result, options, requests) = asked(&[]);
+    assert_eq!((&result["status"], &result["model"], requests), (&json!("unknown"), &Value::Null, 1));
+    assert_eq!(options["maxTokens"], 8);
+    let (result, _, requests) = asked(&["--probe-max-tokens", "5"]);
+    assert_eq!((&result["status"], requests), (&json!("unknown"), 1), "no model is configured");
+    world.config("{agents: {defaults: {model: {primary: 'openai/x', fallbacks: ['openai-codex/small']}}}}");
+    assert_eq!(asked(&[]).2, 1);
+    let (result, options, requests) = asked(&["--probe-max-tokens", "5"]);
+    assert_eq!((&result["model"], requests), (&json!("openai-codex/small"), 2));
+    assert_eq!(options["maxTokens"], 5);
+    // What a free request proves is not paid for.
+    point_api_at(&world, "/api/whoami");
+    let (result, _, requests) = asked(&["--probe-max-tokens", "5"]);
+    assert_eq!((&result["status"], &result["model"], requests), (&json!("ok"), &Value::Null, 1));
+    for bad in [&["--probe", "--probe-max-tokens", "0"][..], &["--probe-max-tokens", "5"]] {
+        assert_eq!(world.run(&[STATUS, bad].concat()).code, Some(1), "{bad:?}");
+    }
 }
 
 /// B6: a provider that never answers costs the time limit, not more.

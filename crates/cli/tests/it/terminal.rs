@@ -13,7 +13,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn open() -> Self {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap().into();
@@ -27,6 +27,22 @@ impl Terminal {
     pub(crate) fn echoes(&self) -> bool {
         let modes = rustix::termios::tcgetattr(&self.master).unwrap().local_modes;
         modes.contains(rustix::termios::LocalModes::ECHO)
+    }
+
+    /// Changes the size of the window; whoever runs in it is told.
+    pub(crate) fn resize(&self, columns: u16) {
+        let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.master, size).unwrap();
+    }
+
+    /// Lines are put together by the terminal, and characters are shown, as before a program changed that.
+    pub(crate) fn is_sane(&self) -> bool {
+        use rustix::termios::{InputModes, LocalModes, OutputModes};
+        let modes = rustix::termios::tcgetattr(&self.master).unwrap();
+        let local = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        modes.local_modes.contains(local)
+            && modes.output_modes.contains(OutputModes::OPOST)
+            && modes.input_modes.contains(InputModes::ICRNL)
     }
 
     pub(crate) fn wait_for_silence(&self) {

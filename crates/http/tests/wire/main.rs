@@ -302,3 +302,64 @@ fn e15_bad_proxies() {
     let answer = send(&gone, post("https://id.provider.invalid/"));
     assert_not_sent(answer, NotSentWhy::Proxy, "http://proxy.invalid:8080 (https_proxy)");
 }
+
+const HALF: &[u8] = b"HTTP/1.1 200 OK\r\nX-Test: Yes\r\nContent-Length: 9\r\n\r\nhi";
+
+/// A stream is ended by silence only, not by the time limit of small answers; and dropping it closes the connection.
+#[test]
+fn streams_end_by_silence() {
+    let server = Server::start(Act::SayAndHang(HALF.into()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = client(&[], 5_000, 100);
+        let idle = Duration::from_millis(400);
+        let mut incoming = client.open(post(&server.url("/")), idle).await.unwrap();
+        assert_eq!((incoming.status, incoming.header("x-test")), (200, Some("Yes")));
+        assert_eq!(incoming.chunk().await.unwrap().unwrap(), "hi");
+        let began = std::time::Instant::now();
+        match incoming.chunk().await {
+            Err(SendError::Lost { status: Some(200), why: LostWhy::Timeout, detail }) => {
+                assert!(detail.contains("nothing came"), "{detail}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(began.elapsed() >= idle, "the total limit does not count");
+        assert!(!format!("{incoming:?}").contains("canary"));
+    });
+}
+
+#[test]
+fn a_head_that_does_not_come() {
+    let server = Server::start(Act::Hang);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let opened =
+        runtime.block_on(client(&[], 5_000, 5_000).open(post(&server.url("/")), Duration::from_millis(200)));
+    match opened {
+        Err(SendError::Lost { status: None, why: LostWhy::Timeout, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_stream_is_cut_read_whole_or_not_begun() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let idle = Duration::from_secs(20);
+    let client = client(&[], 5_000, 20_000);
+    let cut = Server::start(Act::Say(HALF.into()));
+    let whole = Server::start(Act::Say(OK.into()));
+    let huge = [b"HTTP/1.1 500 No\r\n\r\n".as_slice(), &vec![b'x'; BODY_LIMIT + 1]].concat();
+    let huge = Server::start(Act::Say(huge));
+    runtime.block_on(async {
+        let incoming = client.open(post(&cut.url("/")), idle).await.unwrap();
+        assert!(matches!(incoming.whole().await, Err(SendError::Lost { status: Some(200), .. })));
+        let incoming = client.open(post(&whole.url("/")), idle).await.unwrap();
+        assert_eq!(incoming.whole().await.unwrap().body, b"hi");
+        let incoming = client.open(post(&huge.url("/")), idle).await.unwrap();
+        match incoming.whole().await {
+            Err(SendError::Lost { status: Some(500), why: LostWhy::TooLarge, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        let nobody = client.open(post("ftp://127.0.0.1/"), idle).await;
+        assert!(matches!(nobody, Err(SendError::NotSent { why: NotSentWhy::Url, .. })));
+    });
+}

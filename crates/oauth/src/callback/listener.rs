@@ -21,7 +21,7 @@ const TRIES: usize = 16;
 
 /// No port could be had.
 #[derive(Debug, thiserror::Error)]
-#[error("no port for the login's callback{}: {source}", tried(.ports))]
+#[error("no port for the login's callback{}: {}", tried(.ports), why(.source))]
 pub struct BindError {
     /// The ports that were tried; none: any would have done.
     pub ports: Vec<u16>,
@@ -36,6 +36,15 @@ fn tried(ports: &[u16]) -> String {
             let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
             format!(" (tried {})", ports.join(", "))
         }
+    }
+}
+
+fn why(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => "another program has it".into(),
+        // A port below 1024, or one that the system keeps for itself.
+        io::ErrorKind::PermissionDenied => "the system does not let this account have it".into(),
+        _ => source.to_string(),
     }
 }
 
@@ -160,5 +169,27 @@ impl Listener {
             Poll::Pending
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// E1: why there is no port is said in words, whatever the system calls it.
+    #[test]
+    fn e1_why_there_is_no_port() {
+        for (kind, ports, said) in [
+            (io::ErrorKind::AddrInUse, vec![1455, 1457], "(tried 1455, 1457): another program has it"),
+            (
+                io::ErrorKind::PermissionDenied,
+                vec![80],
+                "(tried 80): the system does not let this account have it",
+            ),
+            (io::ErrorKind::AddrNotAvailable, vec![], "callback: address not available"),
+        ] {
+            let said_here = BindError { ports, source: kind.into() }.to_string();
+            assert!(said_here.ends_with(said), "{said_here}");
+        }
     }
 }

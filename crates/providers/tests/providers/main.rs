@@ -9,6 +9,7 @@ use coderclaw_types::ProviderId;
 
 mod built_in;
 mod extends;
+mod failures;
 mod faults;
 mod requests;
 

@@ -11,5 +11,7 @@ mod admin;
 mod client;
 mod concurrency;
 mod faults;
+mod identity;
 mod login;
+mod models;
 mod rotation;

@@ -7,8 +7,9 @@ use coderclaw_types::{Code, Env};
 use jsonc_parser::cst::CstRootNode;
 use serde_json::{Map, Value};
 
-use super::include::{self, INCLUDE, Included};
+use super::include::Included;
 use super::key_path::{KeyPath, Step};
+use super::source::Source;
 use super::substitute::substitute;
 use super::{Config, ConfigError, parse_options, parse_text, tree};
 use crate::commit::WriteError;
@@ -109,14 +110,7 @@ impl fmt::Debug for ConfigDoc {
 
 impl ConfigDoc {
     pub(super) fn parse(path: &Path, text: &str, env: &Env) -> Result<Self, ConfigError> {
-        let value = parse_text(path, text)?;
-        if !value.is_object() {
-            return Err(ConfigError::shape(path, "the file", "an object"));
-        }
-        let mut included = Vec::new();
-        if text.contains(INCLUDE) {
-            include::resolve(path, value, &mut included)?;
-        }
+        let included = Source::parse(path, text, env)?.included;
         Ok(Self { root: read_tree(path, text)?, path: path.to_path_buf(), env: env.clone(), included })
     }
 

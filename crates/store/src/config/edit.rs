@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use coderclaw_types::Env;
 
-use super::Config;
+use super::check::{self, Problem};
 use super::doc::{ConfigDoc, ConfigEditError};
+use super::source::Source;
+use super::{Config, ConfigError, ConfigProblem, Step};
 use crate::commit::{WriteError, is_mount_point, replace};
 use crate::locks::ConfigGuard;
 use crate::paths::StateDir;
@@ -25,6 +27,8 @@ pub struct ConfigEdit<T> {
     pub path: PathBuf,
     /// Whether there was anything to write.
     pub is_changed: bool,
+    /// What is wrong in parts that were not touched: it harms nobody here, and should be known.
+    pub problems: Vec<ConfigProblem>,
 }
 
 /// Changes the config under its lock. `change` sees it as it is now and says what is to be different; nothing is written
@@ -48,11 +52,48 @@ pub fn edit_config<T, E: From<ConfigEditError>>(
     let value = change(&mut doc)?;
     let new = doc.text();
     let is_changed = new != text;
+    let mut problems = Vec::new();
     if is_changed {
-        Config::parse(path, &new, env).map_err(|e| lift(e.into()))?;
+        problems = judge(state, env, text, &new).map_err(|e| lift(e.into()))?;
         commit(&guard, path, env, old.as_deref(), &new).map_err(lift)?;
     }
-    Ok(ConfigEdit { value, path: path.to_path_buf(), is_changed })
+    Ok(ConfigEdit { value, path: path.to_path_buf(), is_changed, problems })
+}
+
+/// Whether `new` may replace `old`: it has no mistake that `old` did not have, and none in a section that is changed,
+/// unless the change is a step towards repairing it. Gives the mistakes that stay.
+fn judge(state: &StateDir, env: &Env, old: &str, new: &str) -> Result<Vec<ConfigProblem>, ConfigError> {
+    let path = state.config_path();
+    let (before, after) = (Source::parse(path, old, env)?, Source::parse(path, new, env)?);
+    let mut known = check::whole(&before.root);
+    let found = check::whole(&after.root);
+    let repairs = found.len() < known.len();
+    let is_touched = |problem: &Problem| match problem.key.steps().first() {
+        Some(Step::Key(section)) => before.root.get(section) != after.root.get(section),
+        _ => false,
+    };
+    for problem in &found {
+        let same = |one: &Problem| {
+            one.what == problem.what && one.key.without_indexes() == problem.key.without_indexes()
+        };
+        let was_there = known.iter().position(same).map(|at| known.swap_remove(at)).is_some();
+        if !was_there {
+            return Err(ConfigError::Invalid(after.placed(problem.clone(), new)));
+        }
+        if !problem.is_harmless && is_touched(problem) && !repairs {
+            return Err(ConfigError::Invalid(before.placed(problem.clone(), old)));
+        }
+    }
+    if found.iter().all(|problem| !problem.is_vital) && after.unset.is_empty() {
+        let shared =
+            |text: &str| Config::parse(path, text, env).and_then(|config| config.check_agent_dirs(state));
+        if let Err(e) = shared(new)
+            && shared(old).is_ok()
+        {
+            return Err(e);
+        }
+    }
+    Ok(found.into_iter().map(|problem| after.placed(problem, new)).collect())
 }
 
 fn commit(
@@ -163,17 +204,17 @@ mod tests {
 
     #[test]
     fn nothing_is_written_where_nothing_changes() {
-        let world = World::new(Some("{a: 1}"));
+        let world = World::new(Some("{meta: 1}"));
         fs::set_permissions(world.path(), fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(!world.set("a", json!(1)).unwrap().is_changed);
-        assert_eq!(world.text(), "{a: 1}");
+        assert!(!world.set("meta", json!(1)).unwrap().is_changed);
+        assert_eq!(world.text(), "{meta: 1}");
         assert_eq!(world.files(), ["coderclaw.json", "locks"]);
         let failed: Result<ConfigEdit<()>, ConfigEditError> = edit_config(&world.state, &world.env, |doc| {
-            doc.set(&KeyPath::keys(["a"]), json!(2))?;
-            doc.set(&KeyPath::keys(["a", "b"]), json!(2))
+            doc.set(&KeyPath::keys(["meta"]), json!(2))?;
+            doc.set(&KeyPath::keys(["meta", "b"]), json!(2))
         });
         assert_eq!(failed.unwrap_err().code(), Code::Usage);
-        assert_eq!(world.text(), "{a: 1}");
+        assert_eq!(world.text(), "{meta: 1}");
     }
 
     #[test]
@@ -193,25 +234,25 @@ mod tests {
 
     #[test]
     fn a_linked_config_stays_a_link() {
-        let world = World::new(Some("{a: 1}"));
+        let world = World::new(Some("{meta: 1}"));
         let real = world.tmp.path().join("dotfiles.json");
-        fs::write(&real, "{a: 1} // kept").unwrap();
+        fs::write(&real, "{meta: 1} // kept").unwrap();
         fs::remove_file(world.path()).unwrap();
         symlink(&real, world.path()).unwrap();
-        world.set("a", json!(2)).unwrap();
+        world.set("meta", json!(2)).unwrap();
         assert!(fs::symlink_metadata(world.path()).unwrap().is_symlink());
-        assert_eq!(fs::read_to_string(&real).unwrap(), "{a: 2} // kept");
+        assert_eq!(fs::read_to_string(&real).unwrap(), "{meta: 2} // kept");
         fs::remove_file(&real).unwrap();
-        let error = world.set("a", json!(3)).unwrap_err();
+        let error = world.set("meta", json!(3)).unwrap_err();
         assert_eq!(error.code(), Code::NotWritable, "{error}");
     }
 
     /// What is not understood, now or after the change, is never replaced.
     #[test]
     fn a_config_is_refused_rather_than_damaged() {
-        for text in ["{torn", "[]", "{auth: {order: 7}}", "{a: 1 b: 2}"] {
+        for text in ["{torn", "[]", "{ui: {order: 7} a: 1}"] {
             let world = World::new(Some(text));
-            assert_eq!(world.set("x", json!(1)).unwrap_err().code(), Code::ConfigInvalid, "{text}");
+            assert_eq!(world.set("ui", json!(1)).unwrap_err().code(), Code::ConfigInvalid, "{text}");
             assert_eq!(world.text(), text);
             assert_eq!(world.files(), ["coderclaw.json", "locks"]);
         }
@@ -220,23 +261,44 @@ mod tests {
         assert_eq!(world.text(), "{}");
     }
 
+    /// A mistake elsewhere is told and does no harm; one in the section that is changed is repaired first.
+    #[test]
+    fn mistakes_that_are_there_already() {
+        let world = World::new(Some("{auth: {x: 1, y: 2}, session: {z: 1}, sesion: {}}"));
+        let edit = world.set("agents.defaults.model.primary", json!("a/b")).unwrap();
+        assert_eq!(edit.problems.len(), 4, "{:?}", edit.problems);
+        let error = world.set("auth.order.openai", json!(["a:b"])).unwrap_err().to_string();
+        assert!(error.contains(":2:10: `auth.x`"), "{error}");
+        for key in ["auth.x", "auth.y", "session.z", "sesion"] {
+            edit_config(&world.state, &world.env, |doc| doc.remove(&key.parse().unwrap()))
+                .map_err(|e: ConfigEditError| e.to_string())
+                .unwrap();
+        }
+        assert!(world.set("auth.order.openai", json!(["a:b"])).unwrap().problems.is_empty());
+        let error = world.set("agents.list[0]", json!({"name": "x"})).unwrap_err().to_string();
+        assert!(error.contains("`agents.list[0].id` is missing"), "{error}");
+        let error =
+            world.set("agents.list", json!([{"id": "a", "agentDir": "/x"}, {"id": "b", "agentDir": "/x"}]));
+        assert!(error.unwrap_err().to_string().contains("have one folder"));
+    }
+
     #[test]
     fn who_may_not_write_is_told_why() {
         let world = World::new(Some("{}"));
         fs::set_permissions(world.path(), fs::Permissions::from_mode(0o400)).unwrap();
-        let error = world.set("a", json!(1)).unwrap_err();
+        let error = world.set("meta", json!(1)).unwrap_err();
         assert!(matches!(error, ConfigEditError::ReadOnly { .. }), "{error}");
         fs::set_permissions(world.path(), fs::Permissions::from_mode(0o600)).unwrap();
         let env = world.env.clone().with("CODERCLAW_NIX_MODE", "1");
         let managed: Result<ConfigEdit<()>, ConfigEditError> =
-            edit_config(&world.state, &env, |doc| doc.set(&KeyPath::keys(["a"]), json!(1)));
+            edit_config(&world.state, &env, |doc| doc.set(&KeyPath::keys(["meta"]), json!(1)));
         assert!(matches!(managed.unwrap_err(), ConfigEditError::Managed { .. }));
         assert_eq!(world.text(), "{}");
     }
 
     #[test]
     fn what_another_file_brings_is_changed_there() {
-        let world = World::new(Some("{$include: './base.json5', x: 1}"));
+        let world = World::new(Some("{$include: './base.json5', ui: 1}"));
         fs::write(world.state.root().join("base.json5"), "{agents: {list: [{id: 'a'}]}}").unwrap();
         for key in ["agents.list[0].id", "agents.list", "agents", "agents.list[1]"] {
             let error = world.set(key, json!({})).unwrap_err();

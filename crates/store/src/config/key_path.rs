@@ -71,6 +71,16 @@ impl KeyPath {
         Self(self.0[..steps].to_vec())
     }
 
+    /// What is left after that many steps.
+    pub(super) fn below(&self, steps: usize) -> Self {
+        Self(self.0[steps..].to_vec())
+    }
+
+    /// Without the steps into lists: what an entry is called wherever it stands in its list.
+    pub(super) fn without_indexes(&self) -> Self {
+        Self(self.0.iter().filter(|step| matches!(step, Step::Key(_))).cloned().collect())
+    }
+
     /// What stands there in `value`.
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(value, |value, step| step.find(value))

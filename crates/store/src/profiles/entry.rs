@@ -87,6 +87,8 @@ pub struct OAuthEntry {
     pub token_origin: Option<String>,
     /// The token endpoint, where the login found it by discovery.
     pub token_url: Option<String>,
+    /// The revocation endpoint, where the login found it by discovery.
+    pub revoke_url: Option<String>,
     /// The grant's id, once a refresh has minted it.
     pub grant: Option<GrantId>,
 }
@@ -187,6 +189,7 @@ impl Entry {
                 client_id: text(fields.client_id),
                 token_origin: text(fields.token_origin),
                 token_url: text(fields.token_url),
+                revoke_url: text(fields.revoke_url),
                 grant: text(fields.grant).and_then(|grant| grant.parse().ok()),
             })),
         }
@@ -249,6 +252,8 @@ struct Fields<'a> {
     token_origin: Option<&'a RawValue>,
     #[serde(borrow)]
     token_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    revoke_url: Option<&'a RawValue>,
     #[serde(borrow)]
     grant: Option<&'a RawValue>,
 }

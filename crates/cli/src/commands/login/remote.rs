@@ -57,6 +57,18 @@ pub(super) fn remote(env: &Env, facts: Facts) -> Option<Remote> {
     }
 }
 
+/// Whether the person has named a program that opens pages. Editors that reach into remote machines and containers name one
+/// that opens them where the person sits. A browser of the terminal itself is none: it would take the screen.
+pub(super) fn has_opener(env: &Env) -> bool {
+    const IN_TERMINALS: [&str; 6] = ["w3m", "lynx", "links", "elinks", "links2", "www-browser"];
+    let Some(program) = env.get("BROWSER").and_then(|text| text.split([':', ' ']).next()) else {
+        return false;
+    };
+    let path = std::path::Path::new(program);
+    let is_in_terminal = path.file_name().is_none_or(|name| IN_TERMINALS.iter().any(|known| name == *known));
+    path.is_absolute() && !is_in_terminal
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +101,41 @@ mod tests {
         }
         let blank = Env::new([("SSH_TTY".into(), " ".into())], None, "/".into());
         assert_eq!(remote(&blank, Facts::default()), None);
+    }
+
+    /// E3: WSL has no display server of its own and opens pages on the Windows side, where the person sits; over SSH, or in a
+    /// container on it, it is as remote as anything else.
+    #[test]
+    fn e3_wsl_is_not_remote() {
+        let linux = Facts { needs_display: true, container_file: false };
+        let at = |facts, vars: &[(&str, &str)]| {
+            let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            remote(&Env::new(vars, None, "/".into()), facts)
+        };
+        let wsl = [("WSL_DISTRO_NAME", "Ubuntu-24.04"), ("WSL_INTEROP", "/run/WSL/11_interop")];
+        for vars in [&wsl[..], &wsl[..1], &wsl[1..]] {
+            assert_eq!(at(linux, vars), None, "{vars:?}");
+        }
+        assert_eq!(at(linux, &[]), Some(Remote::NoDisplay), "without it there is nothing to show a page on");
+        assert_eq!(at(linux, &[wsl[0], ("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")]), Some(Remote::Ssh));
+        assert_eq!(at(Facts { container_file: true, ..linux }, &wsl), Some(Remote::Container));
+        assert_eq!(at(linux, &[("WSL_DISTRO_NAME", " ")]), Some(Remote::NoDisplay));
+    }
+
+    #[test]
+    fn a_named_opener_is_believed() {
+        for (value, wanted) in [
+            ("/opt/code/bin/helpers/browser.sh", true),
+            ("/usr/bin/firefox:/usr/bin/w3m", true),
+            ("/opt/open --new %s", true),
+            ("firefox", false),
+            ("/usr/bin/w3m", false),
+            ("lynx", false),
+            (" ", false),
+            ("/", false),
+        ] {
+            let env = Env::new([("BROWSER".into(), value.into())], None, "/".into());
+            assert_eq!(has_opener(&env), wanted, "{value}");
+        }
     }
 }

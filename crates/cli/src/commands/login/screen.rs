@@ -7,7 +7,7 @@ use coderclaw_auth::{LoginUi, LoginWait, Pastes};
 use coderclaw_store::{WriteError, write_private};
 
 use super::qr::qr;
-use super::remote::{Facts, Remote, remote};
+use super::remote::{Facts, Remote, has_opener, remote};
 use crate::commands::Context;
 use crate::report::say;
 use crate::text::{width, wrap};
@@ -32,7 +32,7 @@ impl Screen {
         let escapes = std::io::stderr().is_terminal() && env.get("TERM") != Some("dumb");
         Self {
             remote,
-            opens: !no_browser && remote.is_none(),
+            opens: !no_browser && (remote.is_none() || has_opener(env)),
             qr,
             url_file: url_file.map(|path| env.resolve(path)),
             quiet: context.global.quiet,
