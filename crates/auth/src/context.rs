@@ -72,7 +72,12 @@ impl Auth {
         let config = Config::load(&state, &env)?;
         let env = config.extend_env(env);
         let files = state.provider_files()?;
-        let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        let mut registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        for provider in config.providers() {
+            if let Some(base_url) = provider.base_url {
+                registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
+            }
+        }
         Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
     }
 

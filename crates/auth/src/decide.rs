@@ -5,6 +5,7 @@ use coderclaw_store::{AgentPaths, Pin, read_auth_store, read_sessions};
 use coderclaw_types::{AgentId, Code, ProfileId, ProviderId, Secret};
 
 use crate::explain::{Candidate, OrderSource, PinSource, Verdict};
+use crate::lease::KEYLESS;
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::{Scene, Seen, Whose};
@@ -167,7 +168,7 @@ impl Scene<'_> {
             contenders.push(nobody.of(broken.target.clone(), broken.detail.clone()));
         } else if of_provider.is_empty() {
             if let Some(mut fallback) = self.fallback(manifest, &question.provider) {
-                if question.user_pin.is_none() {
+                if question.user_pin.is_none() && fallback.standing.readiness == Readiness::Now {
                     fallback.candidate.verdict = Verdict::Winner;
                     winner = Some(contenders.len());
                 }
@@ -396,12 +397,36 @@ impl Scene<'_> {
             let key = self.auth.config().api_key(provider)?;
             Some(("config".to_owned(), CredentialKind::ApiKey, key))
         });
-        let (source, kind, secret) = found?;
+        let Some((source, kind, secret)) = found else {
+            return self.without_a_key(provider);
+        };
         let mut contender = Contender::skipped(None, Some(kind.as_str().to_owned()), Code::Ok);
         contender.candidate.source = Some(source);
         contender.kind = Some(kind);
         contender.standing = Standing::new(Readiness::Now, Code::Ok);
         contender.standing.secret = Some(secret);
+        Some(contender)
+    }
+
+    /// A provider of the config that needs no credential, or whose key needs a variable that is not set.
+    fn without_a_key(&self, provider: &ProviderId) -> Option<Contender> {
+        let config = self.auth.config().provider(provider)?;
+        if let Some(variable) = config.unset_variable() {
+            let mut contender = Contender::skipped(None, Some("api_key".into()), Code::UnresolvedRef);
+            contender.candidate.source = Some("config".into());
+            contender.candidate.detail =
+                Some(format!("the config's key needs the variable {variable}, which is not set"));
+            return Some(contender);
+        }
+        if !config.is_keyless() {
+            return None;
+        }
+        let mut contender = Contender::skipped(None, Some(KEYLESS.into()), Code::Ok);
+        contender.candidate.source = Some(KEYLESS.into());
+        contender.candidate.detail = Some("no credential needed".into());
+        contender.kind = Some(CredentialKind::ApiKey);
+        contender.standing = Standing::new(Readiness::Now, Code::Ok);
+        contender.standing.secret = Some(Secret::from(""));
         Some(contender)
     }
 

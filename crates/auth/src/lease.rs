@@ -4,6 +4,9 @@ use coderclaw_providers::CredentialKind;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
 
+/// The source of a lease on nothing: the provider asks for no credential.
+pub(crate) const KEYLESS: &str = "none";
+
 /// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
 /// identifies it on a screen is [`Auth::fingerprint`](crate::Auth::fingerprint).
 #[derive(Debug, Clone)]
@@ -14,7 +17,7 @@ pub struct Lease {
     pub profile: Option<ProfileId>,
     /// Whose store and usage that profile is in: the agent that asked, or the one that it is linked to.
     pub owner: AgentPaths,
-    /// `profile`, `env:NAME` or `config`.
+    /// `profile`, `env:NAME`, `config`, or `none` where no credential is needed.
     pub source: String,
     /// What kind of credential it is.
     pub kind: CredentialKind,
@@ -33,4 +36,11 @@ pub struct Lease {
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.
     pub env: Vec<(String, Secret)>,
+}
+
+impl Lease {
+    /// No credential is needed: the token is empty, and no header carries it.
+    pub fn is_keyless(&self) -> bool {
+        self.source == KEYLESS
+    }
 }

@@ -12,7 +12,7 @@ use coderclaw_types::{AgentId, Fingerprint, FingerprintKey, Millis, ProfileId, P
 use crate::context::Auth;
 use crate::decide::{Contender, Decision};
 use crate::explain::{Explanation, Winner};
-use crate::lease::Lease;
+use crate::lease::{KEYLESS, Lease};
 use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
 use crate::standing::{Standing, set_aside, standing};
@@ -221,7 +221,9 @@ impl<'a> Scene<'a> {
         let id = contender.candidate.profile_id.as_ref();
         let fingerprint = match self.seen.iter().find(|seen| Some(&seen.id) == id) {
             Some(seen) => self.fingerprint(seen),
-            None => self.fingerprint_of(contender.standing.secret.as_ref()),
+            None => {
+                self.fingerprint_of(contender.standing.secret.as_ref().filter(|secret| !secret.is_blank()))
+            }
         };
         Winner {
             profile_id: contender.candidate.profile_id.clone(),
@@ -241,14 +243,21 @@ impl<'a> Scene<'a> {
         let kind = contender.kind?;
         let token = standing.secret.clone()?;
         let account = standing.account_id.as_deref();
+        let source = contender.candidate.source.clone().unwrap_or_else(|| "profile".into());
+        let mut headers = manifest.request_headers(kind, &token, account);
+        let mut env = manifest.lend_env(kind, &token, account);
+        if source == KEYLESS {
+            headers.remove(0);
+            env.clear();
+        }
         Some(Lease {
             provider: ProviderId::new(&manifest.id),
             profile: contender.candidate.profile_id.clone(),
             owner: self.shelf(contender.whose).agent.clone(),
-            source: contender.candidate.source.clone().unwrap_or_else(|| "profile".into()),
+            source,
             kind,
-            headers: manifest.request_headers(kind, &token, account),
-            env: manifest.lend_env(kind, &token, account),
+            headers,
+            env,
             account_id: standing.account_id.clone(),
             valid_until: standing.valid_until,
             lent_at: self.now,

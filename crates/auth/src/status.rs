@@ -103,7 +103,13 @@ impl Auth {
         }
         let mut providers = Vec::new();
         for manifest in self.registry().iter() {
-            let has_key = || manifest.env.iter().any(|name| self.env().get(name).is_some());
+            let has_key = || {
+                manifest.env.iter().any(|name| self.env().get(name).is_some())
+                    || self
+                        .config()
+                        .provider(&ProviderId::new(&manifest.id))
+                        .is_some_and(|provider| provider.api_key.is_some() || provider.is_keyless())
+            };
             if with_profiles.contains(&ProviderId::new(&manifest.id)) || has_key() {
                 providers.push(provider_status(&scene, manifest)?);
             }

@@ -3,8 +3,10 @@
 mod agents;
 mod channels;
 mod chat;
+mod config;
 mod doctor;
 mod lazy;
+mod models;
 mod sessions;
 mod stored;
 
@@ -13,8 +15,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
+pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use lazy::Lazy;
+pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -56,9 +60,21 @@ pub(crate) enum Command {
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Logins, and which of them is used
+    #[command(args_conflicts_with_subcommands = true)]
     Models {
         #[command(subcommand)]
-        command: ModelsCommand,
+        command: Option<ModelsCommand>,
+        /// The same as `models status --json`
+        #[arg(long)]
+        status_json: bool,
+        /// The same as `models status --plain`
+        #[arg(long, conflicts_with = "status_json")]
+        status_plain: bool,
+    },
+    /// Read and change coderclaw.json
+    Config {
+        #[command(subcommand)]
+        command: Lazy<ConfigCommand>,
     },
     /// Talk to a model, with the account that the order or the session says
     Chat(Lazy<ChatArgs>),
@@ -93,6 +109,27 @@ pub(crate) enum ModelsCommand {
     Auth {
         #[command(subcommand)]
         command: Lazy<AuthCommand>,
+    },
+    /// The models that are named here, and whether they can be used
+    List(Lazy<ModelsListArgs>),
+    /// Choose the model that is used where none is named
+    Set(Lazy<ModelArgs>),
+    /// Choose the model for pictures
+    SetImage(Lazy<ModelArgs>),
+    /// Short names for models
+    Aliases {
+        #[command(subcommand)]
+        command: Lazy<AliasesCommand>,
+    },
+    /// What is tried when the model fails
+    Fallbacks {
+        #[command(subcommand)]
+        command: Lazy<FallbacksCommand>,
+    },
+    /// The same for the model for pictures
+    ImageFallbacks {
+        #[command(subcommand)]
+        command: Lazy<FallbacksCommand>,
     },
 }
 
@@ -301,9 +338,10 @@ impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
         let token_json = matches!(
             &self.command,
-            Some(Command::Models { command: ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) } })
+            Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
                 if args.format == TokenFormat::Json
         );
-        self.global.json || token_json
+        let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
+        self.global.json || token_json || status_json
     }
 }

@@ -7,8 +7,9 @@ use coderclaw_types::ProviderId;
 use crate::built_in::{BUILT_IN, built_in};
 use crate::error::ManifestError;
 use crate::files::resolve;
-use crate::manifest::Manifest;
+use crate::manifest::{Api, AuthMethod, List, Manifest, Pairs, Source, Text};
 use crate::near::nearest;
+use crate::words::{ApiKind, MethodKind};
 
 /// All providers that one can log in to.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +40,34 @@ impl Registry {
     /// files about one provider, a provider that is not there, a circle of `extends`, an id or alias that is taken.
     pub fn with_files(files: impl IntoIterator<Item = (PathBuf, String)>) -> Result<Self, ManifestError> {
         resolve(files.into_iter().collect())
+    }
+
+    /// Takes in a provider of which the config at `source` says only where it is, unless it is known already: an API key
+    /// goes there as a bearer token.
+    pub fn declare(&mut self, id: &ProviderId, base_url: &str, dialect: Option<&str>, source: PathBuf) {
+        if self.get(id).is_some() {
+            return;
+        }
+        let source = Source::UserFile(source);
+        // The original's words for dialects.
+        let kind = match dialect {
+            Some("openai-responses") => ApiKind::OpenAiResponses,
+            Some("anthropic-messages") => ApiKind::AnthropicMessages,
+            _ => ApiKind::OpenAiChat,
+        };
+        let header = (kind == ApiKind::AnthropicMessages).then_some(Text::Borrowed("x-api-key"));
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        self.insert(Manifest {
+            id: id.as_str().to_owned().into(),
+            name: id.as_str().to_owned().into(),
+            aliases: List::default(),
+            env: List::default(),
+            default_model: None,
+            api: Api { kind: Some(kind), base_url: Some(base_url.into()), header, ..Api::default() },
+            lend: Pairs::default(),
+            auth: vec![AuthMethod::new(MethodKind::ApiKey, source.clone())].into(),
+            source,
+        });
     }
 
     /// The provider with this id, or else with this alias.

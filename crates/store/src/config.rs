@@ -28,7 +28,7 @@ use source::{Source, extended};
 pub use doc::{ConfigDoc, ConfigEditError};
 pub use edit::{ConfigEdit, edit_config};
 pub use key_path::{InvalidKeyPath, KeyPath, Step};
-pub use problem::{ConfigError, ConfigProblem, ConfigReport, check_config};
+pub use problem::{ConfigError, ConfigProblem, ConfigReport, check_config, config_value};
 pub use views::{AgentConfig, ModelChoice, ModelEntry, ProviderConfig};
 
 fn parse_options() -> ParseOptions {
@@ -40,6 +40,14 @@ fn parse_text(path: &Path, text: &str) -> Result<Value, ConfigError> {
     let value: Value =
         parse_to_serde_value(text, &parse_options()).map_err(|e| ConfigError::syntax(path, &e))?;
     Ok(if value.is_null() { Value::Object(Map::new()) } else { value })
+}
+
+/// The value that a text means as JSON5; `None` where it is none, or nothing at all.
+pub fn json5_value(text: &str) -> Option<Value> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    parse_to_serde_value(text, &parse_options()).ok()
 }
 
 /// What the config says about one profile.

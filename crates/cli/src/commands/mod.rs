@@ -4,6 +4,7 @@ mod agent;
 mod agents;
 mod channels;
 mod chat;
+mod config;
 mod cooldown;
 mod doctor;
 mod explain;
@@ -11,6 +12,8 @@ mod list;
 mod lock;
 mod login;
 mod logout;
+mod models;
+mod models_list;
 mod order;
 mod paste;
 mod paths;
@@ -30,6 +33,7 @@ use coderclaw_store::AgentPaths;
 use coderclaw_types::{Clock, Env};
 
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
+use crate::commands::models::Slot;
 use crate::error::{CommandError, login_command};
 use crate::report::Report;
 
@@ -113,13 +117,29 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
         Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
-        Some(Command::Models { command }) => {
-            let context = Context::open(global, env, clock)?;
-            match command {
-                ModelsCommand::Status(args) => status::run(&context, &args),
-                ModelsCommand::Auth { command } => auth(&context, command.0),
-            }
+        // Before anything looks at the config: these repair it.
+        Some(Command::Config { command }) => config::run(&global, &env, command.0),
+        Some(Command::Models { command: None, status_json, status_plain }) => {
+            let global = Global { json: global.json || status_json, ..global };
+            let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
+            status::run(&Context::open(global, env, clock)?, &args)
         }
+        Some(Command::Models { command: Some(command), .. }) => {
+            models(&Context::open(global, env, clock)?, command)
+        }
+    }
+}
+
+fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandError> {
+    match command {
+        ModelsCommand::Status(args) => status::run(context, &args),
+        ModelsCommand::Auth { command } => auth(context, command.0),
+        ModelsCommand::List(args) => models_list::run(context, &args.0),
+        ModelsCommand::Set(args) => models::set(context, Slot::Text, &args.0.model),
+        ModelsCommand::SetImage(args) => models::set(context, Slot::Image, &args.0.model),
+        ModelsCommand::Aliases { command } => models::aliases(context, command.0),
+        ModelsCommand::Fallbacks { command } => models::fallbacks(context, Slot::Text, command.0),
+        ModelsCommand::ImageFallbacks { command } => models::fallbacks(context, Slot::Image, command.0),
     }
 }
 

@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::args::{TokenArgs, TokenFormat};
 use crate::commands::Context;
 use crate::error::CommandError;
-use crate::report::Report;
+use crate::report::{Report, say};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LeaseJson<'a> {
     provider: &'a str,
     profile_id: Option<&'a ProfileId>,
-    token: &'a str,
+    token: Option<&'a str>,
     token_type: &'static str,
     header: Vec<HeaderJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,10 +41,16 @@ pub(super) fn run(context: &Context, args: TokenArgs) -> Result<Report, CommandE
         ..Ask::default()
     };
     let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    if lease.is_keyless() && !context.global.quiet {
+        say(&format!("{}: no credential needed", lease.provider));
+    }
     let format = if context.global.json { TokenFormat::Json } else { args.format };
     Ok(match format {
         TokenFormat::Token => Report::text(format!("{}\n", lease.token.expose())),
-        TokenFormat::Json => Report::json(&json(&lease, context.auth.fingerprint(&lease.token))),
+        TokenFormat::Json => {
+            let shown = (!lease.is_keyless()).then_some(&lease.token);
+            Report::json(&json(&lease, shown.and_then(|token| context.auth.fingerprint(token))))
+        }
         TokenFormat::Env => Report::text(lines(&lease.env, |name, value| {
             // Always quoted, so that any shell and any later token is safe.
             format!("{name}='{}'", value.replace('\'', "'\\''"))
@@ -62,8 +68,9 @@ fn json(lease: &Lease, fingerprint: Option<Fingerprint>) -> LeaseJson<'_> {
     LeaseJson {
         provider: lease.provider.as_str(),
         profile_id: lease.profile.as_ref(),
-        token: lease.token.expose(),
+        token: (!lease.is_keyless()).then(|| lease.token.expose()),
         token_type: match lease.kind {
+            _ if lease.is_keyless() => "none",
             CredentialKind::ApiKey if !bearer => "api_key",
             _ => "Bearer",
         },

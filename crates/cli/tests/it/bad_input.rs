@@ -438,10 +438,10 @@ fn a_config_that_is_not_understood_is_named() {
         ("{auth: {order: {'openai-codex': ['a']}} agents: {}}", "line 1"),
         ("{auth: {order: {'openai-codex': 'a'}}}", "`auth.order.openai-codex`"),
         ("{auth: {order: []}}", "`auth.order`"),
-        ("{auth: {order: {x: ['']}}}", "`auth.order.x`"),
+        ("{auth: {order: {x: ['']}}}", "`auth.order.x[0]`"),
         ("{agents: {list: {}}}", "`agents.list`"),
         ("{agents: {list: [{id: 5}]}}", "`agents.list[0].id`"),
-        ("[]", "the file"),
+        ("[]", "the file should be an object"),
         ("\u{0}", "coderclaw.json"),
     ];
     for (config, says) in table {
@@ -463,7 +463,7 @@ fn a_config_in_json5_is_understood() {
     world.private(&elsewhere.join("auth-profiles.json"), &store);
     std::fs::remove_file(world.store()).unwrap();
     let config = format!(
-        "// mine\n{{ agents: {{ list: [ {{ id: 'Work', agentDir: {}, theme: 'x', }}, ], }}, /* more */ unknown: [+1, .5], }}",
+        "// mine\n{{ agents: {{ list: [ {{ id: 'Work', agentDir: {}, identity: {{ theme: 'x' }}, }}, ], }}, /* more */ unknown: [+1, .5], }}",
         json!(elsewhere)
     );
     world.config(&config);

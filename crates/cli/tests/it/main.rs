@@ -9,6 +9,7 @@
 mod bad_input;
 mod channels;
 mod commands;
+mod config;
 mod demo;
 mod doctor;
 mod kill;
@@ -19,6 +20,7 @@ mod login_refused;
 mod login_terminal;
 mod logout;
 mod looks;
+mod models;
 mod paste;
 mod profiles;
 mod sessions;

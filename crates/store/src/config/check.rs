@@ -136,7 +136,7 @@ fn fields(map: &Map<String, Value>, known: &[Field], is_closed: bool, at: &At<'_
         match known.iter().find(|field| field.name == key) {
             Some(field) => check(value, &field.rule, &here, out),
             None if is_closed => {
-                out.push(Problem::new(here.path(), unknown(key, map, known)));
+                out.push(Problem::new(here.path(), unknown(key, known)));
             }
             None => {}
         }
@@ -148,12 +148,12 @@ fn fields(map: &Map<String, Value>, known: &[Field], is_closed: bool, at: &At<'_
 }
 
 /// That a key is not known, and which one may have been meant.
-fn unknown(key: &str, map: &Map<String, Value>, known: &[Field]) -> String {
-    let free = || known.iter().map(|field| field.name).filter(|name| !map.contains_key(*name));
+fn unknown(key: &str, known: &[Field]) -> String {
     let typed: String = key.chars().take(64).collect::<String>().to_lowercase();
     let distance = |name: &str| damerau_levenshtein(&typed, &name.to_lowercase());
     let limit = (typed.chars().count() / 3).max(1);
-    let near = free().map(|name| (distance(name), name)).filter(|(wrong, _)| *wrong <= limit).min();
+    let names = known.iter().map(|field| field.name);
+    let near = names.map(|name| (distance(name), name)).filter(|(wrong, _)| *wrong <= limit).min();
     if let Some((_, name)) = near {
         return format!("is no key that is known here; did you mean `{name}`?");
     }

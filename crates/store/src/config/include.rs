@@ -42,6 +42,10 @@ impl Included {
         }
         let mut value = &self.value;
         for step in below {
+            // Lists are joined, so that a number would mean another element here than in what is read.
+            if value.is_array() {
+                return true;
+            }
             match step.find(value) {
                 Some(next) => value = next,
                 // A place in an object of which this file brings another part.
@@ -232,6 +236,7 @@ mod tests {
             ("agents.list[0].id", Some("c.json5")),
             ("agents.list", Some("c.json5")),
             ("agents.list[1]", Some("c.json5")),
+            ("agents.list[0].name", Some("c.json5")),
             ("agents", Some("c.json5")),
             ("agents.other", None),
             ("agents.$include", None),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use coderclaw_types::{AgentId, Code, Env};
+use serde_json::Value;
 
 use super::check::{self, Problem};
 use super::key_path::KeyPath;
@@ -135,6 +136,17 @@ pub fn check_config(state: &StateDir, env: &Env) -> Result<ConfigReport, ConfigE
         Config::parse(path, &text, env)?.check_agent_dirs(state)?;
     }
     Ok(ConfigReport { exists: true, problems })
+}
+
+/// The whole config as it is read, also where it says what it may not: for showing it. It may hold secrets. `None`
+/// where there is none.
+///
+/// # Errors
+/// Where it cannot be read at all.
+pub fn config_value(state: &StateDir, env: &Env) -> Result<Option<Value>, ConfigError> {
+    let path = state.config_path();
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    Ok(Some(Value::Object(Source::parse(path, &text, env)?.root)))
 }
 
 impl Problem {

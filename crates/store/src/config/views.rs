@@ -1,5 +1,7 @@
 //! What the config says about agents, models and providers, typed.
 
+use std::net::IpAddr;
+
 use coderclaw_types::{AgentId, ProviderId, Secret};
 use serde_json::{Map, Value};
 
@@ -72,9 +74,37 @@ impl<'a> ProviderConfig<'a> {
         self.unset
     }
 
-    /// It has an address, and nothing says that it wants a credential.
+    /// It is served on this machine or in its network, and nothing says that it wants a credential.
     pub fn is_keyless(&self) -> bool {
-        self.base_url.is_some() && self.api_key.is_none() && self.auth.is_none()
+        self.api_key.is_none() && self.auth.is_none() && self.is_local()
+    }
+
+    /// It is served on this machine or in its network.
+    pub fn is_local(&self) -> bool {
+        self.base_url.is_some_and(is_near)
+    }
+}
+
+/// Whether the address leads to this machine or its own network. A key that is missing for one farther away is missing.
+fn is_near(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = match rest.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => rest.split(':').next().unwrap_or_default(),
+    };
+    let host = host.to_ascii_lowercase();
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => {
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()
+        }
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
+        }
+        Err(_) => {
+            host == "localhost" || [".localhost", ".local", ".internal"].iter().any(|end| host.ends_with(end))
+        }
     }
 }
 
@@ -174,5 +204,35 @@ impl Config {
     /// The entry of this provider, under whichever of its spellings.
     pub fn provider(&self, provider: &ProviderId) -> Option<ProviderConfig<'_>> {
         self.providers().find(|entry| entry.id == *provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_near;
+
+    /// C19: only what is served nearby may want no key.
+    #[test]
+    fn c19_near_and_far() {
+        for near in [
+            "http://localhost:11434/v1",
+            "http://127.0.0.1:8000",
+            "http://[::1]:8000/v1",
+            "http://192.168.1.5/v1",
+            "http://host.docker.internal:11434",
+            "http://gpu.local/v1",
+            "http://user@10.0.0.1/",
+        ] {
+            assert!(is_near(near), "{near}");
+        }
+        for far in [
+            "https://api.x.example/v1",
+            "https://localhost.evil.example",
+            "https://1.2.3.4",
+            "",
+            "https://localhost@evil.example/",
+        ] {
+            assert!(!is_near(far), "{far}");
+        }
     }
 }
