@@ -70,15 +70,9 @@ impl Auth {
     pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
         let state = StateDir::from_env(&env);
         let config = Config::load(&state, &env)?;
-        let env = config.extend_env(env);
         let files = state.provider_files()?;
-        let mut registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
-        for provider in config.providers() {
-            if let Some(base_url) = provider.base_url {
-                registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
-            }
-        }
-        Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
+        let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        Ok(Self::assembled(state, env, clock, runner, config, registry))
     }
 
     /// Opens as much as can be understood, to look for what is wrong: a config or provider files that are not understood
@@ -95,7 +89,24 @@ impl Auth {
             problems.push(e);
             Registry::built_in()
         });
-        (Self(Arc::new(Inner { state, env, clock, config, registry, runner })), problems)
+        (Self::assembled(state, env, clock, runner, config, registry), problems)
+    }
+
+    fn assembled(
+        state: StateDir,
+        env: Env,
+        clock: Clock,
+        runner: Runner,
+        config: Config,
+        mut registry: Registry,
+    ) -> Self {
+        let env = config.extend_env(env);
+        for provider in config.providers() {
+            if let Some(base_url) = provider.base_url {
+                registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
+            }
+        }
+        Self(Arc::new(Inner { state, env, clock, config, registry, runner }))
     }
 
     /// The state dir.

@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod lazy;
 mod models;
+mod onboard;
 mod sessions;
 mod stored;
 
@@ -19,6 +20,9 @@ pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use lazy::Lazy;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
+#[cfg(test)]
+pub(crate) use onboard::KeyArgs;
+pub(crate) use onboard::{Compatibility, ConfigureArgs, Mode, OnboardArgs};
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -59,6 +63,10 @@ pub(crate) enum Command {
     /// The whole story in a minute, on an embedded provider, in a throw-away state dir
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
+    /// Set up a login, step by step; with --non-interactive by flags
+    Onboard(Box<Lazy<OnboardArgs>>),
+    /// The same choices on what is set up already
+    Configure(Lazy<ConfigureArgs>),
     /// Logins, and which of them is used
     #[command(args_conflicts_with_subcommands = true)]
     Models {
@@ -232,7 +240,7 @@ pub(crate) enum LoginStep {
 }
 
 /// What a login is to bring.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
     /// How to log in
     #[arg(long, value_name = "METHOD")]

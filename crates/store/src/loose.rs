@@ -190,7 +190,9 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
         let state = StateDir::from_env(&env);
-        let agent = AgentPaths { agent: AgentId::main(), dir: tmp.path().join("elsewhere") };
+        let elsewhere = tmp.path().join("elsewhere");
+        let own = state.agent(&Config::default(), &AgentId::main());
+        let agent = AgentPaths { dir: elsewhere, ..own };
         put(&agent.store(), 0o644);
         put(&agent.dir.join(".auth-profiles.json.next"), 0o644);
         put(&agent.dir.join("my-notes"), 0o644);

@@ -14,6 +14,7 @@ mod login;
 mod logout;
 mod models;
 mod models_list;
+mod onboard;
 mod order;
 mod paste;
 mod paths;
@@ -110,6 +111,9 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
+        // They may move the config away before they read it.
+        Some(Command::Onboard(args)) => onboard::run(global, &args.0, env, clock),
+        Some(Command::Configure(args)) => onboard::configure(Context::open(global, env, clock)?, &args.0),
         Some(Command::Channels(args)) => channels::run(&Context::open(global, env, clock)?, args.0.command),
         // It opens what it can, since what cannot be opened is what it is asked about.
         Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),

@@ -429,3 +429,31 @@ fn nothing_is_changed_that_is_not_ours() {
     }
     chmod(&world.state(), 0o700);
 }
+
+/// An agent without a login is offered the link that an upgrade took from it, and is never given one; what is borrowed is
+/// looked at once, where it lies.
+#[test]
+fn links_are_offered_and_never_made() {
+    let world = healthy();
+    let mut ended = world.login(-3_600_000).entry;
+    ended.as_object_mut().unwrap().remove("refresh");
+    let login = world.login(3_600_000);
+    world.seed("main", &[(ME, &login.entry), ("openai-codex:old", &ended)]);
+    std::fs::create_dir_all(world.state().join("agents/work/agent")).unwrap();
+    closed(&world.state());
+    let told = look(&world);
+    let offer = one(&told, "link");
+    assert_eq!(
+        (&offer["code"], &offer["next"]),
+        (&json!("not_linked"), &json!("coderclaw agents link work --to main"))
+    );
+    world.run(&["doctor", "--fix", "--yes"]).ok();
+    assert!(!world.state().join("agents/work/agent/agent.toml").exists());
+    world.run(&["agents", "link", "work", "--to", "main"]).ok();
+    let told = look(&world);
+    assert!(found(&told, "link").is_empty());
+    assert_eq!(found(&told, "login").len(), 1, "{told:#}");
+    world.private(&world.state().join("agents/work/agent/agent.toml"), "link = \"nobody\"\n");
+    let told = look(&world);
+    assert_eq!(one(&told, "link")["next"], "coderclaw agents unlink work");
+}

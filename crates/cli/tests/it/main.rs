@@ -21,6 +21,8 @@ mod login_terminal;
 mod logout;
 mod looks;
 mod models;
+mod onboard;
+mod onboard_terminal;
 mod paste;
 mod profiles;
 mod sessions;

@@ -34,15 +34,6 @@ impl Config {
     pub fn gateway_port(&self) -> Option<u16> {
         self.value.pointer("/gateway/port")?.as_u64()?.try_into().ok().filter(|port| *port > 0)
     }
-
-    /// `agents.defaults.workspace`.
-    pub fn workspace(&self) -> Option<&str> {
-        self.value
-            .pointer("/agents/defaults/workspace")?
-            .as_str()
-            .map(str::trim)
-            .filter(|path| !path.is_empty())
-    }
 }
 
 #[cfg(test)]
@@ -74,7 +65,5 @@ mod tests {
         for bad in ["{gateway: {port: 0}}", "{gateway: {port: 70000}}", "{gateway: 1}"] {
             assert_eq!(parse(bad).gateway_port(), None, "{bad}");
         }
-        assert_eq!(parse("{agents: {defaults: {workspace: ' ~/w '}}}").workspace(), Some("~/w"));
-        assert_eq!(parse("{agents: {defaults: {workspace: ' '}}}").workspace(), None);
     }
 }

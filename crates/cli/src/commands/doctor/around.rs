@@ -226,7 +226,8 @@ fn network(exam: &mut Exam<'_>) {
 }
 
 fn probes(exam: &mut Exam<'_>) {
-    let plan = ProbePlan { provider: None, profiles: Vec::new(), timeout: PROBES, concurrency: 4 };
+    let plan =
+        ProbePlan { provider: None, profiles: Vec::new(), timeout: PROBES, concurrency: 4, max_tokens: None };
     let mut found = Vec::new();
     for agent in exam.agents.iter() {
         let Ok(probed) = exam.context.auth.probe(&agent.paths, &plan) else { continue };

@@ -28,7 +28,7 @@ pub(super) fn look(exam: &mut Exam<'_>) {
 
 fn logins(exam: &mut Exam<'_>, agent: &AgentPaths, status: &AgentStatus) {
     let now = exam.context.auth.clock().now();
-    for profile in &status.profiles {
+    for profile in status.profiles.iter().filter(|profile| profile.owner.is_none()) {
         let id = clean(profile.id.as_str());
         let until = profile.until.filter(|until| *until > now);
         if matches!(profile.state, Code::Cooldown | Code::Disabled) {
@@ -54,6 +54,7 @@ fn next_for(exam: &Exam<'_>, agent: &AgentPaths, profile: &ProfileStatus) -> Opt
     let manifest = profile.provider.as_ref().and_then(|provider| auth.registry().get(provider));
     let is_default = agent.agent == auth.config().default_agent();
     let command = Next {
+        other: None,
         code: profile.state,
         login: match profile.kind.as_str() {
             "oauth" => "login",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coderclaw_auth::OpenError;
-use coderclaw_store::{Loose, PendingLogin, loose, tighten};
+use coderclaw_store::{Loose, PendingLogin, check_config, loose, tighten};
 use coderclaw_types::Code;
 use rustix::fs::{Access, access, statfs};
 
@@ -65,9 +65,23 @@ fn state_dir(exam: &mut Exam<'_>) {
 
 fn config(exam: &mut Exam<'_>, problems: &[OpenError]) {
     for problem in problems {
-        exam.add(Check::fail(id_of(problem), problem.code(), problem.to_string()));
+        let check = Check::fail(id_of(problem), problem.code(), problem.to_string());
+        exam.add(match id_of(problem) {
+            "config" => check.next(Some("coderclaw config validate".into())),
+            _ => check,
+        });
     }
-    let path = exam.context.auth.state().config_path();
+    let auth = &exam.context.auth;
+    let path = auth.state().config_path().to_path_buf();
+    // What stops everything was said just now.
+    let mistakes = match check_config(auth.state(), auth.env()) {
+        Ok(report) => report.problems.into_iter().filter(|problem| !problem.is_vital).collect(),
+        Err(_) => Vec::new(),
+    };
+    for mistake in mistakes {
+        let check = Check::warn("config", mistake.to_string()).code(Code::ConfigInvalid);
+        exam.add(check.next(Some("coderclaw config validate".into())));
+    }
     let message = match path.exists() {
         true => format!("{} is understood", path.display()),
         false => "there is none, and none is needed".to_owned(),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use coderclaw_auth::ProfileStatus;
+use coderclaw_auth::{AgentStatus, ProfileStatus};
 use coderclaw_store::{AgentPaths, AuthProfiles, JournalView, StoreOwner, read_text, store_owner};
 use coderclaw_types::Code;
 
@@ -47,14 +47,45 @@ fn store(exam: &mut Exam<'_>, patient: &Patient) {
             _ => check,
         });
     }
-    for profile in &status.profiles {
+    // What it borrows is looked at where it lies.
+    let own = || status.profiles.iter().filter(|profile| profile.owner.is_none());
+    for profile in own() {
         entry(exam, agent, profile);
     }
+    link(exam, patient, status);
     let is_damaged = |profile: &ProfileStatus| profile.state == Code::Corrupt;
-    if status.store_note.is_none() && !status.profiles.iter().any(is_damaged) {
-        let count = status.profiles.len();
+    if status.store_note.is_none() && !own().any(is_damaged) {
+        let count = own().count();
         let profiles = if count == 1 { "profile" } else { "profiles" };
         exam.add(Check::ok("store", format!("agent {name}: {count} {profiles}")));
+    }
+}
+
+/// Whose logins an agent borrows, and whether it could. Only a person decides that.
+fn link(exam: &mut Exam<'_>, patient: &Patient, status: &AgentStatus) {
+    let name = patient.name();
+    if let Some(broken) = &status.broken_link {
+        let message = format!("agent {name}: its link to {} is no good: {}", broken.target, broken.detail);
+        let next = format!("coderclaw agents unlink {name}");
+        exam.add(Check::fail("link", broken.reason, message).next(Some(next)));
+    } else if let Some(target) = &status.linked_to {
+        exam.add(Check::ok("link", format!("agent {name} also uses the logins of {target}")));
+    } else if status.profiles.is_empty() {
+        let lender = exam.context.auth.config().default_agent();
+        let has_some = |other: &&Patient| {
+            other.paths.agent == lender
+                && other.name() != name
+                && other
+                    .status()
+                    .is_some_and(|status| status.linked_to.is_none() && !status.profiles.is_empty())
+        };
+        if exam.agents.iter().any(|other| has_some(&other)) {
+            let message = format!(
+                "agent {name} has no login, and is not linked to {lender}, which has some: nothing is borrowed silently"
+            );
+            let next = format!("coderclaw agents link {name} --to {lender}");
+            exam.add(Check::warn("link", message).code(Code::NotLinked).next(Some(next)));
+        }
     }
 }
 
