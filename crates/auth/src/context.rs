@@ -74,16 +74,44 @@ impl Auth {
     pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
         let state = StateDir::from_env(&env);
         let config = Config::load(&state, &env)?;
-        let env = config.extend_env(env);
         let files = state.provider_files()?;
-        let mut registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        Ok(Self::assembled(state, env, clock, runner, config, registry))
+    }
+
+    /// Opens as much as can be understood, to look for what is wrong: a config or provider files that are not understood
+    /// count as none, and why is handed back. Nothing must be lent from this, since the wrong account could be.
+    pub fn open_despite(env: Env, clock: Clock, runner: Runner) -> (Self, Vec<OpenError>) {
+        let state = StateDir::from_env(&env);
+        let mut problems = Vec::new();
+        let config = Config::load(&state, &env).unwrap_or_else(|e| {
+            problems.push(e.into());
+            Config::default()
+        });
+        let files = state.provider_files().map_err(OpenError::from);
+        let registry = files.and_then(|files| Ok(Registry::with_files(files)?)).unwrap_or_else(|e| {
+            problems.push(e);
+            Registry::built_in()
+        });
+        (Self::assembled(state, env, clock, runner, config, registry), problems)
+    }
+
+    fn assembled(
+        state: StateDir,
+        env: Env,
+        clock: Clock,
+        runner: Runner,
+        config: Config,
+        mut registry: Registry,
+    ) -> Self {
+        let env = config.extend_env(env);
         for provider in config.providers() {
             if let Some(base_url) = provider.base_url {
                 registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
             }
         }
         let notes = Mutex::default();
-        Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner, notes })))
+        Self(Arc::new(Inner { state, env, clock, config, registry, runner, notes }))
     }
 
     /// The state dir.

@@ -37,6 +37,7 @@ mod scene;
 mod shared;
 mod standing;
 mod status;
+mod way_out;
 
 pub use context::{Auth, OpenError, Runner};
 pub use cooldown::{CooldownReason, mark_failure, unusable_until};
@@ -62,3 +63,4 @@ pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
 pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
+pub use way_out::{CaFile, WayOut};

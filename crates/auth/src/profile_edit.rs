@@ -28,6 +28,8 @@ pub struct Pasted {
     pub expires_in: Option<Duration>,
     /// Also where the id holds another credential that still works.
     pub replace: bool,
+    /// What the provider wants to know beside a key, such as an account.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// A pasted credential that is on disk.
@@ -106,6 +108,7 @@ impl Auth {
         let mut doc = guard.read()?.doc;
         let replaced = doc.get(&profile).is_some();
         doc.put_login(&profile, &provider, &login);
+        doc.set_metadata(&profile, &pasted.metadata);
         commit(&guard, &doc, &[&profile])?;
         // What the old credential was set aside for says nothing about the new one.
         self.clear_usage(agent, std::slice::from_ref(&profile))?;

@@ -1,22 +1,30 @@
 //! Every command, flag and help text. The reference is made from here.
 
 mod agents;
+mod channels;
 mod chat;
 mod config;
+mod doctor;
 mod import;
 mod lazy;
 mod models;
+mod onboard;
 mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
+pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
+#[cfg(test)]
+pub(crate) use onboard::KeyArgs;
+pub(crate) use onboard::{Compatibility, ConfigureArgs, Mode, OnboardArgs};
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -57,6 +65,10 @@ pub(crate) enum Command {
     /// The whole story in a minute, on an embedded provider, in a throw-away state dir
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
+    /// Set up a login, step by step; with --non-interactive by flags
+    Onboard(Box<Lazy<OnboardArgs>>),
+    /// The same choices on what is set up already
+    Configure(Lazy<ConfigureArgs>),
     /// Logins, and which of them is used
     #[command(args_conflicts_with_subcommands = true)]
     Models {
@@ -90,6 +102,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Lazy<ImportCommand>,
     },
+    /// The chat channels, and the profiles beside them
+    Channels(Lazy<ChannelsArgs>),
+    /// What is wrong, what it means, and what to type
+    Doctor(Lazy<DoctorArgs>),
 }
 
 #[cfg(feature = "demo")]
@@ -234,7 +250,7 @@ pub(crate) enum LoginStep {
 }
 
 /// What a login is to bring.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
     /// How to log in
     #[arg(long, value_name = "METHOD")]

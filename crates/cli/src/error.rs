@@ -57,6 +57,10 @@ impl CommandError {
         error
     }
 
+    pub(crate) fn code(&self) -> Code {
+        self.0.code
+    }
+
     #[cfg(test)]
     pub(crate) fn is_help(&self) -> bool {
         self.0.help.is_some()

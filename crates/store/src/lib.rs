@@ -19,6 +19,7 @@ mod ledger;
 mod legacy;
 mod locks;
 mod logins;
+mod loose;
 mod outcome;
 mod paths;
 mod profiles;
@@ -47,6 +48,7 @@ pub use locks::{
     WorkerLock,
 };
 pub use logins::PendingLogin;
+pub use loose::{Loose, loose, tighten};
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use profiles::{

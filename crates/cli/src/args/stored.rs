@@ -160,7 +160,7 @@ pub(crate) enum CooldownCommand {
 }
 
 /// A duration whose bare number means days.
-fn days(text: &str) -> Result<Duration, String> {
+pub(super) fn days(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let is_bare = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let duration = crate::text::duration(&if is_bare { format!("{text}d") } else { text.to_owned() })?;

@@ -120,7 +120,7 @@ pub(super) fn set(context: &Context, slot: Slot, typed: &str) -> Result<Report, 
 }
 
 /// Where the agent's own model stands: a text, or the object that there is.
-fn agents_model(config: &Config, agent: &AgentId) -> Result<KeyPath, CommandError> {
+pub(super) fn agents_model(config: &Config, agent: &AgentId) -> Result<KeyPath, CommandError> {
     let Some(entry) = config.agent_entry(agent) else {
         let message = format!("agent {agent} has no entry in agents.list of the config");
         return Err(CommandError::new(Code::UnknownAgent, message));

@@ -84,8 +84,10 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
         out.push_str(&format!("! {} [{}]\n", clean(&problem.detail), problem.code));
     }
     if status.profiles.is_empty() && status.providers.is_empty() {
-        out.push_str("\nNobody is logged in. To log in with a ChatGPT account:\n");
-        out.push_str("  coderclaw models auth login --provider openai-codex\n");
+        out.push_str("\nNobody is logged in. To set up a login, step by step:\n  coderclaw onboard\n");
+        out.push_str(
+            "Or at once, with a ChatGPT account:\n  coderclaw models auth login --provider openai-codex\n",
+        );
         return out;
     }
     let mut attention: Vec<String> = Vec::new();

@@ -24,6 +24,10 @@ const LOOKS: &[&[&str]] = &[
     &["models", "auth", "order", "get", "--provider", PROVIDER, "--json"],
     &["models", "auth", "paths"],
     &["models", "auth", "paths", "--json"],
+    &["channels", "list"],
+    &["channels", "list", "--json"],
+    &["doctor"],
+    &["doctor", "--json"],
 ];
 
 /// A token that is fresh, in every format; the last clearing of an order that is not there.
