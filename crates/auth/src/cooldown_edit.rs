@@ -46,6 +46,7 @@ impl Auth {
         agent: &AgentPaths,
         profile: Option<&ProfileId>,
     ) -> Result<Vec<ProfileId>, EditError> {
+        self.import_first(agent);
         let (store, usage) = self.read(agent)?;
         let ids = match profile {
             Some(id) if store.doc.get(id).is_none() && !usage.ids().contains(id) => {
@@ -58,7 +59,10 @@ impl Auth {
         for id in &cleared {
             let provider =
                 store.doc.get(id).as_ref().and_then(Entry::provider).map(|one| self.canonical(one));
-            self.note(Note::new(Event::CooldownClear, agent, "cleared").of(provider.as_ref(), id));
+            self.audit(Note::new(Event::CooldownClear, agent, "cleared").of(provider.as_ref(), id));
+        }
+        if !cleared.is_empty() {
+            self.renew_cache(agent);
         }
         Ok(cleared)
     }

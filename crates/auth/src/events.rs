@@ -3,10 +3,12 @@
 //! A line is written after the step that it speaks of, and a trail that cannot be written is no reason to fail: the step
 //! has been taken. Looks tell nothing.
 
+use std::path::Path;
+
 use coderclaw_providers::CredentialKind;
 use coderclaw_store::{
     AgentPaths, AuditLine, AuthProfiles, Entry, JournalView, Outcome, OutcomeKind, append_audit,
-    read_settings,
+    read_auth_store, read_settings,
 };
 use coderclaw_types::{AgentId, Code, Fingerprint, GrantId, ProfileId, ProviderId, Secret, redact};
 
@@ -137,7 +139,7 @@ impl Note {
 
 impl Auth {
     /// Writes one line, unless the person wants none. A failure is nobody's business but the trail's.
-    pub(crate) fn note(&self, note: Note) {
+    pub(crate) fn audit(&self, note: Note) {
         // Settings that are not understood do not say that there should be no trail.
         let audit = read_settings(self.state()).unwrap_or_default().audit;
         if !audit.enabled {
@@ -160,43 +162,41 @@ impl Auth {
     }
 
     /// The same about a secret, which only its fingerprint stands for.
-    pub(crate) fn note_of(&self, secret: Option<&Secret>, mut note: Note) {
+    pub(crate) fn audit_of(&self, secret: Option<&Secret>, mut note: Note) {
         note.fingerprint = secret.and_then(|secret| self.fingerprint(secret));
-        self.note(note);
+        self.audit(note);
     }
 
     /// Notes that a lease went to another program, by the way that `via` names, such as `gateway` or `socket`.
-    pub fn note_lend(&self, lease: &Lease, via: &'static str) {
+    pub fn audit_lend(&self, lease: &Lease, via: &'static str) {
         let mut note = Note::new(Event::Lend, &lease.owner, "lent").detail(via);
         (note.provider, note.profile) = (Some(lease.provider.clone()), lease.profile.clone());
-        self.note_of(Some(&lease.token), note);
+        self.audit_of(Some(&lease.token), note);
     }
 
-    /// Notes that another program's credential was taken over from `source`.
-    pub fn note_import(
-        &self,
-        agent: &AgentPaths,
-        provider: Option<&ProviderId>,
-        profile: &ProfileId,
-        source: &str,
-    ) {
-        self.note(Note::new(Event::Import, agent, "stored").of(provider, profile).detail(source));
+    /// Notes that a credential was taken over from another file.
+    pub(crate) fn audit_import(&self, agent: &AgentPaths, profile: &ProfileId, source: &Path) {
+        let store = read_auth_store(&agent.store()).map(|store| store.doc);
+        let entry = store.ok().as_ref().and_then(|doc| doc.get(profile));
+        let provider = entry.as_ref().and_then(Entry::provider).map(|provider| self.canonical(provider));
+        let note = Note::new(Event::Import, agent, "stored").of(provider.as_ref(), profile);
+        self.audit(note.detail(format!("from {}", source.display())));
     }
 
-    pub(crate) fn note_move(&self, agent: &AgentPaths, moved: &Moved) {
+    pub(crate) fn audit_move(&self, agent: &AgentPaths, moved: &Moved) {
         let note = Note::new(Event::Failover, agent, "moved").of(Some(&moved.provider), &moved.from);
-        self.note(note.code(moved.code).detail(moved.to_string()));
+        self.audit(note.code(moved.code).detail(moved.to_string()));
     }
 
-    pub(crate) fn note_order(&self, agent: &AgentPaths, provider: &ProviderId, order: Option<&[ProfileId]>) {
+    pub(crate) fn audit_order(&self, agent: &AgentPaths, provider: &ProviderId, order: Option<&[ProfileId]>) {
         let mut note = Note::new(Event::Order, agent, if order.is_some() { "set" } else { "cleared" });
         note.provider = Some(provider.clone());
         let ids: Vec<&str> = order.unwrap_or_default().iter().map(ProfileId::as_str).collect();
-        self.note(note.detail(ids.join(", ")));
+        self.audit(note.detail(ids.join(", ")));
     }
 
     /// What the provider was told about the tokens of a profile that is gone.
-    pub(crate) fn note_revocation(&self, note: &Note, what: &'static str, revocation: &Revocation) {
+    pub(crate) fn audit_revocation(&self, note: &Note, what: &'static str, revocation: &Revocation) {
         let (outcome, why) = match revocation {
             Revocation::None | Revocation::NotTried(_) => return,
             Revocation::Done => ("revoked", None),
@@ -204,11 +204,11 @@ impl Auth {
         };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let detail = Some(format!("{what}{why}"));
-        self.note(Note { event: Event::Revocation, outcome, detail, ..note.clone() });
+        self.audit(Note { event: Event::Revocation, outcome, detail, ..note.clone() });
     }
 
     /// The outcomes that a worker has added to the journal since the one numbered `from`.
-    pub(crate) fn note_refresh(
+    pub(crate) fn audit_refresh(
         &self,
         agent: &AgentPaths,
         profile: &ProfileId,
@@ -217,7 +217,7 @@ impl Auth {
         failure: Option<Code>,
     ) {
         let Ok(journal) = JournalView::read(&self.state().journal(grant)) else { return };
-        let store = coderclaw_store::read_auth_store(&agent.store()).map(|store| store.doc);
+        let store = read_auth_store(&agent.store()).map(|store| store.doc);
         let entry = store.ok().as_ref().and_then(|doc: &AuthProfiles| doc.get(profile));
         let provider = entry.as_ref().and_then(Entry::provider).map(|provider| self.canonical(provider));
         let access = match &entry {
@@ -228,10 +228,10 @@ impl Auth {
         let mut is_told = false;
         for Outcome { kind, code, detail, .. } in journal.outcomes.iter().filter(|one| one.seq >= from) {
             is_told = true;
-            self.note_of(access, note(word(*kind)).code(*code).detail(detail.as_str()));
+            self.audit_of(access, note(word(*kind)).code(*code).detail(detail.as_str()));
         }
         if let Some(code) = failure.filter(|_| !is_told) {
-            self.note_of(access, note("failed").code(code));
+            self.audit_of(access, note("failed").code(code));
         }
     }
 }

@@ -44,6 +44,7 @@ impl Auth {
             }
             Ok(())
         };
+        self.import_first(agent);
         // Checked before anything is created, and again under the lock.
         let before = read_auth_store(&agent.store())?;
         for id in order.unwrap_or_default() {
@@ -62,7 +63,8 @@ impl Auth {
         commit(&guard, &doc, &[])?;
         drop(guard);
         drop(fingerprint_key(self.state()));
-        self.note_order(agent, &provider, order.map(|_| wanted.as_slice()));
+        self.renew_cache(agent);
+        self.audit_order(agent, &provider, order.map(|_| wanted.as_slice()));
         Ok(wanted)
     }
 }

@@ -69,12 +69,14 @@ impl Auth {
             return Err(LoginError::NotKept);
         }
         let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
-        self.note_of(Some(&set.access), note.of(Some(&provider), &profile));
+        self.audit_of(Some(&set.access), note.of(Some(&provider), &profile));
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
+        let still_set_aside = self.take_back(agent, &doc, &profile);
+        self.renew_cache(agent);
         Ok(LoggedIn {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),
-            still_set_aside: self.take_back(agent, &doc, &profile),
+            still_set_aside,
             profile,
             provider,
             identity,

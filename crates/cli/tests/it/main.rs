@@ -6,12 +6,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod agents;
+mod audit;
 mod bad_input;
+mod cache;
+mod channels;
 mod chat;
 mod commands;
 mod config;
 mod demo;
+mod doctor;
+mod first_use;
+mod import;
 mod kill;
+mod links;
 mod login;
 mod login_edges;
 mod login_later;
@@ -20,6 +28,8 @@ mod login_terminal;
 mod logout;
 mod looks;
 mod models;
+mod onboard;
+mod onboard_terminal;
 mod paste;
 mod profiles;
 mod sessions;
