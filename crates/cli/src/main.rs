@@ -33,6 +33,9 @@ fn main() -> ExitCode {
     if env.get(coderclaw_auth::WORKER_VARIABLE).is_some() {
         return coderclaw_auth::run_worker_process(env, clock);
     }
+    if env.get(coderclaw_auth::HERALD_VARIABLE).is_some() {
+        return coderclaw_auth::run_herald_process(env, clock);
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let wants_json = global::wants_json(&arguments);
     let (report, is_json) = match global::parse(arguments, env) {
