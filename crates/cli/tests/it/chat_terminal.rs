@@ -1,45 +1,63 @@
 //! A chat at a real terminal.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use crate::chat::{calls, world};
 use crate::terminal::Terminal;
 use crate::world::World;
 
-/// A chat that runs in a terminal of its own.
-struct Running {
-    terminal: Terminal,
+/// A command that runs in a terminal of its own.
+pub(crate) struct Running {
+    pub(crate) terminal: Terminal,
     child: std::process::Child,
-    shown: String,
+    pub(crate) shown: String,
 }
 
 impl Running {
-    fn start(world: &mut World, columns: u16) -> Self {
+    fn chat(world: &mut World, columns: u16) -> Self {
+        Self::start(world, columns, &["chat"])
+    }
+
+    pub(crate) fn start(world: &mut World, columns: u16, command: &[&str]) -> Self {
         world.set("TERM", "xterm");
         let terminal = Terminal::open();
         terminal.resize(columns);
-        let child = terminal.controls(&world.command(&["chat"])).spawn().unwrap();
+        let child = terminal.controls(&world.command(command)).spawn().unwrap();
         Self { terminal, child, shown: String::new() }
     }
 
     /// Types a line once the prompt has come, and forgets what was shown before it.
-    fn types(&mut self, prompt: &str, line: &str) {
+    pub(crate) fn types(&mut self, prompt: &str, line: &str) {
         self.until(prompt);
         self.shown.clear();
         self.terminal.master.write_all(format!("{line}\r").as_bytes()).unwrap();
     }
 
-    fn until(&mut self, wanted: &str) {
-        self.terminal.until(&mut self.shown, wanted);
+    /// Answers a question of a program that takes single keys.
+    pub(crate) fn answers(&mut self, question: &str, keys: &str) {
+        self.until(question);
+        self.terminal.wait_for_silence();
+        self.shown.clear();
+        self.terminal.master.write_all(keys.as_bytes()).unwrap();
     }
 
-    fn ends(mut self) -> (Option<i32>, bool) {
-        let mut rest = Vec::new();
+    /// Reads on until `wanted` is shown; a narrow screen may break it between words.
+    pub(crate) fn until(&mut self, wanted: &str) {
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let wanted = flat(wanted);
+        let mut buffer = [0; 1024];
+        while !flat(&self.shown).contains(&wanted) {
+            let read = self.terminal.master.read(&mut buffer).unwrap_or(0);
+            assert!(read > 0, "it ended before it showed {wanted}: {}", self.shown);
+            self.shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+    }
+
+    /// Its exit code, and whether the terminal is as it was.
+    pub(crate) fn ends(mut self) -> (Option<i32>, bool) {
         let code = self.child.wait().unwrap().code();
-        let is_sane = self.terminal.is_sane();
-        drop(std::io::Read::read(&mut self.terminal.master, &mut [0; 4096]).map(|n| rest.resize(n, 0)));
-        (code, is_sane)
+        (code, self.terminal.is_sane())
     }
 }
 
@@ -48,7 +66,7 @@ impl Running {
 #[test]
 fn c5_the_account_changes_in_a_running_chat() {
     let mut world = world();
-    let mut chat = Running::start(&mut world, 80);
+    let mut chat = Running::chat(&mut world, 80);
     chat.types("gpt-5.3-codex · me@x.test › ", "hello");
     chat.until("acct-me-1 gpt-5.3-codex: hello");
     chat.types("› ", "/model Opus@anthropic:work");
@@ -67,7 +85,7 @@ fn c5_the_account_changes_in_a_running_chat() {
     let accounts: Vec<_> = calls(&world).into_iter().filter_map(|call| call.account).collect();
     assert_eq!(accounts, ["acct-me-1", "work", "work"]);
     // The same session goes on where it was.
-    let mut chat = Running::start(&mut world, 60);
+    let mut chat = Running::chat(&mut world, 60);
     chat.until("6 messages so far");
     chat.types("claude-sonnet-4-6 · work › ", "\x04");
     assert_eq!(chat.ends().0, Some(0));
@@ -78,7 +96,7 @@ fn c5_the_account_changes_in_a_running_chat() {
 fn an_answer_is_stopped_and_the_chat_goes_on() {
     let mut world = world();
     let gate = world.sandbox.stream_gate();
-    let mut chat = Running::start(&mut world, 80);
+    let mut chat = Running::chat(&mut world, 80);
     chat.types("› ", "tell me a long story");
     assert!(gate.wait_arrived(Duration::from_secs(30)));
     // The head of the stream and the first words.
@@ -99,7 +117,7 @@ fn an_answer_is_stopped_and_the_chat_goes_on() {
 #[test]
 fn lines_and_completion() {
     let mut world = world();
-    let mut chat = Running::start(&mut world, 80);
+    let mut chat = Running::chat(&mut world, 80);
     chat.types("› ", "one \\\rtwo");
     chat.until("acct-me-1 gpt-5.3-codex: one");
     chat.types("me@x.test › ", "/model opus@anthropic:w\t");

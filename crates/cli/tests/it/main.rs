@@ -31,6 +31,7 @@ mod models;
 mod onboard;
 mod onboard_terminal;
 mod paste;
+mod product_page;
 mod profiles;
 mod sessions;
 mod setup_token;
