@@ -14,6 +14,7 @@ use signal_hook::flag;
 
 use crate::commands::Context;
 use crate::error::CommandError;
+use crate::report::say;
 use crate::text::clean;
 
 /// What a person did with a question.
@@ -83,6 +84,7 @@ impl Prompts {
             .with_prompt(question.chars().take(widest).collect::<String>())
             .items(items.iter().map(short))
             .default(at)
+            .report(false)
             .max_length(usize::from(rows).saturating_sub(6).clamp(3, 20));
         let keys = Keys::start();
         self.is_idle.store(false, Ordering::SeqCst);
@@ -90,7 +92,12 @@ impl Prompts {
         self.is_idle.store(true, Ordering::SeqCst);
         drop(keys);
         match answer {
-            Ok(Some(at)) => Ok(Answer::Chosen(at)),
+            Ok(Some(at)) => {
+                let line =
+                    format!("✔ {question} {}", items.get(at).map(|item| clean(item)).unwrap_or_default());
+                say(&line.chars().take(usize::from(columns)).collect::<String>());
+                Ok(Answer::Chosen(at))
+            }
             Ok(None) => Ok(Answer::Back),
             Err(Error::IO(e)) => {
                 // It is hidden while a question is asked.

@@ -208,6 +208,7 @@ impl Wizard<'_> {
     }
 
     fn log_in(&self, choice: &Choice, notes: &mut Vec<String>) -> Result<Kept, CommandError> {
+        say("");
         if choice.how == How::SetupToken {
             words(
                 "Anthropic's terms say where the token of a Claude subscription may be used; whether your use fits them is \
