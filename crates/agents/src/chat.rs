@@ -355,7 +355,11 @@ impl Chat {
         if chosen.is_some() {
             text.push_str(&format!(" {}", self.choose(head)?));
         } else if let Some(pin) = entry.pin() {
-            text.push_str(&format!(" Auth profile stays {}, as you chose (/unpin drops that).", pin.profile));
+            let model = self.model(&entry)?;
+            let id = &pin.profile;
+            text.push_str(&format!(
+                " Model stays {model}, auth profile stays {id}, as you chose (/unpin drops that)."
+            ));
         }
         let send = if chosen.is_some() { tail } else { rest.unwrap_or_default() }.trim();
         Ok(Told { text, send: (!send.is_empty()).then(|| send.to_owned()), quit: false })

@@ -413,21 +413,26 @@ impl Turn {
 
     /// A lease; a cooldown that ends in a moment is waited for, once.
     async fn lease(
-        &self,
+        &mut self,
         manifest: &Manifest,
         ask: &Ask,
         tell: &mut dyn FnMut(TurnEvent<'_>),
     ) -> Result<Lease, TurnError> {
-        match self.lease_now(manifest, ask).await? {
-            Ok(lease) => Ok(lease),
+        let lease = match self.lease_now(manifest, ask).await? {
+            Ok(lease) => lease,
             Err(error) => {
                 let Some(span) = error.wait(self.auth.clock().now(), WAIT_BUDGET) else {
                     return Err(error.into());
                 };
                 self.wait(span, &error.to_string(), tell).await;
-                Ok(self.lease_now(manifest, ask).await??)
+                self.lease_now(manifest, ask).await??
             }
+        };
+        if let Some(moved) = &lease.moved {
+            tell(TurnEvent::Moved(moved));
+            self.moved.push(Moved::clone(moved));
         }
+        Ok(lease)
     }
 
     /// A refresh may take a while, and whoever waits for the turn wants to be able to stop it.

@@ -79,6 +79,7 @@ fn lease(manifest: &Manifest, kind: CredentialKind, token: Secret, account: Opti
         valid_until: None,
         lent_at: NOW,
         after_rejection: false,
+        moved: None,
         token,
     }
 }

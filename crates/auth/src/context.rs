@@ -1,7 +1,7 @@
 //! One state dir, seen with one environment and one clock.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use coderclaw_http::Network;
 use coderclaw_providers::{Manifest, ManifestError, Registry};
@@ -12,6 +12,9 @@ use coderclaw_store::{
 use coderclaw_types::{AgentId, Clock, Code, Env, ProviderId};
 
 use crate::resolve::ResolveError;
+
+/// A program that runs for weeks and takes no notes must not fill its memory with them.
+const NOTES: usize = 64;
 
 /// How a refresh is run, so that it outlives whoever asked for it.
 #[derive(Debug, Clone)]
@@ -60,6 +63,7 @@ struct Inner {
     config: Config,
     registry: Registry,
     runner: Runner,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Auth {
@@ -106,7 +110,8 @@ impl Auth {
                 registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
             }
         }
-        Self(Arc::new(Inner { state, env, clock, config, registry, runner }))
+        let notes = Mutex::default();
+        Self(Arc::new(Inner { state, env, clock, config, registry, runner, notes }))
     }
 
     /// The state dir.
@@ -132,6 +137,22 @@ impl Auth {
     /// The providers that one can log in to.
     pub fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// Says something beside the result of what is being done. It must hold no secret.
+    pub(crate) fn note(&self, text: String) {
+        if let Ok(mut notes) = self.0.notes.lock()
+            && notes.len() < NOTES
+            && !notes.contains(&text)
+        {
+            notes.push(text);
+        }
+    }
+
+    /// What was said beside the results since the last call: logins of older versions that were imported, and what went
+    /// wrong without being anybody's failure.
+    pub fn take_notes(&self) -> Vec<String> {
+        self.0.notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default()
     }
 
     pub(crate) fn runner(&self) -> &Runner {

@@ -45,6 +45,7 @@ impl Auth {
         agent: &AgentPaths,
         profile: Option<&ProfileId>,
     ) -> Result<Vec<ProfileId>, EditError> {
+        self.import_first(agent);
         let (store, usage) = self.read(agent)?;
         let ids = match profile {
             Some(id) if store.doc.get(id).is_none() && !usage.ids().contains(id) => {
@@ -53,7 +54,11 @@ impl Auth {
             Some(id) => vec![id.clone()],
             None => usage.ids(),
         };
-        self.clear_usage(agent, &ids)
+        let cleared = self.clear_usage(agent, &ids)?;
+        if !cleared.is_empty() {
+            self.renew_cache(agent);
+        }
+        Ok(cleared)
     }
 
     /// Forgets failures and cooldowns of these profiles. When each was last used stays. Writes only where there are any.

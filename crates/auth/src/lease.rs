@@ -4,6 +4,8 @@ use coderclaw_providers::CredentialKind;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret};
 
+use crate::moved::Moved;
+
 /// The source of a lease on nothing: the provider asks for no credential.
 pub(crate) const KEYLESS: &str = "none";
 
@@ -32,6 +34,8 @@ pub struct Lease {
     /// It is lent in place of a token that the provider had just rejected: if it is rejected too, refreshing does not
     /// help.
     pub after_rejection: bool,
+    /// The profile that should have been lent turned out to need a login, and this one took over.
+    pub moved: Option<Box<Moved>>,
     /// The header lines that the API needs, the credential's first.
     pub headers: Vec<(String, Secret)>,
     /// The variables that a program needs.

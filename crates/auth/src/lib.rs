@@ -4,6 +4,7 @@
 //! nothing; [`Auth::lease`] hands out an access token, refreshing it first where it is due. Both use the same
 //! resolver, so that what is shown is what is done.
 
+mod cache;
 mod context;
 mod cooldown;
 mod cooldown_edit;
@@ -11,15 +12,19 @@ mod decide;
 mod discovered;
 mod edit;
 mod explain;
+mod first_use;
 mod freshness;
 mod grant;
 mod identity;
+mod import;
 mod lease;
 mod link;
 mod login;
 mod logout;
+mod moved;
 mod order;
 mod order_edit;
+mod outsiders;
 mod paste;
 mod probe;
 mod profile_edit;
@@ -29,6 +34,7 @@ mod report;
 mod resolve;
 mod revoke;
 mod scene;
+mod shared;
 mod standing;
 mod status;
 mod way_out;
@@ -38,17 +44,23 @@ pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
 pub use edit::EditError;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
+pub use first_use::{ImportProblem, PendingImport};
+pub use import::{
+    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
+};
 pub use lease::Lease;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};
 pub use logout::LoggedOut;
+pub use moved::Moved;
 pub use paste::{Cleaned, PasteKind, PasteProblem, clean_token};
 pub use probe::{ProbePlan, ProbeStatus, Probed};
 pub use profile_edit::{Pasted, Renamed, Stored, Used};
 pub use prune::{Restored, Spent};
 pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
-pub use report::{Halt, Moved, Next, Outcome, ReportError};
+pub use report::{Halt, Next, Outcome, ReportError};
 pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
+pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
 pub use way_out::{CaFile, WayOut};

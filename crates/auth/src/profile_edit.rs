@@ -91,6 +91,7 @@ impl Auth {
         let provider = ProviderId::new(&manifest.id);
         let manual = || ProfileId::stored(&format!("{provider}:manual"));
         let profile = pasted.profile_id.clone().unwrap_or_else(manual);
+        self.import_first(agent);
         self.check_free(agent, &profile, pasted)?;
         let now = self.clock().now();
         let secret = pasted.cleaned.secret.clone();
@@ -112,6 +113,7 @@ impl Auth {
         // What the old credential was set aside for says nothing about the new one.
         self.clear_usage(agent, std::slice::from_ref(&profile))?;
         drop(guard);
+        self.renew_cache(agent);
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         Ok(Stored {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
@@ -157,6 +159,7 @@ impl Auth {
     /// # Errors
     /// Where there is no such profile, or the store cannot be changed.
     pub fn use_profile(&self, agent: &AgentPaths, id: &ProfileId) -> Result<Used, EditError> {
+        self.import_first(agent);
         let store = read_auth_store(&agent.store())?;
         let Some(entry) = store.doc.get(id) else {
             return Err(EditError::unknown(self, id, agent, &store.doc));
@@ -194,6 +197,8 @@ impl Auth {
             }
             doc.set_order(&provider, Some(&order));
             commit(&guard, &doc, &[])?;
+            drop(guard);
+            self.renew_cache(agent);
         }
         Ok(Used { provider, order, left_out, created, unchanged })
     }
@@ -218,6 +223,7 @@ impl Auth {
             }
             Ok(())
         };
+        self.import_first(agent);
         check(&read_auth_store(&agent.store())?.doc)?;
         let guard = lock(self, agent)?;
         let mut doc = guard.read()?.doc;
@@ -225,6 +231,8 @@ impl Auth {
         doc.rename(id, to);
         commit(&guard, &doc, &[id, to])?;
         forget_usage(self, agent, id, Some(to))?;
+        drop(guard);
+        self.renew_cache(agent);
         Ok(Renamed {
             pinned_sessions: pinned_sessions(agent, id),
             named_by_config: self.named_by_config(id, &doc.get(to)),

@@ -6,15 +6,15 @@
 
 mod note;
 
-use std::fmt;
 use std::time::Duration;
 
-use coderclaw_providers::{CredentialKind, Failure, FailureKind, Manifest, Scope};
+use coderclaw_providers::{Billing, CredentialKind, Failure, FailureKind, Manifest, Scope};
 use coderclaw_store::{AgentPaths, LockError, ReadError, WriteError};
-use coderclaw_types::{Code, Millis, ProfileId, ProviderId};
+use coderclaw_types::{Code, Millis, ProfileId};
 
 use crate::context::Auth;
 use crate::lease::Lease;
+use crate::moved::Moved;
 use crate::resolve::{Ask, LeaseError, ResolveError};
 use crate::scene::Scene;
 
@@ -66,31 +66,6 @@ pub struct Halt {
     pub until: Option<Millis>,
     /// One line for people, which names the account.
     pub why: String,
-}
-
-/// A move to another profile, to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
-    /// Of which provider.
-    pub provider: ProviderId,
-    /// The profile that failed.
-    pub from: ProfileId,
-    /// The profile that takes over; `None` for a key from the environment or the config.
-    pub to: Option<ProfileId>,
-    /// What it was.
-    pub code: Code,
-    /// In the provider's words.
-    pub why: String,
-    /// When.
-    pub at: Millis,
-}
-
-impl fmt::Display for Moved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, to, code, why, .. } = self;
-        let to = to.as_ref().map_or("a key from the environment", ProfileId::as_str);
-        write!(f, "moved from {from} to {to}: {why} [{code}]")
-    }
 }
 
 impl Next {
@@ -237,15 +212,21 @@ impl Auth {
         let no_more = |halt: Halt| if is_limit { Next::Pause(halt) } else { Next::Stop(halt) };
         let consent = Scene::read(self, agent)?.consent(manifest, ask, &lease.owner)?;
         let needs_order = is_limit || failure.kind == FailureKind::Billing;
-        let (Some(from), false) = (&lease.profile, consent.is_pinned || (needs_order && !consent.has_order))
-        else {
+        let may_move = consent.has_order || consent.may_be_metered || !needs_order;
+        let (Some(from), false) = (&lease.profile, consent.is_pinned || !may_move) else {
             return Ok(no_more(halt));
         };
         let again = Ask { rejected: None, explicit_refresh: false, ..ask.clone() };
         let billing = |lease: &Lease| manifest.billing(lease.kind);
+        // Without an order: one of the same kind, where no account-level limit stands against that; or a key that is
+        // billed per use, where the agent's `metered_fallback` says so.
+        let is_allowed = |next: &Lease| match billing(next) {
+            Billing::Metered if billing(lease) == Billing::Subscription => consent.may_be_metered,
+            kind => kind == billing(lease) && !needs_order,
+        };
         match self.lease(agent, manifest, &again) {
             Ok(next) if next.profile.as_ref() == Some(from) => Ok(no_more(halt)),
-            Ok(next) if !consent.has_order && billing(&next) != billing(lease) => Ok(no_more(halt)),
+            Ok(next) if !consent.has_order && !is_allowed(&next) => Ok(no_more(halt)),
             Ok(next) => {
                 let moved = Moved {
                     provider: next.provider.clone(),

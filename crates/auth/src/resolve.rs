@@ -10,6 +10,7 @@ use crate::context::Auth;
 use crate::decide::Contender;
 use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
+use crate::moved::Moved;
 use crate::refresh::ask::Want;
 use crate::refresh::{RefreshError, obtain};
 use crate::scene::Scene;
@@ -200,7 +201,7 @@ impl Auth {
         manifest: &Manifest,
         ask: &Ask,
     ) -> Result<Explanation, ResolveError> {
-        let scene = Scene::look(self, agent)?;
+        let (scene, _) = Scene::look(self, agent)?;
         Ok(scene.explanation(&scene.decide(manifest, ask)?, ask))
     }
 
@@ -212,8 +213,17 @@ impl Auth {
     /// Where no credential may be used, or the one to be used gives no token now.
     pub fn lease(&self, agent: &AgentPaths, manifest: &Manifest, ask: &Ask) -> Result<Lease, LeaseError> {
         let mut tried: Vec<ProfileId> = Vec::new();
+        let mut needs_login: Option<(ProfileId, RefreshError)> = None;
+        let mut has_imported = false;
         loop {
             let scene = Scene::read(self, agent)?;
+            // Logins of an older version come before a key of the environment, and only where there is none here.
+            if !has_imported && !scene.has_profiles_of(&ProviderId::new(&manifest.id)) {
+                has_imported = true;
+                self.import_first(agent);
+                // Looked at again in any case: somebody else may have imported them just now.
+                continue;
+            }
             let decision = scene.decide(manifest, ask)?;
             let none = || LeaseError::NoneUsable { explanation: Box::new(scene.explanation(&decision, ask)) };
             let winner = decision.winner().ok_or_else(none)?;
@@ -222,12 +232,26 @@ impl Auth {
             };
             let is_first_try = !tried.contains(&id);
             match self.lend_or_refresh(&scene, manifest, winner, &id, ask) {
-                Ok(Some(lease)) => return Ok(Lease { after_rejection: ask.rejected.is_some(), ..lease }),
+                Ok(Some(lease)) => {
+                    let moved = needs_login.filter(|(from, _)| *from != id).map(|(from, error)| {
+                        Box::new(Moved {
+                            provider: lease.provider.clone(),
+                            from,
+                            to: Some(id),
+                            code: error.code(),
+                            why: error.to_string(),
+                            at: scene.now(),
+                        })
+                    });
+                    return Ok(Lease { after_rejection: ask.rejected.is_some(), moved, ..lease });
+                }
                 // The entry changed while we looked: look again, once.
                 Ok(None) if is_first_try => {}
                 Ok(None) => return Err(none()),
                 // What the refresh found out is on record now, and the next profile may serve.
-                Err(e) if is_first_try && matches!(e.code(), Code::NeedsLogin | Code::Interrupted) => {}
+                Err(e) if is_first_try && matches!(e.code(), Code::NeedsLogin | Code::Interrupted) => {
+                    needs_login.get_or_insert((id.clone(), e));
+                }
                 Err(source) => {
                     return Err(LeaseError::Refresh {
                         profile: id,

@@ -5,6 +5,7 @@ mod channels;
 mod chat;
 mod config;
 mod doctor;
+mod import;
 mod lazy;
 mod models;
 mod onboard;
@@ -18,6 +19,7 @@ pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 #[cfg(test)]
@@ -99,6 +101,11 @@ pub(crate) enum Command {
     Channels(Lazy<ChannelsArgs>),
     /// What is wrong, what it means, and what to type
     Doctor(Lazy<DoctorArgs>),
+    /// Take over logins from another program; it is never written to
+    Import {
+        #[command(subcommand)]
+        command: Lazy<ImportCommand>,
+    },
 }
 
 #[cfg(feature = "demo")]
@@ -112,7 +119,7 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
     /// How every login stands, and what is used
-    Status(StatusArgs),
+    Status(Lazy<StatusArgs>),
     /// Log in, look, choose
     Auth {
         #[command(subcommand)]
@@ -172,28 +179,31 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
     /// Log in with a browser, on this machine or any other
-    Login(Box<LoginArgs>),
+    Login(Lazy<Box<LoginArgs>>),
     /// The agent's profiles
-    List {
-        /// Only of this provider
-        #[arg(long, value_name = "ID")]
-        provider: Option<String>,
-    },
+    List(Lazy<ListArgs>),
     /// Lend an access token, refreshed first where it is due
-    Token(TokenArgs),
+    Token(Lazy<TokenArgs>),
     /// Which profile is used, and why not the others
-    Explain(ExplainArgs),
+    Explain(Lazy<ExplainArgs>),
     /// Refresh a login that is due, now
-    Refresh(RefreshArgs),
+    Refresh(Lazy<RefreshArgs>),
     /// The order in which a provider's profiles are tried
     Order {
         #[command(subcommand)]
-        command: OrderCommand,
+        command: Lazy<OrderCommand>,
     },
     /// Every file that may hold a secret
     Paths,
     #[command(flatten)]
     Stored(StoredCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of this provider
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -347,7 +357,7 @@ impl Cli {
         let token_json = matches!(
             &self.command,
             Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
-                if args.format == TokenFormat::Json
+                if args.0.format == TokenFormat::Json
         );
         let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
         self.global.json || token_json || status_json

@@ -16,6 +16,7 @@ mod foreign;
 mod journal;
 mod key;
 mod ledger;
+mod legacy;
 mod locks;
 mod logins;
 mod loose;
@@ -23,6 +24,8 @@ mod outcome;
 mod paths;
 mod profiles;
 mod read;
+mod receipts;
+mod runtime_cache;
 mod sessions;
 mod state;
 mod transcript;
@@ -39,8 +42,10 @@ pub use foreign::{StoreOwner, store_owner};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
+pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
-    AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock,
+    AgentFileGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, StateGuard, StoreGuard,
+    WorkerLock,
 };
 pub use logins::PendingLogin;
 pub use loose::{Loose, loose, tighten};
@@ -50,6 +55,8 @@ pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
+pub use receipts::{ImportReceipt, Receipts, read_receipts};
+pub use runtime_cache::RuntimeCache;
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
 pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};

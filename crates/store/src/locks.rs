@@ -97,6 +97,10 @@ pub struct StoreGuard(Held);
 #[derive(Debug)]
 pub struct StateGuard(Held);
 
+/// Proof that nobody else imports, and that the receipts of imports are ours to write.
+#[derive(Debug)]
+pub struct ImportGuard(Held);
+
 /// Proof that an `agent.toml`'s lock is held. A link is made under the locks of both agents, so that no two links make
 /// a chain.
 #[derive(Debug)]
@@ -132,6 +136,21 @@ impl StateGuard {
     }
 
     /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+impl ImportGuard {
+    /// Takes the lock of the receipts. It comes before the lock of a store, never after.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "import", &state.receipts())?))
+    }
+
+    /// The real path of the receipts.
     pub fn target(&self) -> &Path {
         &self.0.target
     }

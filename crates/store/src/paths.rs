@@ -18,6 +18,7 @@ pub struct StateDir {
     root: PathBuf,
     config: PathBuf,
     main_agent_dir: Option<PathBuf>,
+    oauth_dir: Option<PathBuf>,
 }
 
 /// One agent's files.
@@ -49,7 +50,8 @@ impl StateDir {
             .get("CODERCLAW_AGENT_DIR")
             .or_else(|| env.get("PI_CODING_AGENT_DIR"))
             .map(|path| env.resolve(path));
-        Self { root, config, main_agent_dir }
+        let oauth_dir = env.get("CODERCLAW_OAUTH_DIR").map(|path| env.resolve(path));
+        Self { root, config, main_agent_dir, oauth_dir }
     }
 
     /// The folder itself.
@@ -85,6 +87,11 @@ impl StateDir {
     /// The folder of a person's own provider manifests.
     pub fn providers(&self) -> PathBuf {
         self.root.join("providers")
+    }
+
+    /// The logins of versions before there were stores: in `CODERCLAW_OAUTH_DIR`, else in `credentials/`. Only ever read.
+    pub fn oauth_json(&self) -> PathBuf {
+        self.oauth_dir.clone().unwrap_or_else(|| self.root.join("credentials")).join("oauth.json")
     }
 
     /// The file with the key of this state dir's fingerprints.
@@ -146,6 +153,14 @@ impl StateDir {
             ids.push(AgentId::main());
         }
         Ok(ids.iter().map(|id| self.agent(config, id)).collect())
+    }
+
+    /// Whether there may be more than one agent. Cheaper than to list them, for what every look asks.
+    pub fn may_have_several_agents(&self, config: &Config) -> bool {
+        if !config.agents().is_empty() || self.main_agent_dir.is_some() {
+            return true;
+        }
+        fs::read_dir(self.root.join("agents")).is_ok_and(|entries| entries.take(2).count() > 1)
     }
 
     /// The texts of `providers/*.toml`, by name.
@@ -230,6 +245,16 @@ impl AgentPaths {
     /// The token sink.
     pub fn store(&self) -> PathBuf {
         self.dir.join("auth-profiles.json")
+    }
+
+    /// The store's backup, of the same generation.
+    pub fn backup(&self) -> PathBuf {
+        self.dir.join("auth-profiles.json.bak")
+    }
+
+    /// The runtime cache; before there were stores, the original kept its credentials under this name.
+    pub fn cache(&self) -> PathBuf {
+        self.dir.join("auth.json")
     }
 
     /// Usage statistics and cooldowns.

@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap().len(), 40);
     }
 
-    /// F1, B5: a look at a damaged store that nobody writes does not wait for a writer; whoever acts upon it does, and so does a
+    /// F1: a look at a damaged store that nobody writes does not wait for a writer; whoever acts upon it does, and so does a
     /// look that has no backup to show.
     #[test]
     fn f1_a_look_at_a_damaged_store_is_quick() {

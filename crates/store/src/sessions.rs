@@ -179,13 +179,17 @@ impl SessionEntry {
         self.put(PARKED, (!parked.is_empty()).then_some(Value::Object(parked)));
     }
 
-    /// What a new session under the same key keeps: how it behaves, and the pins of a user.
+    /// What a new session under the same key keeps: how it behaves, and the pins of a user. An account that a user has
+    /// chosen for a model stays with that model.
     #[must_use]
     pub fn renewed(&self) -> Self {
         const KEPT: [&str; 5] = ["thinkingLevel", "verboseLevel", "reasoningLevel", "ttsAuto", PARKED];
         let kept = self.raw.iter().filter(|(key, _)| KEPT.contains(&key.as_str()));
         let mut next = Self { raw: kept.map(|(key, value)| (key.clone(), value.clone())).collect() };
-        next.set_pin(self.pin().filter(|pin| pin.by_user).as_ref());
+        if let Some(pin) = self.pin().filter(|pin| pin.by_user) {
+            next.set_pin(Some(&pin));
+            next.set_model(self.model().as_ref().map(|(provider, model)| (provider, *model)));
+        }
         next
     }
 }
@@ -252,7 +256,7 @@ mod tests {
         assert_eq!(new.raw.keys().collect::<Vec<_>>(), ["thinkingLevel", "authProfileParked"]);
         let mut old = old;
         old.set_pin(Some(&Pin { profile: ProfileId::stored("p:me"), by_user: true }));
-        assert_eq!(old.renewed().pin(), old.pin());
+        assert_eq!((old.renewed().pin(), old.renewed().model()), (old.pin(), old.model()));
     }
 
     #[test]

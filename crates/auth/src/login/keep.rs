@@ -68,10 +68,12 @@ impl Auth {
             return Err(LoginError::NotKept);
         }
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
+        let still_set_aside = self.take_back(agent, &doc, &profile);
+        self.renew_cache(agent);
         Ok(LoggedIn {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),
-            still_set_aside: self.take_back(agent, &doc, &profile),
+            still_set_aside,
             profile,
             provider,
             identity,

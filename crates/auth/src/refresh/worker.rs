@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use coderclaw_http::Network;
-use coderclaw_store::{AgentPaths, GrantGuard, WorkerLock};
+use coderclaw_store::{AgentPaths, GrantGuard, Ledger, WorkerLock};
 use coderclaw_types::{AgentId, Clock, Code, Env, GrantId, ProfileId, TokenHash};
 use serde::{Deserialize, Serialize};
 
@@ -227,7 +227,13 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job, asked_to_end: &AtomicBool) ->
         }
         Ok(())
     };
-    refresh().map_err(|e| e.code())
+    let done = refresh().map_err(|e| e.code());
+    // Last, and whatever came of it: a login that was refused has nothing to lend either.
+    let ledger = Ledger::load(lock).ok();
+    auth.renew_caches_of(&lock.grant(), &agent, &|hash| {
+        ledger.as_ref().is_some_and(|one| one.is_spent(hash))
+    });
+    done
 }
 
 /// A fail point of the worker.

@@ -8,6 +8,7 @@ mod config;
 mod cooldown;
 mod doctor;
 mod explain;
+mod import;
 mod list;
 mod lock;
 mod login;
@@ -27,6 +28,8 @@ mod status;
 mod status_json;
 mod token;
 
+use std::io::IsTerminal;
+
 use coderclaw_agents::Sessions;
 use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
@@ -36,7 +39,8 @@ use coderclaw_types::{Clock, Env};
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
 use crate::commands::models::Slot;
 use crate::error::{CommandError, login_command};
-use crate::report::Report;
+use crate::report::{Report, say};
+use crate::text::{clean, width, wrap};
 
 /// What a command works with.
 pub(crate) struct Context {
@@ -52,6 +56,17 @@ impl Context {
 
     pub(crate) fn agent(&self) -> Result<AgentPaths, CommandError> {
         Ok(self.auth.agent(self.global.agent.as_deref())?)
+    }
+
+    /// Says what happened beside what was asked for.
+    fn say_notes(&self) {
+        for note in self.auth.take_notes() {
+            if !self.global.quiet {
+                let line = format!("Note: {}", clean(&note));
+                let is_seen = std::io::stderr().is_terminal();
+                say(&if is_seen { wrap(&line, width()).join("\n") } else { line });
+            }
+        }
     }
 
     /// The agent's name for a next command; none where it is the default agent anyway.
@@ -110,17 +125,10 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
-        None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
-        // They may move the config away before they read it.
+        // It may move the config away before it reads it.
         Some(Command::Onboard(args)) => onboard::run(global, &args.0, env, clock),
-        Some(Command::Configure(args)) => onboard::configure(Context::open(global, env, clock)?, &args.0),
-        Some(Command::Channels(args)) => channels::run(&Context::open(global, env, clock)?, args.0.command),
         // It opens what it can, since what cannot be opened is what it is asked about.
         Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
-        Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
-        Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
-        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
-        Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
         Some(Command::Models { command: None, status_json, status_plain }) => {
@@ -128,15 +136,32 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
             let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
             status::run(&Context::open(global, env, clock)?, &args)
         }
-        Some(Command::Models { command: Some(command), .. }) => {
-            models(&Context::open(global, env, clock)?, command)
+        command => {
+            let context = Context::open(global, env, clock)?;
+            let result = run_in(&context, command);
+            context.say_notes();
+            result
         }
+    }
+}
+
+fn run_in(context: &Context, command: Option<Command>) -> Result<Report, CommandError> {
+    match command {
+        Some(Command::Configure(args)) => onboard::configure(context, &args.0),
+        Some(Command::Channels(args)) => channels::run(context, args.0.command),
+        Some(Command::Chat(args)) => chat::run(context, &args.0),
+        Some(Command::Agent(args)) => agent::run(context, &args.0),
+        Some(Command::Agents { command }) => agents::run(context, command.0),
+        Some(Command::Sessions(args)) => sessions::run(context, args.0.command),
+        Some(Command::Import { command }) => import::run(context, command.0),
+        Some(Command::Models { command: Some(command), .. }) => models(context, command),
+        _ => status::run(context, &StatusArgs::default()),
     }
 }
 
 fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandError> {
     match command {
-        ModelsCommand::Status(args) => status::run(context, &args),
+        ModelsCommand::Status(args) => status::run(context, &args.0),
         ModelsCommand::Auth { command } => auth(context, command.0),
         ModelsCommand::List(args) => models_list::run(context, &args.0),
         ModelsCommand::Set(args) => models::set(context, Slot::Text, &args.0.model),
@@ -149,12 +174,12 @@ fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandEr
 
 fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError> {
     match command {
-        AuthCommand::Login(args) => login::run(context, *args),
-        AuthCommand::List { provider } => list::run(context, provider.as_deref()),
-        AuthCommand::Token(args) => token::run(context, args),
-        AuthCommand::Explain(args) => explain::run(context, args),
-        AuthCommand::Refresh(args) => refresh::run(context, args),
-        AuthCommand::Order { command } => order::run(context, command),
+        AuthCommand::Login(args) => login::run(context, *args.0),
+        AuthCommand::List(args) => list::run(context, args.0.provider.as_deref()),
+        AuthCommand::Token(args) => token::run(context, args.0),
+        AuthCommand::Explain(args) => explain::run(context, args.0),
+        AuthCommand::Refresh(args) => refresh::run(context, args.0),
+        AuthCommand::Order { command } => order::run(context, command.0),
         AuthCommand::Paths => paths::run(context),
         AuthCommand::Stored(command) => stored(context, command),
     }
@@ -162,16 +187,16 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
-        StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
-        StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
+        StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args.0),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args.0),
+        StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args.0),
         StoredCommand::Add => paste::add(context),
-        StoredCommand::Use(args) => profiles::use_profile(context, args),
-        StoredCommand::Rename { old, new } => profiles::rename(context, &old, &new),
-        StoredCommand::Logout { profile, local_only } => logout::run(context, &profile, local_only),
-        StoredCommand::Prune { dry_run } => profiles::prune(context, dry_run),
-        StoredCommand::Restore { from, dry_run } => profiles::restore(context, from.as_deref(), dry_run),
-        StoredCommand::Lock { command } => lock::run(context, &command),
-        StoredCommand::Cooldown { command } => cooldown::run(context, command),
+        StoredCommand::Use(args) => profiles::use_profile(context, args.0),
+        StoredCommand::Rename(args) => profiles::rename(context, &args.0.old, &args.0.new),
+        StoredCommand::Logout(args) => logout::run(context, &args.0.profile, args.0.local_only),
+        StoredCommand::Prune(args) => profiles::prune(context, args.0.dry_run),
+        StoredCommand::Restore(args) => profiles::restore(context, args.0.from.as_deref(), args.0.dry_run),
+        StoredCommand::Lock(args) => lock::run(context, &args.0.command),
+        StoredCommand::Cooldown { command } => cooldown::run(context, command.0),
     }
 }

@@ -27,13 +27,17 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
     for one in state.agents(context.auth.config()).map_err(coderclaw_auth::ResolveError::from)? {
         let store = one.store();
         add(store.clone(), "the store: all credentials of one agent");
-        add(one.dir.join("auth-profiles.json.bak"), "its backup, of the same generation");
+        add(one.backup(), "its backup, of the same generation");
         add(one.dir.join(".auth-profiles.json.next"), "its next version, while it is written");
         add(one.dir.join(".auth-profiles.json.bak.next"), "the backup's next version, while it is written");
         for path in beside(&one.dir, "auth-profiles.json.damaged-") {
             add(path, "a damaged store, set aside");
         }
-        add(one.dir.join("auth.json"), "the runtime cache: access tokens only");
+        add(one.cache(), "the runtime cache: access tokens and keys only");
+        add(one.dir.join(".auth.json.next"), "the cache's next version, while it is written");
+        for path in beside(&one.dir, "auth.json.imported") {
+            add(path, "credentials of an older version; the store has them");
+        }
     }
     add(state.trash(), "the folder of deleted agents: their stores, until you delete it");
     for store in state.trashed_stores().map_err(coderclaw_auth::ResolveError::from)? {
@@ -41,6 +45,7 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
     }
     add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
     add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
+    add(state.oauth_json(), "logins of an older version; imported once, never written");
     add(state.fingerprint_key_path(), "the key of the fingerprints");
     add(state.config_path().to_path_buf(), "the config: API keys, where some stand in it");
     if context.global.json {

@@ -6,13 +6,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod agents;
 mod bad_input;
+mod cache;
 mod channels;
+mod chat;
+mod commands;
 mod commands;
 mod config;
+mod config;
+mod demo;
 mod demo;
 mod doctor;
+mod first_use;
+mod import;
 mod kill;
+mod links;
 mod login;
 mod login_edges;
 mod login_later;

@@ -49,6 +49,9 @@ fn store(exam: &mut Exam<'_>, patient: &Patient) {
             _ => check,
         });
     }
+    for problem in &status.import_problems {
+        exam.add(Check::warn("import", format!("agent {name}: {}", problem.detail)).code(problem.code));
+    }
     // What it borrows is looked at where it lies.
     let own = || status.profiles.iter().filter(|profile| profile.owner.is_none());
     for profile in own() {
