@@ -52,8 +52,17 @@ fn look_at(world: &World, line: &[&str]) -> Value {
         let keys: Vec<_> = check.as_object().unwrap().keys().map(String::as_str).collect();
         let known = ["id", "status", "code", "message", "next", "fix"];
         assert!(keys.iter().all(|key| known.contains(key)), "{check}");
+        if let Some(command) = check["next"].as_str().and_then(|next| next.strip_prefix("coderclaw ")) {
+            exists(world, command);
+        }
     }
     told
+}
+
+/// B9: what is said to be typed is a command that there is, with flags that it has.
+fn exists(world: &World, command: &str) {
+    let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    assert_eq!(world.run(&words).code, Some(0), "coderclaw {command}");
 }
 
 fn found<'v>(told: &'v Value, id: &str) -> Vec<&'v Value> {
@@ -190,7 +199,7 @@ fn a_damaged_store_and_what_serves_in_its_place() {
     assert_eq!(one(&look(&world), "store")["code"], "unsupported_version");
 }
 
-/// B7: what decides the choice and does not fit: orders, pins, the config, variables, old ids.
+/// B7, B9: what decides the choice and does not fit: orders, pins, the config, variables, old ids.
 #[test]
 fn b7_what_shadows_what_is_told() {
     let mut world = healthy();
