@@ -15,7 +15,7 @@ use signal_hook::flag;
 use crate::commands::Context;
 use crate::error::CommandError;
 use crate::report::say;
-use crate::text::clean;
+use crate::text::{clean, wrap};
 
 /// What a person did with a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +93,8 @@ impl Prompts {
         drop(keys);
         match answer {
             Ok(Some(at)) => {
-                let line =
-                    format!("✔ {question} {}", items.get(at).map(|item| clean(item)).unwrap_or_default());
-                say(&line.chars().take(usize::from(columns)).collect::<String>());
+                let chosen = items.get(at).map(|item| clean(item)).unwrap_or_default();
+                say(&wrap(&format!("✔ {question} {chosen}"), usize::from(columns)).join("\n"));
                 Ok(Answer::Chosen(at))
             }
             Ok(None) => Ok(Answer::Back),
