@@ -14,7 +14,7 @@ mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, FromArgs, IdentityArgs, RouteArgs};
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
@@ -97,15 +97,15 @@ pub(crate) enum Command {
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
-    /// The chat channels, and the profiles beside them
-    Channels(Lazy<ChannelsArgs>),
-    /// What is wrong, what it means, and what to type
-    Doctor(Lazy<DoctorArgs>),
     /// Take over logins from another program; it is never written to
     Import {
         #[command(subcommand)]
         command: Lazy<ImportCommand>,
     },
+    /// The chat channels, and the profiles beside them
+    Channels(Lazy<ChannelsArgs>),
+    /// What is wrong, what it means, and what to type
+    Doctor(Lazy<DoctorArgs>),
 }
 
 #[cfg(feature = "demo")]

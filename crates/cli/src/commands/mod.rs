@@ -125,7 +125,7 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
-        // It may move the config away before it reads it.
+        // They may move the config away before they read it.
         Some(Command::Onboard(args)) => onboard::run(global, &args.0, env, clock),
         // It opens what it can, since what cannot be opened is what it is asked about.
         Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
@@ -136,6 +136,8 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
             let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
             status::run(&Context::open(global, env, clock)?, &args)
         }
+        // It ends in a context of its own, since it changes what the next one reads.
+        Some(Command::Configure(args)) => onboard::configure(Context::open(global, env, clock)?, &args.0),
         command => {
             let context = Context::open(global, env, clock)?;
             let result = run_in(&context, command);
@@ -147,12 +149,11 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
 
 fn run_in(context: &Context, command: Option<Command>) -> Result<Report, CommandError> {
     match command {
-        Some(Command::Configure(args)) => onboard::configure(context, &args.0),
-        Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Chat(args)) => chat::run(context, &args.0),
         Some(Command::Agent(args)) => agent::run(context, &args.0),
         Some(Command::Agents { command }) => agents::run(context, command.0),
         Some(Command::Sessions(args)) => sessions::run(context, args.0.command),
+        Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Import { command }) => import::run(context, command.0),
         Some(Command::Models { command: Some(command), .. }) => models(context, command),
         _ => status::run(context, &StatusArgs::default()),

@@ -11,6 +11,7 @@ mod bad_input;
 mod cache;
 mod channels;
 mod chat;
+mod chat_terminal;
 mod commands;
 mod config;
 mod demo;

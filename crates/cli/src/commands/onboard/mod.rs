@@ -54,7 +54,7 @@ pub(super) fn run(
     wizard::run(context, args, notes)
 }
 
-pub(super) fn configure(context: &Context, args: &ConfigureArgs) -> Result<Report, CommandError> {
+pub(super) fn configure(context: Context, args: &ConfigureArgs) -> Result<Report, CommandError> {
     const OTHERS: [&str; 7] = ["workspace", "web", "gateway", "daemon", "channels", "skills", "health"];
     for section in &args.section {
         let message = match section.as_str() {
@@ -73,9 +73,7 @@ pub(super) fn configure(context: &Context, args: &ConfigureArgs) -> Result<Repor
         let next = "coderclaw onboard --non-interactive --accept-risk --auth-choice openai-api-key --stdin";
         return Err(CommandError::new(Code::InputRequired, message).hint(next.into()));
     }
-    let (global, env, clock) =
-        (context.global.clone(), context.auth.env().clone(), context.auth.clock().clone());
-    wizard::run(Context::open(global, env, clock)?, &OnboardArgs::default(), Vec::new())
+    wizard::run(context, &OnboardArgs::default(), Vec::new())
 }
 
 /// The wizard for an agent that was made just now. `None` where nobody is there who could answer.
