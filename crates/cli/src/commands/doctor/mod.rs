@@ -107,7 +107,7 @@ impl<'a> Exam<'a> {
                 Err(e) => check.message.push_str(&format!("; that could not be changed: {}", e.to_string())),
             }
         } else if check.next.is_none() {
-            check.next = Some("coderclaw doctor --fix".to_owned());
+            check.next = Some(check::REPAIR.to_owned());
         }
         self.checks.push(check);
     }
