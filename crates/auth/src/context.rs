@@ -1,7 +1,7 @@
 //! One state dir, seen with one environment and one clock.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use coderclaw_http::Network;
 use coderclaw_providers::{Manifest, ManifestError, Registry};
@@ -63,6 +63,7 @@ struct Inner {
     config: Config,
     registry: Registry,
     runner: Runner,
+    command: OnceLock<String>,
     notes: Mutex<Vec<String>>,
 }
 
@@ -110,8 +111,9 @@ impl Auth {
                 registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
             }
         }
+        let command = OnceLock::new();
         let notes = Mutex::default();
-        Self(Arc::new(Inner { state, env, clock, config, registry, runner, notes }))
+        Self(Arc::new(Inner { state, env, clock, config, registry, runner, command, notes }))
     }
 
     /// The state dir.
@@ -122,6 +124,16 @@ impl Auth {
     /// The environment.
     pub fn env(&self) -> &Env {
         &self.0.env
+    }
+
+    /// Says in the course of which command all this happens, for the audit trail: its name, without arguments. The first
+    /// call counts.
+    pub fn called_by(&self, command: &str) {
+        drop(self.0.command.set(command.to_owned()));
+    }
+
+    pub(crate) fn command(&self) -> &str {
+        self.0.command.get().map_or("", String::as_str)
     }
 
     /// The clock.

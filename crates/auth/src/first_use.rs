@@ -302,6 +302,7 @@ impl Auth {
 
     fn tell(&self, agent: &AgentPaths, plan: &Plan, aside: Option<&Path>) {
         for one in &plan.taken {
+            self.audit_import(agent, &one.profile, &one.source);
             let mut text = format!("imported {} from {}", one.profile, one.source.display());
             match aside.filter(|_| one.source == agent.cache()) {
                 Some(aside) => text.push_str(&format!(", which is {} now", aside.display())),

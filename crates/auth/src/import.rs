@@ -209,6 +209,9 @@ impl Auth {
         // What an entry was set aside for says nothing about the one that replaced it.
         self.clear_usage(agent, &ids)?;
         self.renew_cache(agent);
+        for id in &ids {
+            self.audit_import(agent, id, from);
+        }
         Ok(report(plan))
     }
 

@@ -11,6 +11,7 @@ mod cooldown_edit;
 mod decide;
 mod discovered;
 mod edit;
+mod events;
 mod explain;
 mod first_use;
 mod freshness;
@@ -43,6 +44,7 @@ pub use context::{Auth, OpenError, Runner};
 pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
 pub use edit::EditError;
+pub use events::Event;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
 pub use first_use::{ImportProblem, PendingImport};
 pub use import::{

@@ -12,6 +12,7 @@ use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash}
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::events::{Event, Note};
 use crate::grant::{Refreshable, life};
 use crate::profile_edit::{holds, pinned_sessions};
 use crate::revoke::{Revocation, revoke, target};
@@ -259,9 +260,15 @@ impl Auth {
         access: Revocation,
     ) -> LoggedOut {
         let now = self.clock().now();
+        let provider = entry.provider().map(|one| self.canonical(one));
+        let mut note = Note::new(Event::Logout, agent, "removed").of(provider.as_ref(), id);
+        note.fingerprint = tokens.access.as_ref().and_then(|token| self.fingerprint(token));
+        self.audit(note.clone());
+        self.audit_revocation(&note, "refresh token", &refresh);
+        self.audit_revocation(&note, "access token", &access);
         LoggedOut {
             profile: id.clone(),
-            provider: entry.provider().map(|one| self.canonical(one)),
+            provider,
             kind: entry.kind().to_owned(),
             works_until: tokens.until.filter(|at| *at > now),
             copies: copies(self, agent, &tokens),

@@ -64,6 +64,7 @@ impl Auth {
         drop(guard);
         drop(fingerprint_key(self.state()));
         self.renew_cache(agent);
+        self.audit_order(agent, &provider, order.map(|_| wanted.as_slice()));
         Ok(wanted)
     }
 }

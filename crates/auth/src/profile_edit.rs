@@ -8,6 +8,7 @@ use coderclaw_types::{Code, Millis, ProfileId, ProviderId, Secret};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::events::{Event, Note, pasted as pasted_words};
 use crate::paste::{Cleaned, PasteKind};
 use crate::resolve::Ask;
 use crate::standing::{Readiness, standing};
@@ -114,6 +115,9 @@ impl Auth {
         self.clear_usage(agent, std::slice::from_ref(&profile))?;
         drop(guard);
         self.renew_cache(agent);
+        let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
+        let note = note.of(Some(&provider), &profile).detail(pasted_words(pasted.kind.makes()));
+        self.audit_of(Some(&pasted.cleaned.secret), note);
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         Ok(Stored {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
@@ -199,6 +203,7 @@ impl Auth {
             commit(&guard, &doc, &[])?;
             drop(guard);
             self.renew_cache(agent);
+            self.audit_order(agent, &provider, Some(&order));
         }
         Ok(Used { provider, order, left_out, created, unchanged })
     }
@@ -233,6 +238,10 @@ impl Auth {
         forget_usage(self, agent, id, Some(to))?;
         drop(guard);
         self.renew_cache(agent);
+        let provider = doc.get(to).as_ref().and_then(Entry::provider).map(|one| self.canonical(one));
+        self.audit(
+            Note::new(Event::Rename, agent, "renamed").of(provider.as_ref(), to).detail(format!("was {id}")),
+        );
         Ok(Renamed {
             pinned_sessions: pinned_sessions(agent, id),
             named_by_config: self.named_by_config(id, &doc.get(to)),

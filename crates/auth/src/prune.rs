@@ -9,6 +9,7 @@ use coderclaw_types::{Code, Millis, ProfileId, TokenHash};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::events::{Event, Note};
 use crate::grant::{Refreshable, life};
 
 /// An entry that can never serve again.
@@ -83,6 +84,10 @@ impl Auth {
         }
         drop(guard);
         self.renew_cache(agent);
+        for one in &found {
+            let note = Note::new(Event::Logout, agent, "pruned").of(None, &one.profile);
+            self.audit(note.code(one.reason).detail(one.detail.as_str()));
+        }
         Ok(found)
     }
 
@@ -118,6 +123,9 @@ impl Auth {
         commit(&guard, &doc, &touched)?;
         drop(guard);
         self.renew_cache(agent);
+        for id in &again.added {
+            self.audit(Note::new(Event::Login, agent, "restored").of(None, id));
+        }
         Ok(Restored { from: plan.from, repaired, ..again })
     }
 

@@ -236,6 +236,7 @@ impl Auth {
                     why: failure.to_string(),
                     at: self.clock().now(),
                 };
+                self.audit_move(agent, &moved);
                 Ok(Next::Retry { lease: Box::new(next), moved: Some(moved) })
             }
             Err(LeaseError::Resolve(e)) => Err(e.into()),

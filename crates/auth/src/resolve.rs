@@ -243,6 +243,9 @@ impl Auth {
                             at: scene.now(),
                         })
                     });
+                    if let Some(moved) = &moved {
+                        self.audit_move(agent, moved);
+                    }
                     return Ok(Lease { after_rejection: ask.rejected.is_some(), moved, ..lease });
                 }
                 // The entry changed while we looked: look again, once.

@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod import;
 mod lazy;
+mod log;
 mod models;
 mod onboard;
 mod sessions;
@@ -21,6 +22,7 @@ pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
+pub(crate) use log::LogArgs;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 #[cfg(test)]
 pub(crate) use onboard::KeyArgs;
@@ -58,6 +60,9 @@ pub(crate) struct Global {
     /// No colours; NO_COLOR does the same
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// The command's name, without arguments, for the audit trail.
+    #[arg(skip)]
+    pub(crate) command: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -193,6 +198,8 @@ pub(crate) enum AuthCommand {
         #[command(subcommand)]
         command: Lazy<OrderCommand>,
     },
+    /// What happened to the logins, and why one of them was lost
+    Log(Lazy<LogArgs>),
     /// Every file that may hold a secret
     Paths,
     #[command(flatten)]

@@ -186,6 +186,43 @@ impl SessionsGuard {
     }
 }
 
+/// Proof that the lock of `attention.json` is held.
+#[derive(Debug)]
+pub struct AttentionGuard(Held);
+
+impl AttentionGuard {
+    /// Takes the lock of the file that remembers what people were told.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "attention", &state.attention())?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that nobody else gives the parts of the audit trail other names.
+#[derive(Debug)]
+pub(crate) struct RotationGuard(File);
+
+impl RotationGuard {
+    /// Takes the lock if it is free; `None` where somebody holds it, and is at it already.
+    pub(crate) fn try_acquire(state: &StateDir) -> Result<Option<Self>, WriteError> {
+        state.ensure_dir(&state.locks())?;
+        Ok(try_lock(&state.locks().join("audit"))?.map(Self))
+    }
+}
+
+impl Drop for RotationGuard {
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
 /// Proof that the config's lock is held.
 #[derive(Debug)]
 pub(crate) struct ConfigGuard(Held);

@@ -79,6 +79,21 @@ impl StateDir {
         self.root.join("logins")
     }
 
+    /// What was done with the logins, line by line: events, no secrets. Older parts have `.1`, `.2`... behind the name.
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("logs").join("auth.jsonl")
+    }
+
+    /// What people were told about logins that need them, so that nobody is told twice.
+    pub fn attention(&self) -> PathBuf {
+        self.root.join("attention.json")
+    }
+
+    /// A person's settings for which the original's config has no place.
+    pub fn settings_file(&self) -> PathBuf {
+        self.root.join("settings.toml")
+    }
+
     /// The grant's redo log.
     pub fn journal(&self, grant: &GrantId) -> PathBuf {
         self.journals().join(grant.to_string())

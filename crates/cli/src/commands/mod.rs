@@ -11,6 +11,7 @@ mod explain;
 mod import;
 mod list;
 mod lock;
+mod log;
 mod login;
 mod logout;
 mod models;
@@ -51,6 +52,7 @@ pub(crate) struct Context {
 impl Context {
     fn open(global: Global, env: Env, clock: Clock) -> Result<Self, CommandError> {
         let auth = Auth::open(env, clock, Runner::Process(own_program()))?;
+        auth.called_by(&global.command);
         Ok(Self { auth, global })
     }
 
@@ -181,6 +183,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
         AuthCommand::Explain(args) => explain::run(context, args.0),
         AuthCommand::Refresh(args) => refresh::run(context, args.0),
         AuthCommand::Order { command } => order::run(context, command.0),
+        AuthCommand::Log(args) => log::run(context, &args.0),
         AuthCommand::Paths => paths::run(context),
         AuthCommand::Stored(command) => stored(context, command),
     }

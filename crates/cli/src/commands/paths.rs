@@ -51,6 +51,12 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
     add(state.oauth_json(), "logins of an older version; imported once, never written");
     add(state.fingerprint_key_path(), "the key of the fingerprints");
     add(state.config_path().to_path_buf(), "the config: API keys, where some stand in it");
+    let quiet = [
+        (state.audit_log(), "the audit trail: events and fingerprints; older parts beside it"),
+        (state.attention(), "what people were told about logins that need them, by hashes"),
+        (state.settings_file(), "settings: hooks, audit"),
+    ];
+    let quiet = quiet.map(|(path, what)| Listed { exists: path.exists(), path, what });
     if context.global.json {
         return Ok(Report::json(&json!({
             "stateDir": state.root(),
@@ -60,12 +66,18 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
             "authStorePath": agent.store(),
             "locks": state.locks(),
             "secrets": files,
+            "others": quiet,
         })));
     }
     let mut text =
         format!("State dir: {}\nAuth file: {}\n\n", state.root().display(), agent.store().display());
     text.push_str("May hold a secret (* is there now):\n");
     for file in &files {
+        let mark = if file.exists { '*' } else { ' ' };
+        text.push_str(&format!("{mark} {}\n      {}\n", file.path.display(), file.what));
+    }
+    text.push_str("\nHold none:\n");
+    for file in &quiet {
         let mark = if file.exists { '*' } else { ' ' };
         text.push_str(&format!("{mark} {}\n      {}\n", file.path.display(), file.what));
     }

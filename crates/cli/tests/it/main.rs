@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod agents;
+mod audit;
 mod bad_input;
 mod cache;
 mod channels;
