@@ -40,6 +40,7 @@ mod scene;
 mod shared;
 mod standing;
 mod status;
+mod sweep;
 mod way_out;
 
 pub use attention::{Alert, Urgency};
@@ -69,4 +70,5 @@ pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
 pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
+pub use sweep::{SecretPlace, StrayCopy, Sweep};
 pub use way_out::{CaFile, WayOut};

@@ -16,7 +16,7 @@ mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, FromArgs, IdentityArgs, RouteArgs};
 pub(crate) use alerts::AlertsArgs;
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};

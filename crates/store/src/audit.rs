@@ -218,7 +218,7 @@ mod tests {
             for from in 0..8 {
                 let state = &state;
                 scope.spawn(move || {
-                    (0..50).for_each(|at| append_audit(state, &line(from * 50 + at), 20_000).unwrap())
+                    (0..50).for_each(|at| append_audit(state, &line(from * 50 + at), 20_000).unwrap());
                 });
             }
         });

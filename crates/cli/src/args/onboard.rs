@@ -65,7 +65,7 @@ pub(crate) enum Mode {
     Remote,
 }
 
-/// A token that was made elsewhere, for `--auth-choice token`.
+// A token that was made elsewhere, for `--auth-choice token`.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "A token that was made elsewhere")]
 pub(crate) struct TokenArgs {
@@ -85,11 +85,11 @@ pub(crate) struct TokenArgs {
 
 macro_rules! keys {
     ($($field:ident $flag:literal)*) => {
-        /// One flag for each provider's key. Every user of the machine can see arguments; `--stdin` and variables are better.
+        // One flag for each provider's key. Every user of the machine can see arguments; `--stdin` and variables are better.
         #[derive(Debug, Default, Args)]
         #[command(next_help_heading = "Keys (visible to every user of this machine; --stdin or a variable is better)")]
         pub(crate) struct KeyArgs {
-            $(#[arg(long = $flag, value_name = "KEY", hide_short_help = true)] $field: Option<String>,)*
+            $(#[arg(long = $flag, value_name = "KEY", hide_short_help = true, help = "A key of this provider")] $field: Option<String>,)*
             /// The account that the gateway's key belongs to
             #[arg(long, value_name = "ID", hide_short_help = true)]
             pub(crate) cloudflare_ai_gateway_account_id: Option<String>,
@@ -134,7 +134,7 @@ keys! {
     qianfan "qianfan-api-key"
 }
 
-/// A server of one's own.
+// A server of one's own.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "A server of one's own")]
 pub(crate) struct CustomArgs {
@@ -162,8 +162,8 @@ pub(crate) enum Compatibility {
     Anthropic,
 }
 
-/// Flags of the original's that are about parts which this program does not set up. They are taken, and what has no effect is
-/// said.
+// Flags of the original's that are about parts which this program does not set up. They are taken, and what has no effect is
+// said.
 #[derive(Debug, Default, Args)]
 pub(crate) struct UnusedArgs {
     #[arg(long, hide = true)]

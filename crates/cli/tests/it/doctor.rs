@@ -52,8 +52,17 @@ fn look_at(world: &World, line: &[&str]) -> Value {
         let keys: Vec<_> = check.as_object().unwrap().keys().map(String::as_str).collect();
         let known = ["id", "status", "code", "message", "next", "fix"];
         assert!(keys.iter().all(|key| known.contains(key)), "{check}");
+        if let Some(command) = check["next"].as_str().and_then(|next| next.strip_prefix("coderclaw ")) {
+            exists(world, command);
+        }
     }
     told
+}
+
+/// B9: what is said to be typed is a command that there is, with flags that it has.
+fn exists(world: &World, command: &str) {
+    let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    assert_eq!(world.run(&words).code, Some(0), "coderclaw {command}");
 }
 
 fn found<'v>(told: &'v Value, id: &str) -> Vec<&'v Value> {
@@ -163,7 +172,7 @@ fn f4_what_is_not_understood_is_listed() {
     let stores = found(&told, "store");
     assert_eq!(stores.len(), 3, "{told:#}");
     says(stores[0], &["openai:x", "auth-profiles.json", "apiKey"]);
-    assert_eq!(stores[0]["next"], "coderclaw models auth prune --dry-run");
+    says(stores[0], &["rename it to `key`", "models auth prune"]);
     says(stores[1], &["bad:x"]);
     says(stores[2], &["work", "belongs at"]);
     assert!(!told.to_string().contains("canary"));
@@ -190,7 +199,7 @@ fn a_damaged_store_and_what_serves_in_its_place() {
     assert_eq!(one(&look(&world), "store")["code"], "unsupported_version");
 }
 
-/// B7: what decides the choice and does not fit: orders, pins, the config, variables, old ids.
+/// B7, B9: what decides the choice and does not fit: orders, pins, the config, variables, old ids.
 #[test]
 fn b7_what_shadows_what_is_told() {
     let mut world = healthy();
@@ -301,10 +310,8 @@ fn files_that_lie_elsewhere_or_twice_or_about() {
         "expires": world.at(-1), "profileId": null, "replace": false, "expect": null, "workspace": null});
     let pending = world.state().join(format!("logins/{:032x}.json", 7));
     world.private(&pending, &login.to_string());
-    world.config(&format!(
-        "{{agents: {{list: [{{id: 'main'}}, {{id: 'twin', agentDir: '{}'}}]}}}}",
-        dir.display()
-    ));
+    std::fs::create_dir_all(world.state().join("agents/twin")).unwrap();
+    symlink(&dir, world.state().join("agents/twin/agent")).unwrap();
     closed(&world.state());
     let told = look(&world);
     says(found(&told, "links")[0], &["2 names"]);
@@ -456,4 +463,25 @@ fn links_are_offered_and_never_made() {
     world.private(&world.state().join("agents/work/agent/agent.toml"), "link = \"nobody\"\n");
     let told = look(&world);
     assert_eq!(one(&told, "link")["next"], "coderclaw agents unlink work");
+}
+
+/// H2: one login in two stores, or in another program's file, is named before the first refresh.
+#[test]
+fn h2_a_login_that_stands_twice_is_named() {
+    let world = healthy();
+    let login = world.login(-1_000);
+    world.seed("main", &[(ME, &login.entry)]);
+    world.seed("work", &[("openai-codex:copy", &login.entry)]);
+    let codex = json!({"tokens": {"refresh_token": login.refresh.expose()}});
+    world.private(&world.home().join(".codex/auth.json"), &codex.to_string());
+    closed(&world.state());
+    let told = look(&world);
+    let twice = found(&told, "shared_login");
+    assert_eq!(twice.len(), 2, "{told:#}");
+    says(twice[0], &["Codex CLI", ".codex/auth.json", "logs the other one out"]);
+    assert_eq!(twice[0]["next"], format!("coderclaw models auth login --provider {PROVIDER}"));
+    says(twice[1], &["work", "openai-codex:copy", "main", ME]);
+    assert_eq!(twice[1]["next"], "coderclaw agents link work --to main");
+    assert!(!told.to_string().contains(login.refresh.expose()));
+    assert_eq!(world.sent(&login.refresh), 0);
 }

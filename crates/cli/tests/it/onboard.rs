@@ -99,7 +99,7 @@ fn e11_every_key_flag_of_the_original_s() {
     }
 }
 
-/// E11: each refusal comes at once, says what is missing and what to type, and changes nothing.
+/// E11, B9: each refusal comes at once, says what is missing and what to type, which exists, and changes nothing.
 #[test]
 fn e11_refusals_come_at_once_and_change_nothing() {
     let world = World::new();
@@ -170,6 +170,13 @@ fn e11_refusals_come_at_once_and_change_nothing() {
         assert_eq!(ran.code, Some(1), "{line:?}");
         assert!(ran.stderr.contains(words), "{line:?}: {ran:?}");
         assert!(!ran.stderr.contains("canary"), "{line:?}: {ran:?}");
+        let next = ran
+            .stderr
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("next: coderclaw "))
+            .expect(&ran.stderr);
+        let words: Vec<&str> = next.split(' ').chain(["--help"]).collect();
+        assert_eq!(world.run(&words).code, Some(0), "{line:?}: {next}");
     }
     assert_eq!(world.everything(), before, "a refusal changed something");
 }
@@ -380,6 +387,8 @@ fn a_reset_loses_nothing() {
     ];
     assert_eq!(found, wanted);
     assert_eq!(world.run(&["models", "auth", "list", "--json"]).json()["profiles"], json!([]));
+    let paths = world.run(&["models", "auth", "paths", "--json"]).ok();
+    assert!(paths.contains("/trash/reset-") && paths.contains("/trash/work-"), "{paths}");
     // Twice is as good as once.
     world.run_within(SOON, &line).ok();
 }

@@ -144,6 +144,7 @@ fn a_chatgpt_login_by_the_wizard() {
     person.terminal.until(&mut shown, "Ctrl-C");
     let url =
         shown.lines().find_map(|line| line.find("http").map(|at| line[at..].trim().to_owned())).unwrap();
+    person.seen.push_str(&shown);
     let page = browse(url.split('\u{1b}').next().unwrap()).unwrap();
     assert!(page.body.contains("stored"));
     let (code, shown) = person.ends();

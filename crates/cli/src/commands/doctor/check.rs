@@ -8,6 +8,9 @@ use crate::commands::Context;
 use crate::report::Report;
 use crate::text::{clean, width, wrap};
 
+/// Repairs what is safe.
+pub(super) const REPAIR: &str = "coderclaw doctor --fix";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Ok,
@@ -113,7 +116,10 @@ pub(super) fn report(context: &Context, fixes: bool, checks: &[Check]) -> Report
             let mark = if i == 0 { check.status.mark() } else { ' ' };
             text.push_str(&format!("{mark} {line}\n"));
         }
-        if let Some(next) = check.next.as_ref().filter(|_| check.status != Status::Fixed) {
+        // What `--fix` does is said once, at the end.
+        let is_told =
+            check.status == Status::Fixed || check.fix.is_some() && check.next.as_deref() == Some(REPAIR);
+        if let Some(next) = check.next.as_ref().filter(|_| !is_told) {
             // Never broken: it is there to be copied.
             text.push_str(&format!("    next: {}\n", clean(next)));
         }
@@ -127,7 +133,7 @@ pub(super) fn report(context: &Context, fixes: bool, checks: &[Check]) -> Report
         end.push_str(&format!(" {fixed} repaired."));
     }
     if fixable > 0 && !fixes {
-        end.push_str(&format!(" {fixable} can be repaired with: coderclaw doctor --fix"));
+        end.push_str(&format!(" {fixable} can be repaired with: {REPAIR}"));
     }
     text.push_str(&format!("\n{}\n", wrap(&end, width).join("\n")));
     Report::text(text)

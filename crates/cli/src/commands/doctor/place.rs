@@ -116,11 +116,11 @@ fn permissions(exam: &mut Exam<'_>) {
     }
     let mut groups: Vec<(PathBuf, Vec<Loose>)> = Vec::new();
     for one in ours {
-        let parent =
-            if one.is_dir { one.path.clone() } else { one.path.parent().unwrap_or(&one.path).to_path_buf() };
-        match groups.last_mut() {
-            Some((known, group)) if *known == parent && !one.is_dir && !group[0].is_dir => group.push(one),
-            _ => groups.push((parent, vec![one])),
+        // All folders are one finding, and the files of each folder another.
+        let parent = one.path.parent().filter(|_| !one.is_dir).map(Path::to_path_buf).unwrap_or_default();
+        match groups.iter_mut().find(|(known, _)| *known == parent) {
+            Some((_, group)) => group.push(one),
+            None => groups.push((parent, vec![one])),
         }
     }
     for (_, group) in groups {
@@ -147,6 +147,10 @@ fn names_of(paths: &[&Path]) -> String {
     match paths {
         [] => String::new(),
         [one] => one.display().to_string(),
+        [first, rest @ ..] if first.is_dir() => match rest.len() {
+            1 => format!("{} and {}", first.display(), rest[0].display()),
+            more => format!("{} and {more} more folders", first.display()),
+        },
         [first, ..] => {
             let folder = first.parent().unwrap_or(first).display();
             let shown: Vec<String> = paths.iter().take(NAMED).map(|path| name(path)).collect();

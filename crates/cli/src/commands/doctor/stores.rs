@@ -3,12 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use coderclaw_auth::{AgentStatus, ProfileStatus};
+use coderclaw_auth::{AgentStatus, GrantPlace, ProfileStatus};
 use coderclaw_store::{AgentPaths, AuthProfiles, JournalView, StoreOwner, read_text, store_owner};
 use coderclaw_types::Code;
 
 use super::place::entries;
 use super::{Check, Exam, Patient};
+use crate::text::clean;
 
 /// Ids under which the original kept copies of other programs' logins; its doctor deletes them.
 const DEPRECATED: [&str; 2] = ["anthropic:claude-cli", "openai-codex:codex-cli"];
@@ -21,6 +22,7 @@ pub(super) fn look(exam: &mut Exam<'_>) {
         owner(exam, &agent.paths);
     }
     same_folder(exam);
+    shared(exam);
     journals(exam);
     exam.or_else_ok("backup", "each store's backup can be read");
     exam.or_else_ok("links", "each store is one file with one name");
@@ -46,6 +48,9 @@ fn store(exam: &mut Exam<'_>, patient: &Patient) {
             Code::Corrupt => check.next(Some(repair)),
             _ => check,
         });
+    }
+    for problem in &status.import_problems {
+        exam.add(Check::warn("import", format!("agent {name}: {}", problem.detail)).code(problem.code));
     }
     // What it borrows is looked at where it lies.
     let own = || status.profiles.iter().filter(|profile| profile.owner.is_none());
@@ -93,10 +98,12 @@ fn entry(exam: &mut Exam<'_>, agent: &AgentPaths, profile: &ProfileStatus) {
     let id = profile.id.as_str();
     if profile.state == Code::Corrupt {
         let why = profile.detail.as_deref().unwrap_or("it is not understood");
-        let message =
-            format!("agent {}: the entry {id} in {} is damaged: {why}", agent.agent, agent.store().display());
-        let next = exam.of(agent, "coderclaw models auth prune --dry-run");
-        exam.add(Check::warn("store", message).code(Code::Corrupt).next(Some(next)));
+        let message = format!(
+            "agent {}: {id} in {}: {why}. It is kept as it is; `coderclaw models auth prune` takes it away",
+            agent.agent,
+            agent.store().display()
+        );
+        exam.add(Check::warn("store", message).code(Code::Corrupt));
     }
     if DEPRECATED.contains(&id) {
         let provider = id.split_once(':').map_or(id, |(provider, _)| provider);
@@ -181,6 +188,43 @@ fn same_folder(exam: &mut Exam<'_>) {
             exam.add(Check::warn("agents", message));
         }
     }
+}
+
+/// One login in two places. Of this program's own stores both are renewed at once; another program knows nothing of that.
+fn shared(exam: &mut Exam<'_>) {
+    let only = exam.context.global.agent.is_some().then(|| exam.agents.first()).flatten();
+    let mut found = Vec::new();
+    for grant in exam.context.auth.shared_grants(only.map(|agent| &agent.paths), true) {
+        let mut own = Vec::new();
+        for place in &grant.places {
+            match place {
+                GrantPlace::Profile { agent, profile } => own.push((agent, profile)),
+                GrantPlace::Program { name, path } => {
+                    let message = format!(
+                        "the login of {} here is {name}'s own as well ({}): whoever refreshes it first logs the other one out; a new \
+                         login is this program's alone",
+                        grant.provider,
+                        path.display()
+                    );
+                    let next = format!("coderclaw models auth login --provider {}", grant.provider);
+                    found.push(Check::warn("shared_login", message).next(Some(next)));
+                }
+            }
+        }
+        let Some(((first, profile), rest)) = own.split_first() else { continue };
+        for (agent, copy) in rest.iter().filter(|(agent, _)| agent != first) {
+            let message = format!(
+                "agent {agent}'s {} is a copy of agent {first}'s {}: one login, and both are renewed together; a link does the same \
+                 without a copy",
+                clean(copy.as_str()),
+                clean(profile.as_str())
+            );
+            let next = format!("coderclaw agents link {agent} --to {first}");
+            found.push(Check::warn("shared_login", message).next(Some(next)));
+        }
+    }
+    exam.checks.extend(found);
+    exam.or_else_ok("shared_login", "no login stands in two places");
 }
 
 fn journals(exam: &mut Exam<'_>) {

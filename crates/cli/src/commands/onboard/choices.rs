@@ -45,18 +45,12 @@ const fn login(
 
 /// All that this program can do, in the order of the original's menu.
 pub(super) const CHOICES: &[Choice] = &[
-    login(
-        "openai-codex",
-        "OpenAI",
-        "ChatGPT subscription: log in with a browser",
-        "openai-codex",
-        How::Browser,
-    ),
+    login("openai-codex", "OpenAI", "ChatGPT subscription, with a browser", "openai-codex", How::Browser),
     key("openai-api-key", "OpenAI", "openai", "openai-api-key"),
     login(
         "setup-token",
         "Anthropic",
-        "Claude subscription: token of claude setup-token",
+        "Claude subscription, by claude setup-token",
         "anthropic",
         How::SetupToken,
     ),

@@ -14,7 +14,8 @@ use signal_hook::flag;
 
 use crate::commands::Context;
 use crate::error::CommandError;
-use crate::text::clean;
+use crate::report::say;
+use crate::text::{clean, wrap};
 
 /// What a person did with a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,7 @@ impl Prompts {
             .with_prompt(question.chars().take(widest).collect::<String>())
             .items(items.iter().map(short))
             .default(at)
+            .report(false)
             .max_length(usize::from(rows).saturating_sub(6).clamp(3, 20));
         let keys = Keys::start();
         self.is_idle.store(false, Ordering::SeqCst);
@@ -90,7 +92,11 @@ impl Prompts {
         self.is_idle.store(true, Ordering::SeqCst);
         drop(keys);
         match answer {
-            Ok(Some(at)) => Ok(Answer::Chosen(at)),
+            Ok(Some(at)) => {
+                let chosen = items.get(at).map(|item| clean(item)).unwrap_or_default();
+                say(&wrap(&format!("✔ {question} {chosen}"), usize::from(columns)).join("\n"));
+                Ok(Answer::Chosen(at))
+            }
             Ok(None) => Ok(Answer::Back),
             Err(Error::IO(e)) => {
                 // It is hidden while a question is asked.

@@ -88,6 +88,7 @@ pub(super) fn run(
             format!("an order hides the new profile; to use it: coderclaw models auth use {id}"),
         );
     }
+    context.say_notes();
     // The config says something else now.
     let (global, env, clock) =
         (context.global.clone(), context.auth.env().clone(), context.auth.clock().clone());

@@ -1,5 +1,6 @@
 //! The wizard: all questions first, then what was chosen is done. Until then nothing is changed.
 
+use coderclaw_auth::find_stores;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::Code;
 
@@ -51,12 +52,14 @@ pub(super) fn run(
     greet(&context, &agent);
     let mut wizard = Wizard { context: &context, prompts, agent, lender, picked: Picked::default() };
     let (kept, linked_to) = wizard.work(&mut notes)?;
+    notes.extend(to_import(&context, &wizard.agent));
     let done = Done {
         choice: wizard.picked.choice.map_or("skip", |choice| choice.name).to_owned(),
         kept,
         linked_to,
         notes,
     };
+    context.say_notes();
     // The config says something else now.
     let (global, env, clock) =
         (context.global.clone(), context.auth.env().clone(), context.auth.clock().clone());
@@ -86,6 +89,25 @@ fn lender(context: &Context, agent: &AgentPaths) -> Option<AgentPaths> {
     let theirs = auth.status(&other).ok()?;
     let can = own.profiles.is_empty() && own.linked_to.is_none() && theirs.linked_to.is_none();
     (can && !theirs.profiles.is_empty()).then_some(other)
+}
+
+/// What other programs and older versions have, which is the person's to decide about.
+fn to_import(context: &Context, agent: &AgentPaths) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Ok(status) = context.auth.status(agent) {
+        let mut files: Vec<_> = status.imports.iter().map(|one| one.source.display().to_string()).collect();
+        files.dedup();
+        notes
+            .extend(files.iter().map(|file| format!("The logins of {file} come in when one is first used.")));
+    }
+    let openclaw = context.auth.env().home().join(".openclaw");
+    if find_stores(&openclaw).is_ok_and(|found| !found.stores.is_empty()) {
+        notes.push(
+            "OpenClaw has logins of its own. To see what would come in: coderclaw import openclaw --dry-run"
+                .into(),
+        );
+    }
+    notes
 }
 
 impl Wizard<'_> {
@@ -208,6 +230,7 @@ impl Wizard<'_> {
     }
 
     fn log_in(&self, choice: &Choice, notes: &mut Vec<String>) -> Result<Kept, CommandError> {
+        say("");
         if choice.how == How::SetupToken {
             words(
                 "Anthropic's terms say where the token of a Claude subscription may be used; whether your use fits them is \
