@@ -11,6 +11,7 @@ mod error;
 mod global;
 mod paint;
 mod pty;
+mod quiet;
 mod report;
 mod secret_input;
 mod text;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         std::env::home_dir(),
         std::env::current_dir().unwrap_or_else(|_| "/".into()),
     );
+    quiet::arm();
     let clock = system_clock(&env);
     arm_faults(&env);
     // Before anything else: a worker's standard input is a lock, and it takes no arguments.
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     let (report, is_json) = match global::parse(arguments, env) {
         Ok((cli, env)) => {
             let is_json = cli.wants_json();
-            (commands::run(cli, env, clock), is_json)
+            (quiet::guarded(|| commands::run(cli, env, clock)), is_json)
         }
         Err(e) => (Err(e), wants_json),
     };

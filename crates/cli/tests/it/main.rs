@@ -35,6 +35,7 @@ mod onboard_terminal;
 mod paste;
 mod product_page;
 mod profiles;
+mod secrets;
 mod sessions;
 mod setup_token;
 mod status;
