@@ -248,7 +248,8 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job, asked_to_end: &AtomicBool) ->
         fault("refresh.prepared")?;
         if let Some((spent, tokens)) = exchange::exchange(auth, &mut due, &job.want(), asked_to_end)? {
             fault("refresh.answered")?;
-            apply::apply_and_finish(auth, lock, &mut due.journal, &spent, &tokens, job.rejected)?;
+            let learned = apply::Learned { rejected: job.rejected, clock_ahead: due.clock_ahead };
+            apply::apply_and_finish(auth, lock, &mut due.journal, &spent, &tokens, learned)?;
         }
         Ok(())
     };
