@@ -102,9 +102,12 @@ impl Auth {
                 add(path, "credentials of an older version; the store has them");
             }
         }
-        add(state.trash(), "the folder of deleted agents: their stores, until you delete it");
+        add(state.trash(), "the folder of deleted agents and of resets: their stores, until you delete it");
         for store in state.trashed_stores()? {
             add(store, "the store of a deleted agent");
+        }
+        for folder in beside(&state.trash(), "reset-") {
+            add(folder, "the config and the old logins of before a reset");
         }
         add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
         add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
