@@ -3,6 +3,8 @@
 mod agents;
 mod chat;
 mod config;
+mod exec;
+mod gateway;
 mod lazy;
 mod models;
 mod sessions;
@@ -13,6 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
+pub(crate) use exec::ExecArgs;
+pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, KeysCommand};
 pub(crate) use lazy::Lazy;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
@@ -83,6 +87,13 @@ pub(crate) enum Command {
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
+    /// Start a program with an access token in its environment
+    Exec(Lazy<ExecArgs>),
+    /// Lend logins to other programs over loopback HTTP
+    Gateway {
+        #[command(subcommand)]
+        command: Lazy<GatewayCommand>,
+    },
 }
 
 #[cfg(feature = "demo")]

@@ -87,6 +87,11 @@ impl StateDir {
         self.root.join("providers")
     }
 
+    /// The file of the gateway's keys: their hashes, and what each may do.
+    pub fn gateway_keys(&self) -> PathBuf {
+        self.root.join("gateway").join("keys.toml")
+    }
+
     /// The file with the key of this state dir's fingerprints.
     pub fn fingerprint_key_path(&self) -> PathBuf {
         self.root.join("fingerprint.key")

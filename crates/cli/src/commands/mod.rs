@@ -5,7 +5,9 @@ mod agents;
 mod chat;
 mod config;
 mod cooldown;
+mod exec;
 mod explain;
+mod gateway;
 mod list;
 mod lock;
 mod login;
@@ -112,6 +114,8 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
         Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
         Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
         Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
+        Some(Command::Exec(args)) => exec::run(&Context::open(global, env, clock)?, &args.0),
+        Some(Command::Gateway { command }) => gateway::run(global, env, clock, command.0),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
         Some(Command::Models { command: None, status_json, status_plain }) => {
