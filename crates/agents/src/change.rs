@@ -169,8 +169,9 @@ pub fn set_identity(
             }
         };
         let key = list_place().index(at).key("identity");
-        let before = doc.get(&key).unwrap_or_default();
-        let now = identity.clone().or(Identity::from_value(&before));
+        let before = doc.get(&key);
+        let before = before.as_ref().and_then(Value::as_object).map(Identity::from_map).unwrap_or_default();
+        let now = identity.clone().or(before);
         if let Value::Object(parts) = now.to_value() {
             for (part, text) in parts {
                 doc.set(&key.clone().key(part), text)?;

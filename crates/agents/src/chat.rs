@@ -439,7 +439,10 @@ impl Chat {
         );
         for one in self.auth.status(&self.agent)?.providers {
             let Some(manifest) = self.auth.registry().get(&one.provider) else { continue };
-            let auth: Vec<String> = one.explanation.candidates.iter().map(labelled).collect();
+            // The session may say something else about the provider that it uses.
+            let is_used = one.provider == in_use.model.provider;
+            let explanation = if is_used { &in_use.explanation } else { &one.explanation };
+            let auth: Vec<String> = explanation.candidates.iter().map(labelled).collect();
             let auth = if auth.is_empty() { "missing".to_owned() } else { auth.join(", ") };
             text.push_str(&format!("\n[{}] endpoint: {} auth: {auth}\n", one.provider, endpoint(manifest)));
             for model in self.names().known().iter().filter(|model| model.provider == one.provider) {

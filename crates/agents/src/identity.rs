@@ -36,9 +36,9 @@ impl Identity {
     }
 
     /// What an entry of the config says.
-    pub(crate) fn from_value(value: &Value) -> Self {
+    pub(crate) fn from_map(parts: &Map<String, Value>) -> Self {
         let text = |key: &str| {
-            let text = value.get(key)?.as_str()?.trim();
+            let text = parts.get(key)?.as_str()?.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
         Self { name: text("name"), theme: text("theme"), emoji: text("emoji"), avatar: text("avatar") }
@@ -104,6 +104,6 @@ mod tests {
         assert_eq!(identity.emoji.as_deref(), Some("🦊"));
         assert_eq!(identity.avatar, None);
         assert!(parse("- **Name:** (pick something)\n").is_empty());
-        assert_eq!(Identity::from_value(&identity.to_value()), identity);
+        assert_eq!(Identity::from_map(identity.to_value().as_object().unwrap()), identity);
     }
 }

@@ -35,12 +35,6 @@ pub(crate) fn list_place() -> KeyPath {
     KeyPath::keys(["agents", "list"])
 }
 
-/// The config's own words about `agent`: its entry in the list.
-pub(crate) fn entry<'c>(config: &'c Config, agent: &AgentId) -> Option<&'c Value> {
-    let list = config.get(&list_place())?.as_array()?;
-    list.iter().find(|entry| is_entry_of(entry, agent))
-}
-
 /// Where the entry of `agent` is in the list that is being changed.
 pub(crate) fn place(doc: &ConfigDoc, agent: &AgentId) -> Option<usize> {
     doc.get(&list_place())?.as_array()?.iter().position(|entry| is_entry_of(entry, agent))
@@ -50,23 +44,17 @@ fn is_entry_of(entry: &Value, agent: &AgentId) -> bool {
     entry.get("id").and_then(Value::as_str).is_some_and(|id| AgentId::new(id) == *agent)
 }
 
-fn text(entry: Option<&Value>, key: &str) -> Option<String> {
-    let text = entry?.get(key)?.as_str()?.trim();
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 /// Where the agent works: as its entry says; for the default agent as the config says for all, else a folder in the home;
 /// else a folder of its own in the state dir.
 pub fn workspace(auth: &Auth, agent: &AgentId) -> PathBuf {
     let (config, env) = (auth.config(), auth.env());
-    if let Some(own) = text(entry(config, agent), "workspace") {
-        return env.resolve(&own);
+    if let Some(own) = config.agent_entry(agent).and_then(|entry| entry.workspace) {
+        return env.resolve(own);
     }
     if *agent != config.default_agent() {
         return auth.state().default_workspace(agent);
     }
-    let for_all = config.get(&KeyPath::keys(["agents", "defaults", "workspace"])).and_then(Value::as_str);
-    match for_all.map(str::trim).filter(|text| !text.is_empty()) {
+    match config.default_workspace().map(str::trim).filter(|text| !text.is_empty()) {
         Some(for_all) => env.resolve(for_all),
         None => env.home().join(".coderclaw").join(home_workspace(env)),
     }
@@ -81,9 +69,8 @@ fn home_workspace(env: &Env) -> String {
 
 /// The model that the agent uses where none is named.
 pub fn model(config: &Config, agent: &AgentId) -> Option<String> {
-    let own = entry(config, agent).and_then(|entry| entry.get("model"));
-    let primary = |value: &Value| value.get("primary").unwrap_or(value).as_str().map(str::to_owned);
-    own.and_then(primary).or_else(|| config.default_model().0.map(str::to_owned))
+    let own = config.agent_entry(agent).and_then(|entry| entry.model.primary);
+    own.or(config.default_model().0).map(str::to_owned)
 }
 
 /// All agents: those of the config in its order, then those that have a folder.
@@ -98,14 +85,14 @@ pub fn roster(auth: &Auth) -> Result<Vec<AgentSummary>, ReadError> {
             Err(e) => (None, Some(e.to_string())),
         };
         let workspace = workspace(auth, &paths.agent);
-        let entry = entry(auth.config(), &paths.agent);
+        let entry = auth.config().agent_entry(&paths.agent);
         let own = read_identity(&workspace.join("IDENTITY.md")).map(|identity| (identity, "identity"));
         let in_config = || {
-            let identity = Identity::from_value(entry?.get("identity")?);
+            let identity = Identity::from_map(entry.as_ref()?.identity?);
             (!identity.is_empty()).then_some((identity, "config"))
         };
         AgentSummary {
-            name: text(entry, "name"),
+            name: entry.as_ref().and_then(|entry| entry.name).map(str::to_owned),
             identity: own.or_else(in_config),
             model: model(auth.config(), &paths.agent),
             is_default: paths.agent == default,

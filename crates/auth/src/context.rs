@@ -1,7 +1,7 @@
 //! One state dir, seen with one environment and one clock.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use coderclaw_http::Network;
 use coderclaw_providers::{Manifest, ManifestError, Registry};
@@ -12,6 +12,9 @@ use coderclaw_store::{
 use coderclaw_types::{AgentId, Clock, Code, Env, ProviderId};
 
 use crate::resolve::ResolveError;
+
+/// A program that runs for weeks and takes no notes must not fill its memory with them.
+const NOTES: usize = 64;
 
 /// How a refresh is run, so that it outlives whoever asked for it.
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ struct Inner {
     config: Config,
     registry: Registry,
     runner: Runner,
+    command: OnceLock<String>,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Auth {
@@ -70,15 +75,45 @@ impl Auth {
     pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
         let state = StateDir::from_env(&env);
         let config = Config::load(&state, &env)?;
-        let env = config.extend_env(env);
         let files = state.provider_files()?;
-        let mut registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
+        Ok(Self::assembled(state, env, clock, runner, config, registry))
+    }
+
+    /// Opens as much as can be understood, to look for what is wrong: a config or provider files that are not understood
+    /// count as none, and why is handed back. Nothing must be lent from this, since the wrong account could be.
+    pub fn open_despite(env: Env, clock: Clock, runner: Runner) -> (Self, Vec<OpenError>) {
+        let state = StateDir::from_env(&env);
+        let mut problems = Vec::new();
+        let config = Config::load(&state, &env).unwrap_or_else(|e| {
+            problems.push(e.into());
+            Config::default()
+        });
+        let files = state.provider_files().map_err(OpenError::from);
+        let registry = files.and_then(|files| Ok(Registry::with_files(files)?)).unwrap_or_else(|e| {
+            problems.push(e);
+            Registry::built_in()
+        });
+        (Self::assembled(state, env, clock, runner, config, registry), problems)
+    }
+
+    fn assembled(
+        state: StateDir,
+        env: Env,
+        clock: Clock,
+        runner: Runner,
+        config: Config,
+        mut registry: Registry,
+    ) -> Self {
+        let env = config.extend_env(env);
         for provider in config.providers() {
             if let Some(base_url) = provider.base_url {
                 registry.declare(&provider.id, base_url, provider.api, state.config_path().to_path_buf());
             }
         }
-        Ok(Self(Arc::new(Inner { state, env, clock, config, registry, runner })))
+        let command = OnceLock::new();
+        let notes = Mutex::default();
+        Self(Arc::new(Inner { state, env, clock, config, registry, runner, command, notes }))
     }
 
     /// The state dir.
@@ -89,6 +124,16 @@ impl Auth {
     /// The environment.
     pub fn env(&self) -> &Env {
         &self.0.env
+    }
+
+    /// Says in the course of which command all this happens, for the audit trail: its name, without arguments. The first
+    /// call counts.
+    pub fn called_by(&self, command: &str) {
+        drop(self.0.command.set(command.to_owned()));
+    }
+
+    pub(crate) fn command(&self) -> &str {
+        self.0.command.get().map_or("", String::as_str)
     }
 
     /// The clock.
@@ -104,6 +149,22 @@ impl Auth {
     /// The providers that one can log in to.
     pub fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// Says something beside the result of what is being done. It must hold no secret.
+    pub(crate) fn note(&self, text: String) {
+        if let Ok(mut notes) = self.0.notes.lock()
+            && notes.len() < NOTES
+            && !notes.contains(&text)
+        {
+            notes.push(text);
+        }
+    }
+
+    /// What was said beside the results since the last call: logins of older versions that were imported, and what went
+    /// wrong without being anybody's failure.
+    pub fn take_notes(&self) -> Vec<String> {
+        self.0.notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default()
     }
 
     pub(crate) fn runner(&self) -> &Runner {

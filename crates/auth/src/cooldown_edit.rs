@@ -1,11 +1,12 @@
 //! Which profiles are set aside, and ending that by hand.
 
-use coderclaw_store::{AgentPaths, StateGuard, UsageStats, read_auth_state, read_auth_store};
+use coderclaw_store::{AgentPaths, Entry, StateGuard, UsageStats, read_auth_state, read_auth_store};
 use coderclaw_types::{Code, Millis, ProfileId};
 
 use crate::context::Auth;
 use crate::cooldown::unusable_until;
 use crate::edit::EditError;
+use crate::events::{Event, Note};
 
 /// A profile that is set aside.
 #[derive(Debug, Clone)]
@@ -45,6 +46,7 @@ impl Auth {
         agent: &AgentPaths,
         profile: Option<&ProfileId>,
     ) -> Result<Vec<ProfileId>, EditError> {
+        self.import_first(agent);
         let (store, usage) = self.read(agent)?;
         let ids = match profile {
             Some(id) if store.doc.get(id).is_none() && !usage.ids().contains(id) => {
@@ -53,7 +55,16 @@ impl Auth {
             Some(id) => vec![id.clone()],
             None => usage.ids(),
         };
-        self.clear_usage(agent, &ids)
+        let cleared = self.clear_usage(agent, &ids)?;
+        for id in &cleared {
+            let provider =
+                store.doc.get(id).as_ref().and_then(Entry::provider).map(|one| self.canonical(one));
+            self.audit(Note::new(Event::CooldownClear, agent, "cleared").of(provider.as_ref(), id));
+        }
+        if !cleared.is_empty() {
+            self.renew_cache(agent);
+        }
+        Ok(cleared)
     }
 
     /// Forgets failures and cooldowns of these profiles. When each was last used stays. Writes only where there are any.

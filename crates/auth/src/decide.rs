@@ -1,11 +1,10 @@
 //! Which credential is used, and what becomes of the others: the one place that chooses.
 
 use coderclaw_providers::{Billing, CredentialKind, Manifest};
-use coderclaw_store::{AgentPaths, Pin, read_auth_store, read_sessions};
-use coderclaw_types::{AgentId, Code, ProfileId, ProviderId, Secret};
+use coderclaw_store::{AgentPaths, Pin, read_sessions};
+use coderclaw_types::{AgentId, Code, ProfileId, ProviderId};
 
 use crate::explain::{Candidate, OrderSource, PinSource, Verdict};
-use crate::lease::KEYLESS;
 use crate::order::{Orderable, sequence};
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::{Scene, Seen, Whose};
@@ -21,7 +20,7 @@ pub(crate) struct Contender {
 }
 
 impl Contender {
-    fn skipped(profile: Option<ProfileId>, kind: Option<String>, reason: Code) -> Self {
+    pub(crate) fn skipped(profile: Option<ProfileId>, kind: Option<String>, reason: Code) -> Self {
         let candidate = Candidate {
             profile_id: profile,
             kind,
@@ -35,7 +34,7 @@ impl Contender {
         Self { candidate, kind: None, standing: Standing::new(Readiness::Never, reason), whose: Whose::Own }
     }
 
-    fn of(mut self, agent: AgentId, detail: String) -> Self {
+    pub(crate) fn of(mut self, agent: AgentId, detail: String) -> Self {
         self.candidate.agent_id = Some(agent);
         self.candidate.detail = Some(detail);
         self
@@ -59,13 +58,13 @@ impl Decision {
 }
 
 /// The question, with what the agent's files say about it.
-struct Question {
-    provider: ProviderId,
+pub(crate) struct Question {
+    pub(crate) provider: ProviderId,
     /// Of the agent's own profiles.
-    own_order: Option<Vec<ProfileId>>,
+    pub(crate) own_order: Option<Vec<ProfileId>>,
     /// Of those of the agent that it is linked to.
     linked_order: Option<Vec<ProfileId>>,
-    user_pin: Option<ProfileId>,
+    pub(crate) user_pin: Option<ProfileId>,
 }
 
 impl Question {
@@ -83,6 +82,8 @@ pub(crate) struct Consent {
     pub(crate) has_order: bool,
     /// This one profile is meant.
     pub(crate) is_pinned: bool,
+    /// The agent says that a key that is billed per use may follow a subscription.
+    pub(crate) may_be_metered: bool,
 }
 
 fn is_at_limit(contender: &Contender, id: &ProfileId) -> bool {
@@ -149,11 +150,19 @@ impl Scene<'_> {
 
         let mut winner = all.tried.iter().position(|c| c.candidate.reason != Code::MeteredNotAllowed);
         if let Some(picked) = picked
-            && all.cooling.iter().any(|contender| is_at_limit(contender, picked))
+            && let Some(waits) = all.cooling.iter().find(|contender| is_at_limit(contender, picked))
         {
-            // A chat whose account has reached its limit waits for it: only an order says that another may take over.
-            winner = None;
-            all.tried.iter_mut().for_each(|one| one.candidate.reason = Code::PinnedElsewhere);
+            // A chat whose account has reached its limit waits for it: only an order says that another may take over, or
+            // `metered_fallback` that a key may.
+            let billing = |one: &Contender| one.kind.map(|kind| manifest.billing(kind));
+            let is_subscription = billing(waits) == Some(Billing::Subscription);
+            let may = |one: &Contender| {
+                self.settings.metered_fallback && is_subscription && billing(one) == Some(Billing::Metered)
+            };
+            all.tried.iter_mut().filter(|one| !may(one)).for_each(|one| {
+                one.candidate.reason = Code::PinnedElsewhere;
+            });
+            winner = all.tried.iter().position(may);
         }
         if let Some(at) = winner {
             all.tried[at].candidate.verdict = Verdict::Winner;
@@ -180,7 +189,8 @@ impl Scene<'_> {
         Ok(Decision {
             provider: question.provider,
             order_source: if own.is_empty() && !theirs.is_empty() { linked_source } else { own_source },
-            pin_source: pin.map(|(_, source)| source),
+            // What an order overrules did not apply.
+            pin_source: pin.as_ref().filter(|_| preferred.is_some()).map(|(_, source)| *source),
             contenders,
             winner,
         })
@@ -198,6 +208,7 @@ impl Scene<'_> {
         Ok(Consent {
             has_order: self.order(whose, &provider).1.is_some(),
             is_pinned: self.pin(ask, &provider)?.is_some_and(|(pin, _)| pin.by_user),
+            may_be_metered: self.settings.metered_fallback,
         })
     }
 
@@ -291,6 +302,9 @@ impl Scene<'_> {
             agent_id: self.other(seen.whose),
             source: None,
         };
+        if seen.is_pending {
+            candidate.detail.get_or_insert_with(|| "it is imported when it is first used".into());
+        }
         let excluded = match (question.order(seen.whose), &question.user_pin) {
             (_, Some(pinned)) => (*pinned != seen.id).then_some(Code::PinnedElsewhere),
             (Some(order), None) => (!order.contains(&seen.id)).then_some(Code::ExcludedByOrder),
@@ -353,115 +367,5 @@ impl Scene<'_> {
                 contender.candidate.reason = Code::MeteredNotAllowed;
             }
         }
-    }
-
-    /// Profiles of the linked agent whose name is that of one of the agent's own.
-    fn shadowed_ones(&self, question: &Question) -> Vec<Contender> {
-        let of_provider = |seen: &&Seen| seen.provider.as_ref() == Some(&question.provider);
-        let shadowed = self.shadowed().iter().filter(of_provider).filter_map(|seen| {
-            let kind = Some(seen.entry.kind().to_owned());
-            let one = Contender::skipped(Some(seen.id.clone()), kind, Code::IdTaken);
-            let detail = "the agent has a profile of this name itself".to_owned();
-            Some(one.of(self.other(seen.whose)?, detail))
-        });
-        shadowed.collect()
-    }
-
-    /// Ids that the order or a pin names and that are another provider's, or nobody's.
-    fn named_but_not_ours(&self, question: &Question, of_provider: &[&Seen]) -> Vec<Contender> {
-        let mut named: Vec<Contender> = Vec::new();
-        let order = question.own_order.as_deref().unwrap_or_default();
-        for id in order.iter().chain(&question.user_pin) {
-            let known = of_provider.iter().any(|seen| seen.id == *id)
-                || named.iter().any(|one| one.candidate.profile_id.as_ref() == Some(id));
-            if known {
-                continue;
-            }
-            let other = self.seen().iter().find(|seen| seen.id == *id);
-            let reason = if other.is_some() { Code::ProviderMismatch } else { Code::MissingCredential };
-            let kind = other.map(|other| other.entry.kind().to_owned());
-            let mut contender = Contender::skipped(Some(id.clone()), kind, reason);
-            contender.candidate.agent_id = other.and_then(|other| self.other(other.whose));
-            named.push(contender);
-        }
-        named
-    }
-
-    /// A key from the environment or the config, which counts only where the agent has no profile of the provider.
-    fn fallback(&self, manifest: &Manifest, provider: &ProviderId) -> Option<Contender> {
-        let env = manifest.env.iter().find_map(|name| {
-            let secret = Secret::from(self.auth.env().get(name)?);
-            Some((format!("env:{name}"), manifest.env_kind(name), secret))
-        });
-        let found = env.or_else(|| {
-            let key = self.auth.config().api_key(provider)?;
-            Some(("config".to_owned(), CredentialKind::ApiKey, key))
-        });
-        let Some((source, kind, secret)) = found else {
-            return self.without_a_key(provider);
-        };
-        let mut contender = Contender::skipped(None, Some(kind.as_str().to_owned()), Code::Ok);
-        contender.candidate.source = Some(source);
-        contender.kind = Some(kind);
-        contender.standing = Standing::new(Readiness::Now, Code::Ok);
-        contender.standing.secret = Some(secret);
-        Some(contender)
-    }
-
-    /// A provider of the config that needs no credential, or whose key needs a variable that is not set.
-    fn without_a_key(&self, provider: &ProviderId) -> Option<Contender> {
-        let config = self.auth.config().provider(provider)?;
-        if let Some(variable) = config.unset_variable() {
-            let mut contender = Contender::skipped(None, Some("api_key".into()), Code::UnresolvedRef);
-            contender.candidate.source = Some("config".into());
-            contender.candidate.detail =
-                Some(format!("the config's key needs the variable {variable}, which is not set"));
-            return Some(contender);
-        }
-        if !config.is_keyless() {
-            return None;
-        }
-        let mut contender = Contender::skipped(None, Some(KEYLESS.into()), Code::Ok);
-        contender.candidate.source = Some(KEYLESS.into());
-        contender.candidate.detail = Some("no credential needed".into());
-        contender.kind = Some(CredentialKind::ApiKey);
-        contender.standing = Standing::new(Readiness::Now, Code::Ok);
-        contender.standing.secret = Some(Secret::from(""));
-        Some(contender)
-    }
-
-    /// The profiles of the default agent, or of `main`, where this agent has none and is not linked: an agent of the
-    /// original used to get copies of them. They are named, and not used.
-    fn elsewhere(&self, provider: &ProviderId) -> Vec<Contender> {
-        let asking = &self.own.agent.agent;
-        let default = self.auth.config().default_agent();
-        if *asking == default {
-            return Vec::new();
-        }
-        let mut places = vec![default];
-        if !places.contains(&AgentId::main()) && *asking != AgentId::main() {
-            places.push(AgentId::main());
-        }
-        for place in places {
-            let Ok(Some(other)) = self.auth.known_agent(&place) else { continue };
-            // One that is linked itself cannot be linked to.
-            let is_target = self.auth.settings(&other).is_ok_and(|settings| settings.link.is_none());
-            let Ok(store) = read_auth_store(&other.store()) else { continue };
-            let found = store.doc.entries().filter(|(_, entry)| {
-                entry.provider().is_some_and(|theirs| self.auth.canonical(theirs) == *provider)
-            });
-            let found: Vec<Contender> = found
-                .map(|(id, entry)| {
-                    let kind = Some(entry.kind().to_owned());
-                    let detail =
-                        format!("it is agent {place}'s, and agent {asking} is not linked to that one");
-                    Contender::skipped(Some(id), kind, Code::NotLinked).of(place.clone(), detail)
-                })
-                .collect();
-            if is_target && !found.is_empty() {
-                return found;
-            }
-        }
-        Vec::new()
     }
 }

@@ -4,16 +4,20 @@
 //! nothing; [`Auth::lease`] hands out an access token, refreshing it first where it is due. Both use the same
 //! resolver, so that what is shown is what is done.
 
+mod cache;
 mod context;
 mod cooldown;
 mod cooldown_edit;
 mod decide;
 mod discovered;
 mod edit;
+mod events;
 mod explain;
+mod first_use;
 mod freshness;
 mod grant;
 mod identity;
+mod import;
 mod keep_alive;
 mod lease;
 mod link;
@@ -22,6 +26,7 @@ mod logout;
 mod moved;
 mod order;
 mod order_edit;
+mod outsiders;
 mod paste;
 mod probe;
 mod profile_edit;
@@ -31,14 +36,21 @@ mod report;
 mod resolve;
 mod revoke;
 mod scene;
+mod shared;
 mod standing;
 mod status;
+mod way_out;
 
 pub use context::{Auth, OpenError, Runner};
 pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
 pub use edit::EditError;
+pub use events::Event;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
+pub use first_use::{ImportProblem, PendingImport};
+pub use import::{
+    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
+};
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;
 pub use link::{BrokenLink, LinkError, Linked};
@@ -53,4 +65,6 @@ pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
 pub use report::{Halt, Next, Outcome, ReportError};
 pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
+pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
+pub use way_out::{CaFile, WayOut};

@@ -167,7 +167,10 @@ impl Auth {
         ];
         self.check_link(agent, target)?;
         let own = &guards[usize::from(first.agent != agent.agent)];
-        write_link(agent, own, Some(&target.agent))
+        let done = write_link(agent, own, Some(&target.agent))?;
+        drop(guards);
+        self.renew_cache(agent);
+        Ok(done)
     }
 
     fn check_link(&self, agent: &AgentPaths, target: &AgentPaths) -> Result<(), LinkError> {
@@ -191,7 +194,10 @@ impl Auth {
             return Ok(Linked { path: agent.settings(), before: None, changed: false });
         }
         let guard = AgentFileGuard::acquire(self.state(), &agent.settings())?;
-        write_link(agent, &guard, None)
+        let done = write_link(agent, &guard, None)?;
+        drop(guard);
+        self.renew_cache(agent);
+        Ok(done)
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use coderclaw_providers::Revoke;
 use coderclaw_store::{
-    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, JournalView, OAuthEntry, Pending, Record,
-    StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
+    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, JournalView, Ledger, OAuthEntry, Pending,
+    Record, StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
 };
 use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::events::{Event, Note};
 use crate::grant::{Refreshable, life};
 use crate::profile_edit::{holds, pinned_sessions};
 use crate::revoke::{Revocation, revoke, target};
@@ -52,6 +53,16 @@ struct Tokens {
     until: Option<Millis>,
 }
 
+impl Tokens {
+    fn all(&self) -> Vec<&Secret> {
+        [&self.refresh, &self.access].into_iter().flatten().collect()
+    }
+
+    fn has(&self, hash: &TokenHash) -> bool {
+        self.all().iter().any(|token| TokenHash::of(token) == *hash)
+    }
+}
+
 impl Auth {
     /// Removes a profile, its place in the orders of the store, what is known about its use, and every copy of its
     /// tokens that is this program's. Then its tokens are revoked, unless `local_only`, or another profile of this
@@ -66,6 +77,7 @@ impl Auth {
         id: &ProfileId,
         local_only: bool,
     ) -> Result<LoggedOut, EditError> {
+        self.import_first(agent);
         let began = Instant::now();
         loop {
             let store = read_auth_store(&agent.store())?;
@@ -109,9 +121,6 @@ impl Auth {
         if !doc.remove(id) {
             return Err(EditError::unknown(self, id, agent, &doc));
         }
-        commit(&guard, &doc, &[id])?;
-        forget_usage(self, agent, id, None)?;
-        drop(guard);
         let tokens = match entry {
             Entry::Token(one) => Tokens { access: one.token.clone(), until: one.expires, refresh: None },
             Entry::ApiKey(one) => Tokens { access: one.key.clone(), ..Tokens::default() },
@@ -122,6 +131,11 @@ impl Auth {
             },
             Entry::Unknown { .. } | Entry::Damaged { .. } => Tokens::default(),
         };
+        self.drop_from_cache(&guard, agent, &tokens.all());
+        commit(&guard, &doc, &[id])?;
+        forget_usage(self, agent, id, None)?;
+        drop(guard);
+        self.renew_cache_without(agent, &|hash| tokens.has(hash));
         let (refresh, access) = match entry {
             Entry::OAuth(login) if !local_only => match target(self, login) {
                 Ok((endpoint, _)) => revoke(self, &endpoint, tokens.refresh.as_ref(), tokens.access.as_ref()),
@@ -156,6 +170,7 @@ impl Auth {
             journal.append(Record::Logout { at: self.clock().now() })?;
         }
         doc.remove(&one.profile);
+        self.drop_from_cache(&guard, agent, &tokens.all());
         commit(&guard, &doc, &[&one.profile])?;
         forget_usage(self, agent, &one.profile, None)?;
         if holder.is_none() {
@@ -163,6 +178,8 @@ impl Auth {
         }
         // Nobody holds a store across the network.
         drop(guard);
+        let ledger = Ledger::load(worker)?;
+        self.renew_cache_without(agent, &|hash| tokens.has(hash) || ledger.is_spent(hash));
         let decided = match (holder, may_revoke) {
             (Some(holder), _) => Err(format!("{holder} holds the same login")),
             (None, Ok((endpoint, Revoke::Grant))) => match self.same_person_elsewhere(one)? {
@@ -243,12 +260,18 @@ impl Auth {
         access: Revocation,
     ) -> LoggedOut {
         let now = self.clock().now();
+        let provider = entry.provider().map(|one| self.canonical(one));
+        let mut note = Note::new(Event::Logout, agent, "removed").of(provider.as_ref(), id);
+        note.fingerprint = tokens.access.as_ref().and_then(|token| self.fingerprint(token));
+        self.audit(note.clone());
+        self.audit_revocation(&note, "refresh token", &refresh);
+        self.audit_revocation(&note, "access token", &access);
         LoggedOut {
             profile: id.clone(),
-            provider: entry.provider().map(|one| self.canonical(one)),
+            provider,
             kind: entry.kind().to_owned(),
             works_until: tokens.until.filter(|at| *at > now),
-            copies: copies(agent, &tokens),
+            copies: copies(self, agent, &tokens),
             refresh,
             access,
             pinned_sessions: pinned_sessions(agent, id),
@@ -330,12 +353,13 @@ fn wait_for_grant(auth: &Auth, grant: &GrantId, began: Instant) -> Result<Worker
 }
 
 /// Files beside the store that hold one of the tokens: damaged stores that were set aside, and another program's
-/// cache. They hold other things too, so they are named and left.
-fn copies(agent: &AgentPaths, tokens: &Tokens) -> Vec<PathBuf> {
-    let secrets: Vec<&Secret> = [&tokens.refresh, &tokens.access].into_iter().flatten().collect();
+/// cache; and the file that older versions left. They hold other things too, so they are named and left.
+fn copies(auth: &Auth, agent: &AgentPaths, tokens: &Tokens) -> Vec<PathBuf> {
+    let secrets = tokens.all();
     let entries = std::fs::read_dir(&agent.dir).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.path())
+        .chain([auth.state().oauth_json()])
         .filter(|path| path.is_file())
         .filter(|path| {
             let bytes = std::fs::read(path).unwrap_or_default();

@@ -44,6 +44,7 @@ impl Auth {
             }
             Ok(())
         };
+        self.import_first(agent);
         // Checked before anything is created, and again under the lock.
         let before = read_auth_store(&agent.store())?;
         for id in order.unwrap_or_default() {
@@ -60,7 +61,10 @@ impl Auth {
         wanted.iter().try_for_each(|id| check(&doc, id))?;
         doc.set_order(&provider, order.map(|_| wanted.as_slice()));
         commit(&guard, &doc, &[])?;
+        drop(guard);
         drop(fingerprint_key(self.state()));
+        self.renew_cache(agent);
+        self.audit_order(agent, &provider, order.map(|_| wanted.as_slice()));
         Ok(wanted)
     }
 }

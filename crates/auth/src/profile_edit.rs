@@ -8,6 +8,7 @@ use coderclaw_types::{Code, Millis, ProfileId, ProviderId, Secret};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::events::{Event, Note, pasted as pasted_words};
 use crate::paste::{Cleaned, PasteKind};
 use crate::resolve::Ask;
 use crate::standing::{Readiness, standing};
@@ -28,6 +29,8 @@ pub struct Pasted {
     pub expires_in: Option<Duration>,
     /// Also where the id holds another credential that still works.
     pub replace: bool,
+    /// What the provider wants to know beside a key, such as an account.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// A pasted credential that is on disk.
@@ -89,6 +92,7 @@ impl Auth {
         let provider = ProviderId::new(&manifest.id);
         let manual = || ProfileId::stored(&format!("{provider}:manual"));
         let profile = pasted.profile_id.clone().unwrap_or_else(manual);
+        self.import_first(agent);
         self.check_free(agent, &profile, pasted)?;
         let now = self.clock().now();
         let secret = pasted.cleaned.secret.clone();
@@ -105,10 +109,15 @@ impl Auth {
         let mut doc = guard.read()?.doc;
         let replaced = doc.get(&profile).is_some();
         doc.put_login(&profile, &provider, &login);
+        doc.set_metadata(&profile, &pasted.metadata);
         commit(&guard, &doc, &[&profile])?;
         // What the old credential was set aside for says nothing about the new one.
         self.clear_usage(agent, std::slice::from_ref(&profile))?;
         drop(guard);
+        self.renew_cache(agent);
+        let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
+        let note = note.of(Some(&provider), &profile).detail(pasted_words(pasted.kind.makes()));
+        self.audit_of(Some(&pasted.cleaned.secret), note);
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         Ok(Stored {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
@@ -154,6 +163,7 @@ impl Auth {
     /// # Errors
     /// Where there is no such profile, or the store cannot be changed.
     pub fn use_profile(&self, agent: &AgentPaths, id: &ProfileId) -> Result<Used, EditError> {
+        self.import_first(agent);
         let store = read_auth_store(&agent.store())?;
         let Some(entry) = store.doc.get(id) else {
             return Err(EditError::unknown(self, id, agent, &store.doc));
@@ -191,6 +201,9 @@ impl Auth {
             }
             doc.set_order(&provider, Some(&order));
             commit(&guard, &doc, &[])?;
+            drop(guard);
+            self.renew_cache(agent);
+            self.audit_order(agent, &provider, Some(&order));
         }
         Ok(Used { provider, order, left_out, created, unchanged })
     }
@@ -215,6 +228,7 @@ impl Auth {
             }
             Ok(())
         };
+        self.import_first(agent);
         check(&read_auth_store(&agent.store())?.doc)?;
         let guard = lock(self, agent)?;
         let mut doc = guard.read()?.doc;
@@ -222,6 +236,12 @@ impl Auth {
         doc.rename(id, to);
         commit(&guard, &doc, &[id, to])?;
         forget_usage(self, agent, id, Some(to))?;
+        drop(guard);
+        self.renew_cache(agent);
+        let provider = doc.get(to).as_ref().and_then(Entry::provider).map(|one| self.canonical(one));
+        self.audit(
+            Note::new(Event::Rename, agent, "renamed").of(provider.as_ref(), to).detail(format!("was {id}")),
+        );
         Ok(Renamed {
             pinned_sessions: pinned_sessions(agent, id),
             named_by_config: self.named_by_config(id, &doc.get(to)),

@@ -9,6 +9,7 @@ use coderclaw_types::{Code, Millis, ProfileId, TokenHash};
 
 use crate::context::Auth;
 use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::events::{Event, Note};
 use crate::grant::{Refreshable, life};
 
 /// An entry that can never serve again.
@@ -35,12 +36,36 @@ pub struct Restored {
     pub repaired: bool,
 }
 
+/// Why a login that stands in a copy must not come into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StayOut {
+    /// A person has logged it out.
+    LoggedOut,
+    /// The store has it, under this id.
+    Held(ProfileId),
+    /// Its refresh token has been used here, so that it is worth nothing.
+    Spent,
+}
+
+impl std::fmt::Display for StayOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LoggedOut => f.write_str("it was logged out"),
+            Self::Held(id) => write!(f, "the same login is there as {id}"),
+            Self::Spent => f.write_str("its refresh token has been used since"),
+        }
+    }
+}
+
 impl Auth {
     /// The entries that are damaged, empty, or ended without a way to renew them. With `dry_run` they stay.
     ///
     /// # Errors
     /// Where the store cannot be read or changed.
     pub fn prune(&self, agent: &AgentPaths, dry_run: bool) -> Result<Vec<Spent>, EditError> {
+        if !dry_run {
+            self.import_first(agent);
+        }
         let now = self.clock().now();
         let found = spent(&read_auth_store(&agent.store())?.doc, now);
         if dry_run || found.is_empty() {
@@ -57,6 +82,12 @@ impl Auth {
         for one in &found {
             forget_usage(self, agent, &one.profile, None)?;
         }
+        drop(guard);
+        self.renew_cache(agent);
+        for one in &found {
+            let note = Note::new(Event::Logout, agent, "pruned").of(None, &one.profile);
+            self.audit(note.code(one.reason).detail(one.detail.as_str()));
+        }
         Ok(found)
     }
 
@@ -71,8 +102,10 @@ impl Auth {
         from: Option<&Path>,
         dry_run: bool,
     ) -> Result<Restored, EditError> {
-        let backup = || agent.dir.join("auth-profiles.json.bak");
-        let path = from.map_or_else(backup, Path::to_path_buf);
+        if !dry_run {
+            self.import_first(agent);
+        }
+        let path = from.map_or_else(|| agent.backup(), Path::to_path_buf);
         let no_copy = |why: String| EditError::NoCopy { path: path.display().to_string(), why };
         let text = read_text(&path)?.ok_or_else(|| no_copy("there is no such file".into()))?;
         let copy = AuthProfiles::parse(&text).map_err(|e| no_copy(e.to_string()))?;
@@ -88,6 +121,11 @@ impl Auth {
         let again = self.add_missing(&mut doc, &copy)?;
         let touched: Vec<&ProfileId> = again.added.iter().collect();
         commit(&guard, &doc, &touched)?;
+        drop(guard);
+        self.renew_cache(agent);
+        for id in &again.added {
+            self.audit(Note::new(Event::Login, agent, "restored").of(None, id));
+        }
         Ok(Restored { from: plan.from, repaired, ..again })
     }
 
@@ -98,7 +136,7 @@ impl Auth {
                 continue;
             }
             match self.must_stay_out(doc, &id, &entry)? {
-                Some(why) => plan.left.push((id, why)),
+                Some(why) => plan.left.push((id, why.to_string())),
                 None => {
                     doc.take_from(copy, &id);
                     plan.added.push(id);
@@ -109,17 +147,17 @@ impl Auth {
     }
 
     /// Why an entry of a copy must not come back.
-    fn must_stay_out(
+    pub(crate) fn must_stay_out(
         &self,
         doc: &AuthProfiles,
         id: &ProfileId,
         entry: &Entry,
-    ) -> Result<Option<String>, EditError> {
+    ) -> Result<Option<StayOut>, EditError> {
         let Entry::OAuth(login) = entry else { return Ok(None) };
         let Some(one) = Refreshable::of(self, id, login) else { return Ok(None) };
         let journal = JournalView::read(&self.state().journal(&one.grant))?;
         if journal.logged_out {
-            return Ok(Some("it was logged out".into()));
+            return Ok(Some(StayOut::LoggedOut));
         }
         let held = doc.entries().find_map(|(known, entry)| match entry {
             Entry::OAuth(entry) => {
@@ -128,13 +166,13 @@ impl Auth {
             _ => None,
         });
         if let Some(held) = held {
-            return Ok(Some(format!("the same login is there as {}", held.profile)));
+            return Ok(Some(StayOut::Held(held.profile)));
         }
         let is_spent = journal.outcomes.iter().any(|outcome| {
             outcome.token == TokenHash::of(&one.refresh)
                 && outcome.kind == coderclaw_store::OutcomeKind::Refreshed
         });
-        Ok(is_spent.then(|| "its refresh token has been used since".into()))
+        Ok(is_spent.then_some(StayOut::Spent))
     }
 }
 

@@ -8,7 +8,7 @@ mod note;
 
 use std::time::Duration;
 
-use coderclaw_providers::{CredentialKind, Failure, FailureKind, Manifest, Scope};
+use coderclaw_providers::{Billing, CredentialKind, Failure, FailureKind, Manifest, Scope};
 use coderclaw_store::{AgentPaths, LockError, ReadError, WriteError};
 use coderclaw_types::{Code, Millis, ProfileId};
 
@@ -212,15 +212,21 @@ impl Auth {
         let no_more = |halt: Halt| if is_limit { Next::Pause(halt) } else { Next::Stop(halt) };
         let consent = Scene::read(self, agent)?.consent(manifest, ask, &lease.owner)?;
         let needs_order = is_limit || failure.kind == FailureKind::Billing;
-        let (Some(from), false) = (&lease.profile, consent.is_pinned || (needs_order && !consent.has_order))
-        else {
+        let may_move = consent.has_order || consent.may_be_metered || !needs_order;
+        let (Some(from), false) = (&lease.profile, consent.is_pinned || !may_move) else {
             return Ok(no_more(halt));
         };
         let again = Ask { rejected: None, explicit_refresh: false, ..ask.clone() };
         let billing = |lease: &Lease| manifest.billing(lease.kind);
+        // Without an order: one of the same kind, where no account-level limit stands against that; or a key that is
+        // billed per use, where the agent's `metered_fallback` says so.
+        let is_allowed = |next: &Lease| match billing(next) {
+            Billing::Metered if billing(lease) == Billing::Subscription => consent.may_be_metered,
+            kind => kind == billing(lease) && !needs_order,
+        };
         match self.lease(agent, manifest, &again) {
             Ok(next) if next.profile.as_ref() == Some(from) => Ok(no_more(halt)),
-            Ok(next) if !consent.has_order && billing(&next) != billing(lease) => Ok(no_more(halt)),
+            Ok(next) if !consent.has_order && !is_allowed(&next) => Ok(no_more(halt)),
             Ok(next) => {
                 let moved = Moved {
                     provider: next.provider.clone(),
@@ -230,6 +236,7 @@ impl Auth {
                     why: failure.to_string(),
                     at: self.clock().now(),
                 };
+                self.audit_move(agent, &moved);
                 Ok(Next::Retry { lease: Box::new(next), moved: Some(moved) })
             }
             Err(LeaseError::Resolve(e)) => Err(e.into()),

@@ -201,7 +201,7 @@ impl Auth {
         manifest: &Manifest,
         ask: &Ask,
     ) -> Result<Explanation, ResolveError> {
-        let scene = Scene::look(self, agent)?;
+        let (scene, _) = Scene::look(self, agent)?;
         Ok(scene.explanation(&scene.decide(manifest, ask)?, ask))
     }
 
@@ -214,8 +214,16 @@ impl Auth {
     pub fn lease(&self, agent: &AgentPaths, manifest: &Manifest, ask: &Ask) -> Result<Lease, LeaseError> {
         let mut tried: Vec<ProfileId> = Vec::new();
         let mut needs_login: Option<(ProfileId, RefreshError)> = None;
+        let mut has_imported = false;
         loop {
             let scene = Scene::read(self, agent)?;
+            // Logins of an older version come before a key of the environment, and only where there is none here.
+            if !has_imported && !scene.has_profiles_of(&ProviderId::new(&manifest.id)) {
+                has_imported = true;
+                self.import_first(agent);
+                // Looked at again in any case: somebody else may have imported them just now.
+                continue;
+            }
             let decision = scene.decide(manifest, ask)?;
             let none = || LeaseError::NoneUsable { explanation: Box::new(scene.explanation(&decision, ask)) };
             let winner = decision.winner().ok_or_else(none)?;
@@ -235,6 +243,9 @@ impl Auth {
                             at: scene.now(),
                         })
                     });
+                    if let Some(moved) = &moved {
+                        self.audit_move(agent, moved);
+                    }
                     return Ok(Lease { after_rejection: ask.rejected.is_some(), moved, ..lease });
                 }
                 // The entry changed while we looked: look again, once.

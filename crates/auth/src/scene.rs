@@ -12,6 +12,7 @@ use coderclaw_types::{AgentId, Fingerprint, FingerprintKey, Millis, ProfileId, P
 use crate::context::Auth;
 use crate::decide::{Contender, Decision};
 use crate::explain::{Explanation, Winner};
+use crate::first_use::Plan;
 use crate::lease::{KEYLESS, Lease};
 use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
@@ -54,6 +55,8 @@ pub(crate) struct Seen {
     pub(crate) id: ProfileId,
     pub(crate) entry: Entry,
     pub(crate) provider: Option<ProviderId>,
+    /// It stands in a file of an older version, and is taken over when it is first used.
+    pub(crate) is_pending: bool,
     pub(crate) whose: Whose,
     standing: OnceCell<Standing>,
     fingerprint: OnceCell<Option<Fingerprint>>,
@@ -68,7 +71,8 @@ impl Shelf {
     fn entries(&self, auth: &Auth, whose: Whose) -> Vec<Seen> {
         let seen = self.store.doc.entries().map(|(id, entry)| {
             let provider = entry.provider().map(|provider| auth.canonical(provider));
-            Seen { id, entry, provider, whose, standing: OnceCell::new(), fingerprint: OnceCell::new() }
+            let (standing, fingerprint) = (OnceCell::new(), OnceCell::new());
+            Seen { id, entry, provider, is_pending: false, whose, standing, fingerprint }
         });
         seen.collect()
     }
@@ -77,18 +81,29 @@ impl Shelf {
 impl<'a> Scene<'a> {
     /// Reads what the agent may use, once.
     pub(crate) fn read(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
-        Self::of(auth, agent, Auth::read)
+        Ok(Self::of(auth, agent, Auth::read, false)?.0)
     }
 
-    /// The same, to be shown and not acted upon.
-    pub(crate) fn look(auth: &'a Auth, agent: &AgentPaths) -> Result<Self, ResolveError> {
-        Self::of(auth, agent, Auth::look)
+    /// The same, to be shown and not acted upon: with the logins of older versions that the first use would take over, as
+    /// if it had.
+    pub(crate) fn look(auth: &'a Auth, agent: &AgentPaths) -> Result<(Self, Plan), ResolveError> {
+        Self::of(auth, agent, Auth::look, true)
     }
 
-    fn of(auth: &'a Auth, agent: &AgentPaths, read: ReadStore) -> Result<Self, ResolveError> {
+    fn of(
+        auth: &'a Auth,
+        agent: &AgentPaths,
+        read: ReadStore,
+        is_look: bool,
+    ) -> Result<(Self, Plan), ResolveError> {
         let settings = read_agent_settings(agent)?;
-        let own = Shelf::read(auth, agent, read)?;
+        let mut own = Shelf::read(auth, agent, read)?;
+        let plan = if is_look { auth.pending_imports(agent, &own.store) } else { Plan::default() };
+        plan.add_to(&mut own.store.doc);
         let mut seen = own.entries(auth, Whose::Own);
+        for one in &mut seen {
+            one.is_pending = plan.taken.iter().any(|pending| pending.profile == one.id);
+        }
         let mut shadowed = Vec::new();
         let (mut linked, mut broken_link) = (None, None);
         match auth.follow(agent, &settings)? {
@@ -122,7 +137,7 @@ impl<'a> Scene<'a> {
             shadowed,
         };
         scene.check_settings()?;
-        Ok(scene)
+        Ok((scene, plan))
     }
 
     /// A profile that `agent.toml` names has a provider, by its entry or by its name. One that has none would be
@@ -158,6 +173,11 @@ impl<'a> Scene<'a> {
     /// All entries, in store order: the agent's own, then those that it is linked to. No id is there twice.
     pub(crate) fn seen(&self) -> &[Seen] {
         &self.seen
+    }
+
+    /// Whether there is a profile of this provider to use, in whatever state.
+    pub(crate) fn has_profiles_of(&self, provider: &ProviderId) -> bool {
+        self.seen.iter().any(|seen| seen.provider.as_ref() == Some(provider))
     }
 
     /// Entries of the linked agent whose id is that of one of the agent's own.

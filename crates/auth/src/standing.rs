@@ -40,6 +40,8 @@ pub(crate) struct Standing {
     pub(crate) secret: Option<Secret>,
     pub(crate) valid_until: Option<Millis>,
     pub(crate) account_id: Option<String>,
+    /// A refresh would be made, and the secret works until then.
+    pub(crate) works: bool,
     /// A refresh is answered and not yet in the store.
     pub(crate) unfinished: bool,
 }
@@ -54,11 +56,13 @@ impl Standing {
             secret: None,
             valid_until: None,
             account_id: None,
+            works: false,
             unfinished: false,
         }
     }
 
     pub(crate) fn with_good(mut self, good: &Good) -> Self {
+        self.works = true;
         self.secret = Some(good.access.clone());
         self.valid_until = good.expires;
         self.account_id.clone_from(&good.account_id);

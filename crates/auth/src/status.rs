@@ -8,9 +8,11 @@ use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId}
 
 use crate::context::Auth;
 use crate::explain::Explanation;
+use crate::first_use::{ImportProblem, PendingImport};
 use crate::link::BrokenLink;
 use crate::resolve::{Ask, ResolveError};
 use crate::scene::Scene;
+use crate::shared::SharedGrant;
 use crate::standing::Readiness;
 
 /// One profile.
@@ -38,6 +40,8 @@ pub struct ProfileStatus {
     pub refreshable: bool,
     /// Identifies the secret.
     pub fingerprint: Option<Fingerprint>,
+    /// It stands in a file of an older version, and is imported when a credential is first used.
+    pub is_pending: bool,
     /// Whose it is, if not the agent's own: that of the agent that it is linked to.
     pub owner: Option<AgentId>,
 }
@@ -62,6 +66,12 @@ pub struct AgentStatus {
     pub providers: Vec<ProviderStatus>,
     /// What is wrong with the store itself.
     pub store_note: Option<(Code, String)>,
+    /// Logins of older versions that are imported when a credential is first used. They are among the profiles.
+    pub imports: Vec<PendingImport>,
+    /// What is wrong with files of older versions.
+    pub import_problems: Vec<ImportProblem>,
+    /// Logins of the agent that another agent holds too.
+    pub shared: Vec<SharedGrant>,
     /// The agent that it is linked to.
     pub linked_to: Option<AgentId>,
     /// What is wrong with that link.
@@ -74,7 +84,7 @@ impl Auth {
     /// # Errors
     /// Where its files cannot be read.
     pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
-        let scene = Scene::look(self, agent)?;
+        let (mut scene, plan) = Scene::look(self, agent)?;
         let mut profiles = Vec::new();
         let mut with_profiles: Vec<ProviderId> = Vec::new();
         for seen in scene.seen() {
@@ -97,6 +107,7 @@ impl Auth {
                 expires_at: standing.valid_until,
                 refreshable,
                 fingerprint,
+                is_pending: seen.is_pending,
                 id: seen.id.clone(),
                 owner: scene.other(seen.whose),
             });
@@ -133,8 +144,20 @@ impl Auth {
             }),
             _ => None,
         };
+        let shared = self.shared_grants(Some(agent), false);
+        let (imports, import_problems) = (plan.taken, plan.problems);
         let linked_to = scene.settings.link.clone();
-        Ok(AgentStatus { profiles, providers, store_note, linked_to, broken_link: scene.broken_link })
+        let broken_link = scene.broken_link.take();
+        Ok(AgentStatus {
+            profiles,
+            providers,
+            store_note,
+            imports,
+            import_problems,
+            shared,
+            linked_to,
+            broken_link,
+        })
     }
 }
 

@@ -392,6 +392,39 @@ fn c15_billing_and_metered_keys() {
     assert_eq!(profile(&world.lease("anthropic")), "anthropic:key", "an order is consent");
 }
 
+/// C15: `metered_fallback` of the agent lets a key follow a subscription, also at its limit, also in a chat that has been
+/// using it. It is no leave to go on to another account.
+#[test]
+fn c15_a_key_may_follow_where_the_agent_says_so() {
+    for says_so in [false, true] {
+        let world = World::new();
+        let mut store: Value =
+            serde_json::from_str(&std::fs::read_to_string(world.store()).unwrap()).unwrap();
+        store["profiles"].as_object_mut().unwrap().remove("anthropic:b");
+        private(&world.store(), &store.to_string());
+        let toml = world.dir.path().join("agents/main/agent/agent.toml");
+        private(&toml, &format!("metered_fallback = {says_so}\n"));
+        let sessions =
+            r#"{"chat": {"authProfileOverride": "anthropic:a", "authProfileOverrideSource": "auto"}}"#;
+        private(&world.dir.path().join("agents/main/sessions/sessions.json"), sessions);
+        let chat = Ask { session: Some("chat".into()), ..Ask::default() };
+        let lease = world.lease_for("anthropic", &chat).unwrap();
+        assert_eq!(profile(&lease), "anthropic:a");
+        let reset = Millis(world.now().0 + HOUR);
+        let next = world.failed_for(&lease, &until(FailureKind::UsageLimit, reset), &chat);
+        if says_so {
+            assert_eq!(profile(&moved(next).0), "anthropic:key");
+            assert_eq!(profile(&world.lease_for("anthropic", &chat).unwrap()), "anthropic:key");
+        } else {
+            assert_eq!(paused(next).until, Some(reset));
+            assert_eq!(world.lease_for("anthropic", &chat).unwrap_err(), Code::UsageLimit);
+        }
+        // A key at its limit is no subscription, and another account's key is another account.
+        let lease = world.lease("groq");
+        paused(world.failed(&lease, &failure(FailureKind::UsageLimit)));
+    }
+}
+
 /// C5: with a user's pin there is never another profile, whatever fails.
 #[test]
 fn c5_a_pin_is_kept_through_every_failure() {

@@ -1,24 +1,36 @@
 //! Every command, flag and help text. The reference is made from here.
 
 mod agents;
+mod channels;
 mod chat;
 mod config;
+mod doctor;
 mod exec;
 mod gateway;
+mod import;
 mod lazy;
+mod log;
 mod models;
+mod onboard;
 mod sessions;
 mod stored;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use agents::{AddAgentArgs, AgentsCommand, IdentityArgs, RouteArgs};
+pub(crate) use agents::{AddAgentArgs, AgentsCommand, FromArgs, IdentityArgs, RouteArgs};
+pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, KeysCommand};
+pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
+pub(crate) use log::LogArgs;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
+#[cfg(test)]
+pub(crate) use onboard::KeyArgs;
+pub(crate) use onboard::{Compatibility, ConfigureArgs, Mode, OnboardArgs};
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -52,6 +64,9 @@ pub(crate) struct Global {
     /// No colours; NO_COLOR does the same
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// The command's name, without arguments, for the audit trail.
+    #[arg(skip)]
+    pub(crate) command: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +74,10 @@ pub(crate) enum Command {
     /// The whole story in a minute, on an embedded provider, in a throw-away state dir
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
+    /// Set up a login, step by step; with --non-interactive by flags
+    Onboard(Box<Lazy<OnboardArgs>>),
+    /// The same choices on what is set up already
+    Configure(Lazy<ConfigureArgs>),
     /// Logins, and which of them is used
     #[command(args_conflicts_with_subcommands = true)]
     Models {
@@ -94,6 +113,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Lazy<GatewayCommand>,
     },
+    /// Take over logins from another program; it is never written to
+    Import {
+        #[command(subcommand)]
+        command: Lazy<ImportCommand>,
+    },
+    /// The chat channels, and the profiles beside them
+    Channels(Lazy<ChannelsArgs>),
+    /// What is wrong, what it means, and what to type
+    Doctor(Lazy<DoctorArgs>),
 }
 
 #[cfg(feature = "demo")]
@@ -107,7 +135,7 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
     /// How every login stands, and what is used
-    Status(StatusArgs),
+    Status(Lazy<StatusArgs>),
     /// Log in, look, choose
     Auth {
         #[command(subcommand)]
@@ -167,28 +195,33 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
     /// Log in with a browser, on this machine or any other
-    Login(Box<LoginArgs>),
+    Login(Lazy<Box<LoginArgs>>),
     /// The agent's profiles
-    List {
-        /// Only of this provider
-        #[arg(long, value_name = "ID")]
-        provider: Option<String>,
-    },
+    List(Lazy<ListArgs>),
     /// Lend an access token, refreshed first where it is due
-    Token(TokenArgs),
+    Token(Lazy<TokenArgs>),
     /// Which profile is used, and why not the others
-    Explain(ExplainArgs),
+    Explain(Lazy<ExplainArgs>),
     /// Refresh a login that is due, now
-    Refresh(RefreshArgs),
+    Refresh(Lazy<RefreshArgs>),
     /// The order in which a provider's profiles are tried
     Order {
         #[command(subcommand)]
-        command: OrderCommand,
+        command: Lazy<OrderCommand>,
     },
+    /// What happened to the logins, and why one of them was lost
+    Log(Lazy<LogArgs>),
     /// Every file that may hold a secret
     Paths,
     #[command(flatten)]
     Stored(StoredCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of this provider
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -235,7 +268,7 @@ pub(crate) enum LoginStep {
 }
 
 /// What a login is to bring.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
     /// How to log in
     #[arg(long, value_name = "METHOD")]
@@ -342,7 +375,7 @@ impl Cli {
         let token_json = matches!(
             &self.command,
             Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
-                if args.format == TokenFormat::Json
+                if args.0.format == TokenFormat::Json
         );
         let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
         self.global.json || token_json || status_json

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use coderclaw_auth::{EditError, LeaseError, LinkError, LoginError, OpenError, ResolveError};
 use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::ConfigEditError;
-use coderclaw_types::{Code, Millis};
+use coderclaw_types::{Code, Millis, redact};
 use serde_json::json;
 
 use crate::text::{self, clean};
@@ -55,6 +55,10 @@ impl CommandError {
         let mut error = Self::new(Code::Usage, "a command is wanted");
         error.0.help = Some((text, exit));
         error
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.0.code
     }
 
     #[cfg(test)]
@@ -157,9 +161,11 @@ impl fmt::Display for CommandError {
 
 /// A message without the middle of what it quotes, where that is no name but a file pasted by mistake.
 fn fit(text: &str) -> Cow<'_, str> {
+    // Whoever is quoted may have quoted a token.
+    let text = redact(text);
     let chars = text.chars().count();
     if chars <= LONGEST {
-        return text.into();
+        return text;
     }
     let head: String = text.chars().take(LONGEST / 2).collect();
     let tail: String = text.chars().skip(chars - LONGEST / 4).collect();

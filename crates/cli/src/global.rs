@@ -21,11 +21,27 @@ pub(crate) fn parse(arguments: Vec<OsString>, env: Env) -> Result<(Cli, Env), Co
 fn read(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let mut matches = command.try_get_matches_from_mut(arguments)?;
-    let cli = Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))?;
+    let name = command_name(&matches);
+    let mut cli = Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))?;
+    cli.global.command = name;
     // Taking the tree of commands apart again costs a third of what a whole `token` does, and the process is
     // about to end.
     std::mem::forget((command, matches));
     Ok(cli)
+}
+
+/// The names of the commands, one below the other. No argument is among them.
+fn command_name(matches: &clap::ArgMatches) -> String {
+    let mut name = String::new();
+    let mut next = matches.subcommand();
+    while let Some((word, matches)) = next {
+        if !name.is_empty() {
+            name.push(' ');
+        }
+        name.push_str(word);
+        next = matches.subcommand();
+    }
+    name
 }
 
 /// Whether a call that could not be parsed asked for JSON.

@@ -23,6 +23,11 @@ impl Report {
         Self::text(text)
     }
 
+    /// What would be printed.
+    pub(crate) fn into_text(self) -> String {
+        self.stdout
+    }
+
     #[must_use]
     pub(crate) fn exit(mut self, exit: u8) -> Self {
         self.exit = exit;

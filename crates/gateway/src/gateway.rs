@@ -19,8 +19,9 @@ use tokio::sync::Semaphore;
 
 use crate::ahead::look_after;
 use crate::keys::Keys;
-use crate::lend::{Noted, answer};
+use crate::lend::answer;
 use crate::logins::{Logins, LoginsError};
+use crate::noted::Noted;
 use crate::numbers::Numbers;
 use crate::status::{GatewayStatus, ask_status};
 
@@ -206,6 +207,10 @@ impl Note {
 impl Shared {
     pub(crate) fn tell(&self, note: Note) {
         (self.tell)(note);
+    }
+
+    pub(crate) fn tell_all(&self, notes: Vec<String>) {
+        notes.into_iter().for_each(|note| self.tell(Note::event(note)));
     }
 }
 

@@ -182,8 +182,10 @@ mod tests {
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+            if self.0.front() == Some(&&b"silence"[..]) {
+                return Poll::Pending;
+            }
             match self.0.pop_front() {
-                Some(b"silence") => Poll::Pending,
                 Some(part) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(part))))),
                 None => Poll::Ready(None),
             }

@@ -3,12 +3,11 @@
 //! The answer that the client gets is the provider's, to the byte, or one of ours; never half of each. So everything
 //! that may be tried again is tried before the first byte of an answer goes back.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use coderclaw_auth::{Ask, Halt, Lease, LeaseError, Next, Outcome};
+use coderclaw_auth::{Ask, Auth, Halt, Lease, LeaseError, Next, Outcome, ReportError};
 use coderclaw_http::{RelayRequest, Relayed, SendError};
 use coderclaw_providers::{ApiKind, Failure, Manifest, Scope, read_failure};
 use coderclaw_store::{AgentPaths, GatewayKey};
@@ -28,12 +27,6 @@ use crate::{guard, status};
 
 /// No request is sent more often; one that would be is going in circles.
 const MOST_SENDINGS: u32 = 8;
-/// `lastUsed` is written at most so often.
-const NOTED: Duration = Duration::from_secs(60);
-
-/// When the success of which profile was last written down.
-#[derive(Debug, Default)]
-pub(crate) struct Noted(Mutex<HashMap<(std::path::PathBuf, ProfileId), Instant>>);
 
 /// A request that may go out.
 struct Case {
@@ -135,6 +128,8 @@ fn admit(
         let refusal = of_lease(shared, shape, manifest, &key, &e, now);
         (refusal, shape)
     })?;
+    shared.tell_all(open.auth.take_notes());
+    lent(shared, &open.auth, &key, &lease);
     if let Some(moved) = &lease.moved {
         shared.tell(Note::event(moved_line(&key, moved)));
     }
@@ -180,7 +175,7 @@ async fn pass(
             return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open())));
         }
         let (response, failure) = failed(shared, case, relayed).await;
-        let next = report(case, &lease, &failure).await?;
+        let next = report(shared, case, &lease, &failure).await?;
         match next {
             Ok(Next::Retry { lease: other, moved }) if sending < MOST_SENDINGS && kept.can_go() => {
                 shared.numbers.again(&case.manifest.id);
@@ -246,16 +241,30 @@ async fn failed(shared: &Shared, case: &Case, relayed: Relayed) -> (Response<Ans
 }
 
 async fn report(
+    shared: &Arc<Shared>,
     case: &Arc<Case>,
     lease: &Lease,
     failure: &Failure,
-) -> Result<Result<Next, coderclaw_auth::ReportError>, Refusal> {
-    let (case, lease, failure) = (Arc::clone(case), lease.clone(), failure.clone());
+) -> Result<Result<Next, ReportError>, Refusal> {
+    let (shared, case) = (Arc::clone(shared), Arc::clone(case));
+    let (lease, failure) = (lease.clone(), failure.clone());
     aside(move || {
+        let auth = &case.open.auth;
         let outcome = Outcome::Failed(&failure);
-        case.open.auth.report(&case.agent, &case.manifest, &lease, outcome, &case.ask)
+        let next = auth.report(&case.agent, &case.manifest, &lease, outcome, &case.ask)?;
+        if let Next::Retry { lease, .. } = &next {
+            lent(&shared, auth, &case.key, lease);
+        }
+        Ok(next)
     })
     .await
+}
+
+/// One line in the audit trail for each token that each key is lent.
+fn lent(shared: &Shared, auth: &Auth, key: &GatewayKey, lease: &Lease) {
+    if !lease.is_keyless() && shared.noted.is_first_loan(&key.id, lease) {
+        auth.audit_lend(lease, &format!("gateway key {}", key.id));
+    }
 }
 
 /// Writes a success down, beside the answer that is on its way already.
@@ -270,32 +279,6 @@ fn note_success(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) {
             shared.tell(Note::event(format!("a success could not be noted: {e}")));
         }
     });
-}
-
-impl Noted {
-    fn is_due(&self, lease: &Lease) -> bool {
-        let Some(profile) = &lease.profile else { return false };
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = noted.entry((lease.owner.dir.clone(), profile.clone()));
-        match last {
-            std::collections::hash_map::Entry::Occupied(mut one) if one.get().elapsed() >= NOTED => {
-                one.insert(Instant::now());
-                true
-            }
-            std::collections::hash_map::Entry::Occupied(_) => false,
-            std::collections::hash_map::Entry::Vacant(one) => {
-                one.insert(Instant::now());
-                true
-            }
-        }
-    }
-
-    /// After a failure the next success counts at once: it ends what the failure began.
-    fn forget(&self, lease: &Lease) {
-        let Some(profile) = &lease.profile else { return };
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.remove(&(lease.owner.dir.clone(), profile.clone()));
-    }
 }
 
 fn of_lease(

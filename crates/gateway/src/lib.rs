@@ -20,6 +20,7 @@ mod keep;
 mod keys;
 mod lend;
 mod logins;
+mod noted;
 mod numbers;
 mod refusal;
 mod route;

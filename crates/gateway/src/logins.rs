@@ -10,6 +10,9 @@ use coderclaw_types::{Clock, Env};
 /// How old the view of config and provider files may be. Stores, orders and keys are read for each request.
 const STALE: Duration = Duration::from_millis(500);
 
+/// As whom the audit trail knows what is done here.
+const CALLER: &str = "gateway";
+
 /// What a request works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
@@ -44,6 +47,7 @@ impl Logins {
         limits: RelayLimits,
     ) -> Result<Self, LoginsError> {
         let auth = Auth::open(env.clone(), clock.clone(), runner.clone())?;
+        auth.called_by(CALLER);
         let network = Network::from_env(auth.env());
         let open = Open { auth, relay: Relay::new(&network, limits)?, network: network.digest() };
         Ok(Self { env, clock, runner, limits, now: Mutex::new((open, Instant::now(), None)) })
@@ -77,6 +81,7 @@ impl Logins {
 
     fn again(&self, before: &Open) -> Result<Open, LoginsError> {
         let auth = Auth::open(self.env.clone(), self.clock.clone(), self.runner.clone())?;
+        auth.called_by(CALLER);
         let network = Network::from_env(auth.env());
         let digest = network.digest();
         // A relay holds connections, and building one reads the system's CAs.

@@ -154,7 +154,7 @@ impl Network {
     }
 
     /// Where the trusted CAs come from, for people: a failed handshake is often about that.
-    pub(crate) fn ca_source(&self) -> String {
+    pub fn ca_source(&self) -> String {
         let named: Vec<String> = [("SSL_CERT_FILE", &self.ca_file), ("SSL_CERT_DIR", &self.ca_dir)]
             .into_iter()
             .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}")))
@@ -168,6 +168,16 @@ impl Network {
             None => base,
             Some(path) => format!("{base} and NODE_EXTRA_CA_CERTS={path}"),
         }
+    }
+
+    /// The variables that name files or folders of CAs, each with what it names.
+    pub fn ca_variables(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("SSL_CERT_FILE", &self.ca_file),
+            ("SSL_CERT_DIR", &self.ca_dir),
+            ("NODE_EXTRA_CA_CERTS", &self.extra_ca),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
     }
 
     /// The file of `NODE_EXTRA_CA_CERTS`.

@@ -1,5 +1,6 @@
 //! `coderclaw.json`: what it says, and changing it.
 
+mod channels;
 mod check;
 mod doc;
 mod edit;

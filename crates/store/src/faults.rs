@@ -21,6 +21,11 @@ pub const POINTS: &[&str] = &[
     "refresh.applied",
     "refresh.ledger",
     "refresh.done",
+    "cache.write",
+    "import.begun",
+    "import.stored",
+    "import.recorded",
+    "import.aside",
 ];
 
 /// The fail points of deleting an agent, in the order in which it passes them.

@@ -10,6 +10,8 @@
 pub mod faults;
 
 mod agent_file;
+mod attention;
+mod audit;
 mod commit;
 mod config;
 mod foreign;
@@ -17,18 +19,25 @@ mod gateway_keys;
 mod journal;
 mod key;
 mod ledger;
+mod legacy;
 mod locks;
 mod logins;
+mod loose;
 mod outcome;
 mod paths;
 mod profiles;
 mod read;
+mod receipts;
+mod runtime_cache;
 mod sessions;
+mod settings;
 mod state;
 mod transcript;
 mod trash;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
+pub use attention::{Attention, Told, read_attention};
+pub use audit::{AuditLine, AuditRead, append_audit, read_audit};
 pub use commit::{WriteError, write_private};
 pub use config::{
     AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
@@ -42,17 +51,23 @@ pub use gateway_keys::{
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
+pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
-    AgentFileGuard, GrantGuard, Holder, LockError, SessionsGuard, StateGuard, StoreGuard, WorkerLock,
+    AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, StateGuard,
+    StoreGuard, WorkerLock,
 };
 pub use logins::PendingLogin;
+pub use loose::{Loose, loose, tighten};
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
+pub use receipts::{ImportReceipt, Receipts, read_receipts};
+pub use runtime_cache::RuntimeCache;
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
+pub use settings::{AuditSettings, HookSettings, Settings, read_settings};
 pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
 pub use trash::Trashed;

@@ -97,6 +97,10 @@ pub struct StoreGuard(Held);
 #[derive(Debug)]
 pub struct StateGuard(Held);
 
+/// Proof that nobody else imports, and that the receipts of imports are ours to write.
+#[derive(Debug)]
+pub struct ImportGuard(Held);
+
 /// Proof that an `agent.toml`'s lock is held. A link is made under the locks of both agents, so that no two links make
 /// a chain.
 #[derive(Debug)]
@@ -132,6 +136,21 @@ impl StateGuard {
     }
 
     /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+impl ImportGuard {
+    /// Takes the lock of the receipts. It comes before the lock of a store, never after.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "import", &state.receipts())?))
+    }
+
+    /// The real path of the receipts.
     pub fn target(&self) -> &Path {
         &self.0.target
     }
@@ -180,6 +199,43 @@ impl KeysGuard {
     /// The file's real path.
     pub(crate) fn target(&self) -> &Path {
         &self.0.target
+    }
+}
+
+/// Proof that the lock of `attention.json` is held.
+#[derive(Debug)]
+pub struct AttentionGuard(Held);
+
+impl AttentionGuard {
+    /// Takes the lock of the file that remembers what people were told.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "attention", &state.attention())?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that nobody else gives the parts of the audit trail other names.
+#[derive(Debug)]
+pub(crate) struct RotationGuard(File);
+
+impl RotationGuard {
+    /// Takes the lock if it is free; `None` where somebody holds it, and is at it already.
+    pub(crate) fn try_acquire(state: &StateDir) -> Result<Option<Self>, WriteError> {
+        state.ensure_dir(&state.locks())?;
+        Ok(try_lock(&state.locks().join("audit"))?.map(Self))
+    }
+}
+
+impl Drop for RotationGuard {
+    fn drop(&mut self) {
+        drop(self.0.unlock());
     }
 }
 

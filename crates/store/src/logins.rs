@@ -98,6 +98,30 @@ impl PendingLogin {
         }
     }
 
+    /// The files of logins that nobody can finish any more. Reads only.
+    pub fn expired(state: &StateDir, now: Millis) -> Vec<PathBuf> {
+        let entries = fs::read_dir(state.logins()).into_iter().flatten().flatten();
+        let is_over = |entry: &fs::DirEntry| {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            matches!(id.map(|id| Self::find(state, id)), Some(Ok(Some(login))) if login.expires <= now)
+        };
+        entries.filter(is_over).map(|entry| entry.path()).collect()
+    }
+
+    /// Takes away those that [`PendingLogin::expired`] finds.
+    ///
+    /// # Errors
+    /// Where one cannot be removed.
+    pub fn remove_expired(state: &StateDir, now: Millis) -> Result<usize, WriteError> {
+        state.check_owner()?;
+        let expired = Self::expired(state, now);
+        for path in &expired {
+            fs::remove_file(path).map_err(WriteError::io(path))?;
+        }
+        Ok(expired.len())
+    }
+
     fn to_text(&self) -> Secret {
         let json = json!({
             "provider": self.provider,
@@ -134,14 +158,8 @@ fn path(state: &StateDir, id: &str) -> PathBuf {
 
 /// Nobody asks for an expired login again, so somebody else has to take it away.
 fn sweep(state: &StateDir, now: Millis) {
-    for entry in fs::read_dir(state.logins()).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
-        if let Ok(Some(login)) = PendingLogin::find(state, id)
-            && login.expires <= now
-        {
-            drop(fs::remove_file(entry.path()));
-        }
+    for path in PendingLogin::expired(state, now) {
+        drop(fs::remove_file(path));
     }
 }
 
@@ -221,5 +239,9 @@ mod tests {
         login(99).save(&state, Millis(10)).unwrap();
         assert!(PendingLogin::find(&state, &old).unwrap().is_none());
         assert!(PendingLogin::find(&state, &young).unwrap().is_some());
+        assert_eq!(PendingLogin::expired(&state, Millis(98)), Vec::<PathBuf>::new());
+        assert_eq!(PendingLogin::expired(&state, Millis(99)).len(), 2);
+        assert_eq!(PendingLogin::remove_expired(&state, Millis(99)).unwrap(), 2);
+        assert!(PendingLogin::find(&state, &young).unwrap().is_none());
     }
 }

@@ -18,6 +18,7 @@ pub struct StateDir {
     root: PathBuf,
     config: PathBuf,
     main_agent_dir: Option<PathBuf>,
+    oauth_dir: Option<PathBuf>,
 }
 
 /// One agent's files.
@@ -49,7 +50,8 @@ impl StateDir {
             .get("CODERCLAW_AGENT_DIR")
             .or_else(|| env.get("PI_CODING_AGENT_DIR"))
             .map(|path| env.resolve(path));
-        Self { root, config, main_agent_dir }
+        let oauth_dir = env.get("CODERCLAW_OAUTH_DIR").map(|path| env.resolve(path));
+        Self { root, config, main_agent_dir, oauth_dir }
     }
 
     /// The folder itself.
@@ -77,6 +79,21 @@ impl StateDir {
         self.root.join("logins")
     }
 
+    /// What was done with the logins, line by line: events, no secrets. Older parts have `.1`, `.2`... behind the name.
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("logs").join("auth.jsonl")
+    }
+
+    /// What people were told about logins that need them, so that nobody is told twice.
+    pub fn attention(&self) -> PathBuf {
+        self.root.join("attention.json")
+    }
+
+    /// A person's settings for which the original's config has no place.
+    pub fn settings_file(&self) -> PathBuf {
+        self.root.join("settings.toml")
+    }
+
     /// The grant's redo log.
     pub fn journal(&self, grant: &GrantId) -> PathBuf {
         self.journals().join(grant.to_string())
@@ -90,6 +107,11 @@ impl StateDir {
     /// The file of the gateway's keys: their hashes, and what each may do.
     pub fn gateway_keys(&self) -> PathBuf {
         self.root.join("gateway").join("keys.toml")
+    }
+
+    /// The logins of versions before there were stores: in `CODERCLAW_OAUTH_DIR`, else in `credentials/`. Only ever read.
+    pub fn oauth_json(&self) -> PathBuf {
+        self.oauth_dir.clone().unwrap_or_else(|| self.root.join("credentials")).join("oauth.json")
     }
 
     /// The file with the key of this state dir's fingerprints.
@@ -151,6 +173,14 @@ impl StateDir {
             ids.push(AgentId::main());
         }
         Ok(ids.iter().map(|id| self.agent(config, id)).collect())
+    }
+
+    /// Whether there may be more than one agent. Cheaper than to list them, for what every look asks.
+    pub fn may_have_several_agents(&self, config: &Config) -> bool {
+        if !config.agents().is_empty() || self.main_agent_dir.is_some() {
+            return true;
+        }
+        fs::read_dir(self.root.join("agents")).is_ok_and(|entries| entries.take(2).count() > 1)
     }
 
     /// The texts of `providers/*.toml`, by name.
@@ -235,6 +265,16 @@ impl AgentPaths {
     /// The token sink.
     pub fn store(&self) -> PathBuf {
         self.dir.join("auth-profiles.json")
+    }
+
+    /// The store's backup, of the same generation.
+    pub fn backup(&self) -> PathBuf {
+        self.dir.join("auth-profiles.json.bak")
+    }
+
+    /// The runtime cache; before there were stores, the original kept its credentials under this name.
+    pub fn cache(&self) -> PathBuf {
+        self.dir.join("auth.json")
     }
 
     /// Usage statistics and cooldowns.

@@ -311,6 +311,21 @@ impl AuthProfiles {
         self.profiles.insert(id.as_str().into(), entry_text(&map));
     }
 
+    /// Sets single keys of the entry's `metadata`, which the original has beside API keys. What else stands there stays.
+    pub fn set_metadata(&mut self, id: &ProfileId, pairs: &[(String, String)]) {
+        let known = self.profiles.get(id.as_str());
+        let Some(mut map) = known.and_then(|raw| serde_json::from_str::<Map<_, _>>(raw.get()).ok()) else {
+            return;
+        };
+        if pairs.is_empty() {
+            return;
+        }
+        let mut metadata = map.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        metadata.extend(pairs.iter().map(|(key, value)| (key.clone(), json!(value))));
+        map.insert("metadata".into(), Value::Object(metadata));
+        self.profiles.insert(id.as_str().into(), entry_text(&map));
+    }
+
     fn set_object(&mut self, key: &str, object: Map<String, Value>) {
         if object.is_empty() {
             self.top.shift_remove(key);

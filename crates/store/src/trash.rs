@@ -11,6 +11,7 @@ use coderclaw_types::{AgentId, Millis};
 
 use crate::commit::{WriteError, create_private, sync_folder};
 use crate::faults;
+use crate::locks::{ConfigGuard, LockError};
 use crate::paths::{AgentPaths, StateDir};
 use crate::read::ReadError;
 
@@ -107,6 +108,40 @@ impl StateDir {
         fault("trash.done", &dir)?;
         trashed.dir = Some(dir);
         Ok(trashed)
+    }
+
+    /// Moves the config with its backups, and the folder of credentials that older versions kept, to the trash. `None` where there
+    /// is nothing of it.
+    ///
+    /// # Errors
+    /// Where the config is locked, or something cannot be moved. What was moved before stays moved.
+    pub fn move_config_to_trash(&self, now: Millis) -> Result<Option<PathBuf>, LockError> {
+        let config = self.config_path();
+        let name = config.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = config.parent().unwrap_or(config);
+        let is_its = |path: &PathBuf| {
+            let other = path.file_name().unwrap_or_default().to_string_lossy();
+            other == name || other.strip_prefix(&name).is_some_and(|rest| rest.starts_with(".bak"))
+        };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let files: Vec<PathBuf> = entries.filter(is_its).collect();
+        let credentials = self.root().join("credentials");
+        if files.is_empty() && !credentials.exists() {
+            return Ok(None);
+        }
+        self.ensure_dir(&self.trash())?;
+        let guard = ConfigGuard::acquire(self, config)?;
+        let dir = self.free_name(&AgentId::new("reset"), now);
+        self.ensure_dir(&dir)?;
+        for from in files {
+            let name = from.file_name().unwrap_or_default().to_owned();
+            move_file(&from, &dir.join(name))?;
+        }
+        if credentials.exists() {
+            rename(&credentials, &dir.join("credentials"))?;
+        }
+        drop(guard);
+        Ok(Some(dir))
     }
 
     /// The workspace of an agent that names none.

@@ -8,6 +8,7 @@ mod codes;
 mod env;
 mod hash;
 mod ids;
+mod redact;
 mod secret;
 mod words;
 
@@ -16,5 +17,6 @@ pub use codes::{Code, CodeKind};
 pub use env::Env;
 pub use hash::{Fingerprint, FingerprintKey, GrantId, InvalidHash, TokenHash, sha256_parts};
 pub use ids::{AgentId, InvalidId, ProfileId, ProviderId};
+pub use redact::{KINDS as CREDENTIAL_KINDS, MASK, redact};
 pub use secret::Secret;
 pub use words::{code_word, for_people};

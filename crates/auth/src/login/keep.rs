@@ -12,6 +12,7 @@ use super::error::{LoginError, check_expected};
 use super::{LoggedIn, LoginRequest};
 use crate::context::Auth;
 use crate::discovered::remember;
+use crate::events::{Event, Note};
 use crate::identity::is_login_of;
 
 impl Auth {
@@ -67,11 +68,15 @@ impl Auth {
         if !kept {
             return Err(LoginError::NotKept);
         }
+        let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
+        self.audit_of(Some(&set.access), note.of(Some(&provider), &profile));
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
+        let still_set_aside = self.take_back(agent, &doc, &profile);
+        self.renew_cache(agent);
         Ok(LoggedIn {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),
-            still_set_aside: self.take_back(agent, &doc, &profile),
+            still_set_aside,
             profile,
             provider,
             identity,

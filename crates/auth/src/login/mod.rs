@@ -85,6 +85,7 @@ impl Auth {
 
     /// What would refuse the result is found before a person is sent to a browser.
     fn check_store(&self, agent: &AgentPaths) -> Result<(), LoginError> {
+        self.import_first(agent);
         StoreGuard::acquire(self.state(), &agent.store())?.check_writable()?;
         let store = read_auth_store(&agent.store())?;
         if store.doc.version() > AuthProfiles::VERSION {

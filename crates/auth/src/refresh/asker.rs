@@ -69,7 +69,7 @@ pub(crate) fn obtain(
                     && workers.is_empty()
                     && let Ok(Some(guard)) = GrantGuard::try_acquire(auth.state(), &one.grant)
                 {
-                    workers.extend(start(auth, guard, Job::new(agent, &one, want)).ok());
+                    workers.extend(start(auth, guard, Job::new(auth, agent, &one, want)).ok());
                 }
                 break Ok(Some(good));
             }
@@ -122,7 +122,7 @@ pub(crate) fn obtain(
                     }
                     break Err(RefreshError::WorkerFailed { detail });
                 }
-                let job = Job::new(agent, &now, want);
+                let job = Job::new(auth, agent, &now, want);
                 workers.push(start(auth, guard, job)?);
                 pause = FIRST_PAUSE;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coderclaw_http::{Client, Limits};
 use coderclaw_oauth::{RefreshAnswer, TokenSet, expiry, read_identity, refresh_request, send};
 use coderclaw_store::{Entry, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
-use coderclaw_types::{Code, Millis, TokenHash};
+use coderclaw_types::{Code, Millis, TokenHash, redact};
 
 use crate::context::Auth;
 use crate::grant::{Refreshable, life};
@@ -110,7 +110,8 @@ fn outcome_of(auth: &Auth, due: &Due<'_>, want: &Want, answer: RefreshAnswer, no
     let origin = &due.one.endpoint.origin;
     let mut outcome = blank(due, OutcomeKind::NotSpent, now);
     outcome.rejected = want.rejected;
-    let words = |description: Option<String>| description.map(|d| format!(": {d}")).unwrap_or_default();
+    let words =
+        |description: Option<String>| description.map(|d| format!(": {}", redact(&d))).unwrap_or_default();
     match answer {
         RefreshAnswer::Granted(_) => {}
         RefreshAnswer::Refused { code, description } => {

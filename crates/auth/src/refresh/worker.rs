@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use coderclaw_http::Network;
-use coderclaw_store::{AgentPaths, GrantGuard, WorkerLock};
+use coderclaw_store::{AgentPaths, GrantGuard, JournalView, Ledger, WorkerLock};
 use coderclaw_types::{AgentId, Clock, Code, Env, GrantId, ProfileId, TokenHash};
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +51,13 @@ pub(crate) struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rejected: Option<TokenHash>,
     explicit: bool,
+    /// In the course of which command, for the audit trail.
+    #[serde(default)]
+    command: String,
 }
 
 impl Job {
-    pub(super) fn new(agent: &AgentPaths, one: &Refreshable, want: &Want) -> Self {
+    pub(super) fn new(auth: &Auth, agent: &AgentPaths, one: &Refreshable, want: &Want) -> Self {
         Self {
             grant: one.grant,
             agent: agent.agent.as_str().into(),
@@ -62,6 +65,7 @@ impl Job {
             min_validity_ms: u64::try_from(want.min_validity.as_millis()).unwrap_or(u64::MAX),
             rejected: want.rejected,
             explicit: want.explicit,
+            command: auth.command().to_owned(),
         }
     }
 
@@ -144,7 +148,7 @@ pub(super) fn start(auth: &Auth, guard: GrantGuard, job: Job) -> Result<Started,
     let auth = auth.clone();
     let thread = std::thread::Builder::new().name("refresh".into());
     let handle = thread
-        .spawn(move || work(&auth, &lock, &job, &AtomicBool::new(false)))
+        .spawn(move || work_and_tell(&auth, lock, &job, &AtomicBool::new(false)))
         .map_err(|e| RefreshError::WorkerFailed { detail: e.to_string() })?;
     Ok(Started::Thread(Some(handle), None))
 }
@@ -195,7 +199,8 @@ fn worker_process(env: Env, clock: Clock) -> Result<(), Code> {
     let auth = Auth::open(env, clock, Runner::Thread).map_err(|e| e.code())?;
     let lock = WorkerLock::inherit(auth.state(), &job.grant, file).map_err(|e| e.code())?;
     let asked_to_end = hold_off_endings()?;
-    work(&auth, &lock, &job, &asked_to_end)
+    auth.called_by(&job.command);
+    work_and_tell(&auth, lock, &job, &asked_to_end)
 }
 
 /// From here on INT, TERM and HUP only set the flag. It is looked at before anything is sent; after that, a half-done
@@ -207,6 +212,18 @@ fn hold_off_endings() -> Result<Arc<AtomicBool>, Code> {
         signal_hook::flag::register(signal, Arc::clone(&asked_to_end)).map_err(|_| Code::WorkerFailed)?;
     }
     Ok(asked_to_end)
+}
+
+/// Does the work, frees the lock, and only then tells what came of it.
+fn work_and_tell(auth: &Auth, lock: WorkerLock, job: &Job, asked_to_end: &AtomicBool) -> Result<(), Code> {
+    let journal = auth.state().journal(&job.grant);
+    let from = JournalView::read(&journal).map_or(0, |journal| journal.next_seq());
+    let done = work(auth, &lock, job, asked_to_end);
+    drop(lock);
+    if let Ok(agent) = auth.agent(Some(&job.agent)) {
+        auth.audit_refresh(&agent, &job.profile, &job.grant, from, done.err());
+    }
+    done
 }
 
 /// All steps of a worker, in order. An error is what could not be written into the journal.
@@ -227,7 +244,13 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job, asked_to_end: &AtomicBool) ->
         }
         Ok(())
     };
-    refresh().map_err(|e| e.code())
+    let done = refresh().map_err(|e| e.code());
+    // Last, and whatever came of it: a login that was refused has nothing to lend either.
+    let ledger = Ledger::load(lock).ok();
+    auth.renew_caches_of(&lock.grant(), &agent, &|hash| {
+        ledger.as_ref().is_some_and(|one| one.is_spent(hash))
+    });
+    done
 }
 
 /// A fail point of the worker.

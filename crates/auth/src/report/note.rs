@@ -6,7 +6,7 @@ use coderclaw_providers::{Failure, FailureKind, Manifest};
 use coderclaw_store::{
     AgentPaths, AuthState, Refused, StateGuard, UsageStats, read_auth_state, read_auth_store,
 };
-use coderclaw_types::{Millis, ProfileId, ProviderId, TokenHash};
+use coderclaw_types::{Millis, ProfileId, ProviderId, TokenHash, redact};
 
 use super::ReportError;
 use crate::context::Auth;
@@ -76,7 +76,7 @@ impl Auth {
                 let refused = Refused {
                     token: TokenHash::of(&lease.token),
                     code: failure.code().as_str().to_owned(),
-                    detail: failure.message.clone(),
+                    detail: failure.message.as_deref().map(|text| redact(text).into_owned()),
                     at: now,
                 };
                 return UsageStats { refused: Some(refused), last_failure_at: Some(now), ..usage.clone() };

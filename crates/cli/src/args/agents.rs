@@ -120,22 +120,29 @@ pub(crate) struct RouteArgs {
     /// The service that the message comes through
     #[arg(long, value_name = "CHANNEL")]
     pub(crate) channel: String,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+/// Where in a channel a message comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FromArgs {
     /// The account there that got it
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", requires = "channel")]
     pub(crate) account: Option<String>,
     /// Who is talked to: direct:ID, group:ID or channel:ID
-    #[arg(long, value_name = "KIND:ID")]
+    #[arg(long, value_name = "KIND:ID", requires = "channel")]
     pub(crate) peer: Option<String>,
     /// What the peer is a part of, such as the channel of a thread
-    #[arg(long, value_name = "KIND:ID")]
+    #[arg(long, value_name = "KIND:ID", requires = "channel")]
     pub(crate) parent: Option<String>,
     /// The guild, or server
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "channel")]
     pub(crate) guild: Option<String>,
     /// The team, or workspace
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "channel")]
     pub(crate) team: Option<String>,
     /// A role of the sender; may be repeated
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "channel")]
     pub(crate) role: Vec<String>,
 }

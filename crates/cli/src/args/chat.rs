@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::FromArgs;
+
 #[derive(Debug, Args)]
 pub(crate) struct ChatArgs {
     /// The session's name or key
@@ -31,8 +33,13 @@ pub(crate) struct AgentArgs {
     #[arg(long)]
     pub(crate) stdin: bool,
     /// The session's name or key
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", conflicts_with = "channel")]
     pub(crate) session_key: Option<String>,
+    /// As if it came through this service: the bindings say which agent answers, and in which session
+    #[arg(long, value_name = "CHANNEL")]
+    pub(crate) channel: Option<String>,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
     #[command(flatten)]
     pub(crate) with: WithArgs,
 }

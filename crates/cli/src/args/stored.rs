@@ -6,62 +6,79 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::Lazy;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoredCommand {
     /// Store a bearer token that was made elsewhere
-    PasteToken(PasteArgs),
+    PasteToken(Lazy<PasteArgs>),
     /// Store what `claude setup-token` prints
-    SetupToken(SetupTokenArgs),
+    SetupToken(Lazy<SetupTokenArgs>),
     /// Store an API key, which is billed per use
-    PasteApiKey(PasteArgs),
+    PasteApiKey(Lazy<PasteArgs>),
     /// Choose from a menu what to store
     Add,
     /// Make a profile the first choice of its provider
-    Use(UseArgs),
+    Use(Lazy<UseArgs>),
     /// Give a profile another id
-    Rename {
-        /// The profile's id
-        #[arg(value_name = "OLD")]
-        old: String,
-        /// Its new id
-        #[arg(value_name = "NEW")]
-        new: String,
-    },
+    Rename(Lazy<RenameArgs>),
     /// Remove a profile, and revoke its tokens where the provider has a way to
-    Logout {
-        /// The profile's id
-        #[arg(value_name = "PROFILE")]
-        profile: String,
-        /// Only remove it here: no request is made
-        #[arg(long)]
-        local_only: bool,
-    },
+    Logout(Lazy<LogoutArgs>),
     /// Remove profiles that can never serve again: damaged, empty, ended
-    Prune {
-        /// Only list them
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Prune(Lazy<PruneArgs>),
     /// Add back profiles that the store has lost
-    Restore {
-        /// From this copy of the store instead of its backup
-        #[arg(long, value_name = "FILE")]
-        from: Option<PathBuf>,
-        /// Only say what would change
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Restore(Lazy<RestoreArgs>),
     /// Run a command while nobody else can write the store
-    Lock {
-        /// The command and its arguments
-        #[arg(last = true, required = true, value_name = "COMMAND")]
-        command: Vec<OsString>,
-    },
+    Lock(Lazy<LockArgs>),
     /// Profiles that are set aside after failures
     Cooldown {
         #[command(subcommand)]
-        command: CooldownCommand,
+        command: Lazy<CooldownCommand>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenameArgs {
+    /// The profile's id
+    #[arg(value_name = "OLD")]
+    pub(crate) old: String,
+    /// Its new id
+    #[arg(value_name = "NEW")]
+    pub(crate) new: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// The profile's id
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profile: String,
+    /// Only remove it here: no request is made
+    #[arg(long)]
+    pub(crate) local_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Only list them
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// From this copy of the store instead of its backup
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Only say what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// Where a secret comes from. Never from an argument: those are seen by every user of the machine.
@@ -143,7 +160,7 @@ pub(crate) enum CooldownCommand {
 }
 
 /// A duration whose bare number means days.
-fn days(text: &str) -> Result<Duration, String> {
+pub(super) fn days(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let is_bare = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let duration = crate::text::duration(&if is_bare { format!("{text}d") } else { text.to_owned() })?;

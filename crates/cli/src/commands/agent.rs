@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::args::AgentArgs;
 use crate::commands::Context;
+use crate::commands::agents::route;
 use crate::commands::chat::{Screen, Sent, With, cleaned, send};
 use crate::error::CommandError;
 use crate::report::{Report, say};
@@ -17,8 +18,8 @@ use crate::report::{Report, say};
 const LONGEST: u64 = 8 * 1024 * 1024;
 
 pub(super) fn run(context: &Context, args: &AgentArgs) -> Result<Report, CommandError> {
-    let agent = context.agent()?;
-    let chat = Chat::open(&context.auth, &agent, args.session_key.as_deref().unwrap_or("main"))?;
+    let (agent, key) = place(context, args)?;
+    let chat = Chat::open(&context.auth, &agent, &key)?;
     let with = With::read(&chat, &args.with)?;
     let text = message(args)?;
     let told = match chat.read(&text)? {
@@ -37,6 +38,19 @@ pub(super) fn run(context: &Context, args: &AgentArgs) -> Result<Report, Command
         say(&cleaned(&told.text));
     }
     ask(context, &agent, &chat, &with, message)
+}
+
+/// The agent that answers and its session: as named, or as the bindings say.
+fn place(context: &Context, args: &AgentArgs) -> Result<(AgentPaths, String), CommandError> {
+    let Some(channel) = &args.channel else {
+        return Ok((context.agent()?, args.session_key.clone().unwrap_or_else(|| "main".into())));
+    };
+    if context.agent_hint().is_some() {
+        let message = "--agent and --channel exclude each other: the bindings name the agent";
+        return Err(CommandError::new(Code::Usage, message).hint("coderclaw agent --help".into()));
+    }
+    let route = route(context, channel.clone(), args.from.clone())?;
+    Ok((context.auth.agent(Some(route.agent_id.as_str()))?, route.session_key))
 }
 
 fn message(args: &AgentArgs) -> Result<String, CommandError> {

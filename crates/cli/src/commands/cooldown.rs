@@ -50,13 +50,16 @@ pub(super) fn run(context: &Context, command: CooldownCommand) -> Result<Report,
             let command = || format!("models auth cooldown clear {}", name());
             let cleared = context.auth.clear_cooldowns(&agent, id.as_ref()).map_err(at_its_owner(command))?;
             if context.global.json {
-                return Ok(Report::json(&json!({"agentId": agent.agent, "cleared": cleared})));
+                return Ok(Report::json(&json!({
+                    "agentId": agent.agent, "usagePath": agent.state(), "cleared": cleared,
+                })));
             }
             if cleared.is_empty() {
                 return Ok(Report::text("There was nothing to clear.\n"));
             }
             let lines = cleared.iter().map(|id| format!("{} is used again at once.\n", clean(id.as_str())));
-            Ok(Report::text(lines.collect::<String>()))
+            let written = format!("Usage file: {}\n", agent.state().display());
+            Ok(Report::text(lines.collect::<String>() + &written))
         }
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn run(context: &Context, args: &ExecArgs) -> Result<Report, CommandE
     if !context.global.quiet && !context.global.json {
         say(&told(context, &lease));
     }
+    context.say_notes();
     // Not from the captured environment: the program gets this process's own, to the byte, but for these variables.
     let mut command = Command::new(program);
     command.args(arguments);

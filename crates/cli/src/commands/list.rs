@@ -31,8 +31,9 @@ pub(super) fn run(context: &Context, provider: Option<&str>) -> Result<Report, C
     let width = profiles.iter().map(|p| p.id.as_str().chars().count()).max().unwrap_or(0);
     let lines = profiles.iter().map(|profile| {
         let id = clean(profile.id.as_str());
+        let pending = if profile.is_pending { "  not imported yet" } else { "" };
         let from = profile.owner.as_ref().map(|owner| format!("  from agent {owner}")).unwrap_or_default();
-        format!("{id:width$}  {:8}  {}{from}\n", clean(&profile.kind), profile.state)
+        format!("{id:width$}  {:8}  {}{from}{pending}\n", clean(&profile.kind), profile.state)
     });
     Ok(Report::text(lines.collect::<String>()))
 }

@@ -2,18 +2,23 @@
 
 mod agent;
 mod agents;
+mod channels;
 mod chat;
 mod config;
 mod cooldown;
+mod doctor;
 mod exec;
 mod explain;
 mod gateway;
+mod import;
 mod list;
 mod lock;
+mod log;
 mod login;
 mod logout;
 mod models;
 mod models_list;
+mod onboard;
 mod order;
 mod paste;
 mod paths;
@@ -26,6 +31,8 @@ mod status;
 mod status_json;
 mod token;
 
+use std::io::IsTerminal;
+
 use coderclaw_agents::Sessions;
 use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
 use coderclaw_providers::Manifest;
@@ -35,7 +42,8 @@ use coderclaw_types::{Clock, Env};
 use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
 use crate::commands::models::Slot;
 use crate::error::{CommandError, login_command};
-use crate::report::Report;
+use crate::report::{Report, say};
+use crate::text::{clean, width, wrap};
 
 /// What a command works with.
 pub(crate) struct Context {
@@ -46,11 +54,23 @@ pub(crate) struct Context {
 impl Context {
     fn open(global: Global, env: Env, clock: Clock) -> Result<Self, CommandError> {
         let auth = Auth::open(env, clock, Runner::Process(own_program()))?;
+        auth.called_by(&global.command);
         Ok(Self { auth, global })
     }
 
     pub(crate) fn agent(&self) -> Result<AgentPaths, CommandError> {
         Ok(self.auth.agent(self.global.agent.as_deref())?)
+    }
+
+    /// Says what happened beside what was asked for.
+    fn say_notes(&self) {
+        for note in self.auth.take_notes() {
+            if !self.global.quiet {
+                let line = format!("Note: {}", clean(&note));
+                let is_seen = std::io::stderr().is_terminal();
+                say(&if is_seen { wrap(&line, width()).join("\n") } else { line });
+            }
+        }
     }
 
     /// The agent's name for a next command; none where it is the default agent anyway.
@@ -109,13 +129,12 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
-        None => status::run(&Context::open(global, env, clock)?, &StatusArgs::default()),
-        Some(Command::Chat(args)) => chat::run(&Context::open(global, env, clock)?, &args.0),
-        Some(Command::Agent(args)) => agent::run(&Context::open(global, env, clock)?, &args.0),
-        Some(Command::Agents { command }) => agents::run(&Context::open(global, env, clock)?, command.0),
-        Some(Command::Sessions(args)) => sessions::run(&Context::open(global, env, clock)?, args.0.command),
-        Some(Command::Exec(args)) => exec::run(&Context::open(global, env, clock)?, &args.0),
+        // It opens the state dir again whenever the files change, so it needs the environment as it was captured.
         Some(Command::Gateway { command }) => gateway::run(global, env, clock, command.0),
+        // They may move the config away before they read it.
+        Some(Command::Onboard(args)) => onboard::run(global, &args.0, env, clock),
+        // It opens what it can, since what cannot be opened is what it is asked about.
+        Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
         Some(Command::Models { command: None, status_json, status_plain }) => {
@@ -123,15 +142,34 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
             let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
             status::run(&Context::open(global, env, clock)?, &args)
         }
-        Some(Command::Models { command: Some(command), .. }) => {
-            models(&Context::open(global, env, clock)?, command)
+        // It ends in a context of its own, since it changes what the next one reads.
+        Some(Command::Configure(args)) => onboard::configure(Context::open(global, env, clock)?, &args.0),
+        command => {
+            let context = Context::open(global, env, clock)?;
+            let result = run_in(&context, command);
+            context.say_notes();
+            result
         }
+    }
+}
+
+fn run_in(context: &Context, command: Option<Command>) -> Result<Report, CommandError> {
+    match command {
+        Some(Command::Chat(args)) => chat::run(context, &args.0),
+        Some(Command::Agent(args)) => agent::run(context, &args.0),
+        Some(Command::Agents { command }) => agents::run(context, command.0),
+        Some(Command::Sessions(args)) => sessions::run(context, args.0.command),
+        Some(Command::Channels(args)) => channels::run(context, args.0.command),
+        Some(Command::Import { command }) => import::run(context, command.0),
+        Some(Command::Exec(args)) => exec::run(context, &args.0),
+        Some(Command::Models { command: Some(command), .. }) => models(context, command),
+        _ => status::run(context, &StatusArgs::default()),
     }
 }
 
 fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandError> {
     match command {
-        ModelsCommand::Status(args) => status::run(context, &args),
+        ModelsCommand::Status(args) => status::run(context, &args.0),
         ModelsCommand::Auth { command } => auth(context, command.0),
         ModelsCommand::List(args) => models_list::run(context, &args.0),
         ModelsCommand::Set(args) => models::set(context, Slot::Text, &args.0.model),
@@ -144,12 +182,13 @@ fn models(context: &Context, command: ModelsCommand) -> Result<Report, CommandEr
 
 fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError> {
     match command {
-        AuthCommand::Login(args) => login::run(context, *args),
-        AuthCommand::List { provider } => list::run(context, provider.as_deref()),
-        AuthCommand::Token(args) => token::run(context, args),
-        AuthCommand::Explain(args) => explain::run(context, args),
-        AuthCommand::Refresh(args) => refresh::run(context, args),
-        AuthCommand::Order { command } => order::run(context, command),
+        AuthCommand::Login(args) => login::run(context, *args.0),
+        AuthCommand::List(args) => list::run(context, args.0.provider.as_deref()),
+        AuthCommand::Token(args) => token::run(context, args.0),
+        AuthCommand::Explain(args) => explain::run(context, args.0),
+        AuthCommand::Refresh(args) => refresh::run(context, args.0),
+        AuthCommand::Order { command } => order::run(context, command.0),
+        AuthCommand::Log(args) => log::run(context, &args.0),
         AuthCommand::Paths => paths::run(context),
         AuthCommand::Stored(command) => stored(context, command),
     }
@@ -157,16 +196,16 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
 
 fn stored(context: &Context, command: StoredCommand) -> Result<Report, CommandError> {
     match command {
-        StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args),
-        StoredCommand::SetupToken(args) => paste::setup_token(context, &args),
-        StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args),
+        StoredCommand::PasteToken(args) => paste::paste(context, PasteKind::Token, args.0),
+        StoredCommand::SetupToken(args) => paste::setup_token(context, &args.0),
+        StoredCommand::PasteApiKey(args) => paste::paste(context, PasteKind::ApiKey, args.0),
         StoredCommand::Add => paste::add(context),
-        StoredCommand::Use(args) => profiles::use_profile(context, args),
-        StoredCommand::Rename { old, new } => profiles::rename(context, &old, &new),
-        StoredCommand::Logout { profile, local_only } => logout::run(context, &profile, local_only),
-        StoredCommand::Prune { dry_run } => profiles::prune(context, dry_run),
-        StoredCommand::Restore { from, dry_run } => profiles::restore(context, from.as_deref(), dry_run),
-        StoredCommand::Lock { command } => lock::run(context, &command),
-        StoredCommand::Cooldown { command } => cooldown::run(context, command),
+        StoredCommand::Use(args) => profiles::use_profile(context, args.0),
+        StoredCommand::Rename(args) => profiles::rename(context, &args.0.old, &args.0.new),
+        StoredCommand::Logout(args) => logout::run(context, &args.0.profile, args.0.local_only),
+        StoredCommand::Prune(args) => profiles::prune(context, args.0.dry_run),
+        StoredCommand::Restore(args) => profiles::restore(context, args.0.from.as_deref(), args.0.dry_run),
+        StoredCommand::Lock(args) => lock::run(context, &args.0.command),
+        StoredCommand::Cooldown { command } => cooldown::run(context, command.0),
     }
 }

@@ -72,19 +72,28 @@ fn put_on_list(
 
 fn tell_of_list(context: &Context, is_new: bool) {
     if is_new && !context.global.quiet {
-        say(
-            "note: the config now has a list of models (agents.defaults.models); others are refused until they are on it",
-        );
+        say("note: agents.defaults.models is a list now; models not on it are refused");
+    }
+}
+
+/// What is the same for all agents is not changed in the name of one.
+fn for_all_agents(context: &Context, what: &str) -> Result<(), CommandError> {
+    match context.agent_hint() {
+        None => Ok(()),
+        Some(_) => {
+            let message = format!("{what} are the same for all agents; leave out --agent");
+            Err(CommandError::new(Code::Usage, message).hint("coderclaw models --help".into()))
+        }
     }
 }
 
 /// `models set` and `models set-image`.
 pub(super) fn set(context: &Context, slot: Slot, typed: &str) -> Result<Report, CommandError> {
     let auth = &context.auth;
-    let agent = match (slot, context.agent_hint()) {
-        (Slot::Text, Some(_)) => Some(context.agent()?.agent),
-        _ => None,
-    };
+    if slot == Slot::Image {
+        for_all_agents(context, "models for pictures")?;
+    }
+    let agent = context.agent_hint().map(|_| context.agent()).transpose()?.map(|agent| agent.agent);
     let edit = edit(&context.global, auth.state(), auth.env(), |doc| {
         let config = doc.view().map_err(CommandError::from)?;
         let names = ModelNames::new(&config, auth.registry());
@@ -111,7 +120,7 @@ pub(super) fn set(context: &Context, slot: Slot, typed: &str) -> Result<Report, 
 }
 
 /// Where the agent's own model stands: a text, or the object that there is.
-fn agents_model(config: &Config, agent: &AgentId) -> Result<KeyPath, CommandError> {
+pub(super) fn agents_model(config: &Config, agent: &AgentId) -> Result<KeyPath, CommandError> {
     let Some(entry) = config.agent_entry(agent) else {
         let message = format!("agent {agent} has no entry in agents.list of the config");
         return Err(CommandError::new(Code::UnknownAgent, message));
@@ -222,11 +231,12 @@ pub(super) fn fallbacks(
     let place = slot.key().key("fallbacks");
     let label = slot.label("Fallbacks", "Image fallbacks");
     let change = match command {
-        FallbacksCommand::List { plain } => return Ok(list_fallbacks(context, slot, label, plain)),
+        FallbacksCommand::List { plain } => return list_fallbacks(context, slot, label, plain),
         FallbacksCommand::Clear => Change::Clear,
         FallbacksCommand::Add(args) => Change::Add(args.model),
         FallbacksCommand::Remove(args) => Change::Remove(args.model),
     };
+    for_all_agents(context, "these fallbacks")?;
     let edit = edit(&context.global, auth.state(), auth.env(), |doc| {
         let config = doc.view().map_err(CommandError::from)?;
         let names = ModelNames::new(&config, auth.registry());
@@ -281,19 +291,23 @@ enum Change {
     Clear,
 }
 
-fn list_fallbacks(context: &Context, slot: Slot, label: &str, plain: bool) -> Report {
-    let all = slot.fallbacks(context.auth.config());
+fn list_fallbacks(context: &Context, slot: Slot, label: &str, plain: bool) -> Result<Report, CommandError> {
+    let config = context.auth.config();
+    let agent = context.agent_hint().map(|_| context.agent()).transpose()?;
+    let own =
+        agent.and_then(|agent| config.agent_entry(&agent.agent)).and_then(|entry| entry.model.fallbacks);
+    let all = own.filter(|_| slot == Slot::Text).unwrap_or_else(|| slot.fallbacks(config));
     if context.global.json {
-        return Report::json(&json!({"fallbacks": all}));
+        return Ok(Report::json(&json!({"fallbacks": all})));
     }
     let line =
         |model: &&str| if plain { format!("{}\n", clean(model)) } else { format!("- {}\n", clean(model)) };
     let lines: String = all.iter().map(line).collect();
-    Report::text(match plain {
+    Ok(Report::text(match plain {
         true => lines,
         false if all.is_empty() => format!("{label} (0):\n- none\n"),
         false => format!("{label} ({}):\n{lines}", all.len()),
-    })
+    }))
 }
 
 impl From<ModelError> for CommandError {

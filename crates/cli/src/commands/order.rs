@@ -58,9 +58,7 @@ fn report(
         }));
     }
     let mut text = format!("Agent: {}\nProvider: {}\n", agent.agent, manifest.id);
-    if is_look {
-        text.push_str(&format!("Auth file: {}\n", agent.store().display()));
-    }
+    text.push_str(&format!("Auth file: {}\n", agent.store().display()));
     let listed = |ids: Vec<ProfileId>| ids.iter().map(ProfileId::as_str).collect::<Vec<_>>().join(", ");
     match order {
         Some(ids) => text.push_str(&format!("Order override: {}\n", listed(ids))),

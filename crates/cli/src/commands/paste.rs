@@ -5,7 +5,7 @@ use std::time::Duration;
 use coderclaw_auth::{Cleaned, EditError, PasteKind, Pasted, Stored, clean_token};
 use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{Code, ProfileId};
+use coderclaw_types::{Code, ProfileId, Secret};
 use serde_json::json;
 
 use crate::args::{PasteArgs, SetupTokenArgs, SourceArgs, TargetArgs};
@@ -24,13 +24,44 @@ const OFFERED: &[(&str, PasteKind)] = &[
     ("openrouter", PasteKind::ApiKey),
 ];
 
+/// What is to be stored, and where it comes from.
+pub(super) struct Wish<'a> {
+    pub(super) provider: &'a str,
+    pub(super) kind: PasteKind,
+    pub(super) target: &'a TargetArgs,
+    pub(super) expires_in: Option<Duration>,
+    pub(super) source: &'a SourceArgs,
+    /// `claude setup-token` is run without asking.
+    pub(super) yes: bool,
+    /// It is at hand already, and nobody is asked for it.
+    pub(super) given: Option<Secret>,
+    /// What the provider wants to know beside the key.
+    pub(super) metadata: Vec<(String, String)>,
+}
+
+impl<'a> Wish<'a> {
+    fn new(provider: &'a str, kind: PasteKind, target: &'a TargetArgs, source: &'a SourceArgs) -> Self {
+        Self {
+            provider,
+            kind,
+            target,
+            source,
+            expires_in: None,
+            yes: false,
+            given: None,
+            metadata: Vec::new(),
+        }
+    }
+}
+
 pub(super) fn paste(context: &Context, kind: PasteKind, args: PasteArgs) -> Result<Report, CommandError> {
-    run(context, &args.provider, kind, &args.target, args.expires_in, &args.source, false)
+    let wish = Wish::new(&args.provider, kind, &args.target, &args.source);
+    run(context, Wish { expires_in: args.expires_in, ..wish })
 }
 
 pub(super) fn setup_token(context: &Context, args: &SetupTokenArgs) -> Result<Report, CommandError> {
-    let (target, source) = (&args.target, &args.source);
-    run(context, &args.provider, PasteKind::SetupToken, target, args.expires_in, source, args.yes)
+    let wish = Wish::new(&args.provider, PasteKind::SetupToken, &args.target, &args.source);
+    run(context, Wish { expires_in: args.expires_in, yes: args.yes, ..wish })
 }
 
 fn command_of(kind: PasteKind, provider: &str) -> String {
@@ -42,24 +73,27 @@ fn command_of(kind: PasteKind, provider: &str) -> String {
     format!("coderclaw models auth {command} --provider {}", shell_word(provider))
 }
 
-fn run(
-    context: &Context,
-    provider: &str,
-    kind: PasteKind,
-    target: &TargetArgs,
-    expires_in: Option<Duration>,
-    source: &SourceArgs,
-    yes: bool,
-) -> Result<Report, CommandError> {
-    let command = command_of(kind, provider);
-    secret_input::check(source, &command)?;
-    let manifest = context.provider(provider)?;
+fn run(context: &Context, wish: Wish<'_>) -> Result<Report, CommandError> {
+    secret_input::check(wish.source, &command_of(wish.kind, wish.provider))?;
+    let manifest = context.provider(wish.provider)?;
+    let (stored, cleaned) = keep(context, wish)?;
+    Ok(report(context, &context.agent()?, manifest, &stored, &cleaned))
+}
+
+/// Stores it, after a person was asked for it where nobody else has it.
+pub(super) fn keep(context: &Context, wish: Wish<'_>) -> Result<(Stored, Cleaned), CommandError> {
+    let (kind, source) = (wish.kind, wish.source);
+    let command = command_of(kind, wish.provider);
+    let is_person = wish.given.is_none() && !source.stdin && source.file.is_none();
+    if is_person {
+        secret_input::check(source, &command)?;
+    }
+    let manifest = context.provider(wish.provider)?;
     let agent = context.agent()?;
-    let profile_id = target.profile_id.as_deref().map(ProfileId::new).transpose();
+    let profile_id = wish.target.profile_id.as_deref().map(ProfileId::new).transpose();
     let profile_id = profile_id.map_err(|e| CommandError::new(Code::Usage, e.to_string()))?;
-    let is_person = !source.stdin && source.file.is_none();
     let from_claude = match kind {
-        PasteKind::SetupToken if is_person => setup_token::from_claude(context, manifest, yes)?,
+        PasteKind::SetupToken if is_person => setup_token::from_claude(context, manifest, wish.yes)?,
         _ => None,
     };
     let cleaned = match from_claude {
@@ -67,14 +101,15 @@ fn run(
         None => {
             let what = if kind == PasteKind::ApiKey { "key" } else { "token" };
             let prompt = format!("Paste the {what} and press Enter. It is not shown.");
-            let raw = secret_input::read(source, &prompt)?;
-            clean_token(&raw, manifest, kind, target.force).map_err(|e| {
+            let raw = wish.given.map_or_else(|| secret_input::read(source, &prompt), Ok)?;
+            clean_token(&raw, manifest, kind, wish.target.force).map_err(|e| {
                 let next = e.command().map_or_else(|| format!("{command} --stdin"), str::to_owned);
                 CommandError::new(e.code(), e.to_string()).hint(next)
             })?
         }
     };
-    let mut pasted = Pasted { cleaned, kind, profile_id, expires_in, replace: target.replace };
+    let (expires_in, replace, metadata) = (wish.expires_in, wish.target.replace, wish.metadata);
+    let mut pasted = Pasted { cleaned, kind, profile_id, expires_in, replace, metadata };
     let stored = match context.auth.store_pasted(&agent, manifest, &pasted) {
         Err(EditError::IdTaken { id }) if is_person && replaces(&id)? => {
             pasted.replace = true;
@@ -82,8 +117,7 @@ fn run(
         }
         other => other,
     };
-    let stored = stored.map_err(context.about(manifest))?;
-    Ok(report(context, &agent, manifest, &stored, &pasted.cleaned))
+    Ok((stored.map_err(context.about(manifest))?, pasted.cleaned))
 }
 
 fn replaces(id: &ProfileId) -> Result<bool, CommandError> {
@@ -181,5 +215,5 @@ pub(super) fn add(context: &Context) -> Result<Report, CommandError> {
             (manifest.id.to_string(), kind)
         }
     };
-    run(context, &provider, kind, &TargetArgs::default(), None, &SourceArgs::default(), false)
+    run(context, Wish::new(&provider, kind, &TargetArgs::default(), &SourceArgs::default()))
 }

@@ -41,6 +41,7 @@ pub(super) fn use_profile(context: &Context, args: UseArgs) -> Result<Report, Co
     for id in &used.left_out {
         text.push_str(&format!("Left out, since it is billed per use: {}\n", clean(id.as_str())));
     }
+    text.push_str(&format!("Auth file: {}\n", agent.store().display()));
     Ok(Report::text(text))
 }
 
@@ -81,7 +82,12 @@ pub(super) fn rename(context: &Context, old: &str, new: &str) -> Result<Report, 
             "namedByConfig": renamed.named_by_config,
         })));
     }
-    let mut text = format!("Renamed {} to {}.\n", clean(old.as_str()), clean(new.as_str()));
+    let mut text = format!(
+        "Renamed {} to {}.\nAuth file: {}\n",
+        clean(old.as_str()),
+        clean(new.as_str()),
+        agent.store().display()
+    );
     text.push_str(&leftovers(&old, renamed.pinned_sessions, renamed.named_by_config));
     Ok(Report::text(text))
 }

@@ -1,6 +1,6 @@
 //! `models status`, and `coderclaw` alone: how every login stands, and what is used.
 
-use coderclaw_auth::{AgentStatus, ProfileStatus};
+use coderclaw_auth::{AgentStatus, GrantPlace, ProfileStatus};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, Code, Millis, ProviderId};
 
@@ -76,13 +76,18 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
             }
         }
         (Some(target), None) => {
-            out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n"))
+            out.push_str(&format!("Linked to agent {target}, whose logins it also uses\n"));
         }
         (None, None) => {}
     }
+    for problem in &status.import_problems {
+        out.push_str(&format!("! {} [{}]\n", clean(&problem.detail), problem.code));
+    }
     if status.profiles.is_empty() && status.providers.is_empty() {
-        out.push_str("\nNobody is logged in. To log in with a ChatGPT account:\n");
-        out.push_str("  coderclaw models auth login --provider openai-codex\n");
+        out.push_str("\nNobody is logged in. To set up a login, step by step:\n  coderclaw onboard\n");
+        out.push_str(
+            "Or at once, with a ChatGPT account:\n  coderclaw models auth login --provider openai-codex\n",
+        );
         return out;
     }
     let mut attention: Vec<String> = Vec::new();
@@ -119,11 +124,55 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
             out.push_str(&profile_line(profile, false, false, now, paint));
         }
     }
+    out.push_str(&imports(status));
+    out.push_str(&shared(agent, status));
     if !attention.is_empty() {
         out.push_str(&format!("\n{}\n", paint.bold("Needs attention")));
         out.extend(attention);
     }
     out
+}
+
+/// What an older version left.
+fn imports(status: &AgentStatus) -> String {
+    if status.imports.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("\nFrom an older version; the next command that uses a login imports them\n");
+    for one in &status.imports {
+        out.push_str(&format!("  {}\n    {}\n", clean(one.profile.as_str()), one.source.display()));
+    }
+    out
+}
+
+/// Logins that another agent holds too.
+fn shared(agent: &AgentPaths, status: &AgentStatus) -> String {
+    let mut out = String::new();
+    for shared in &status.shared {
+        let (here, there): (Vec<_>, Vec<_>) = shared.places.iter().partition(|place| match place {
+            GrantPlace::Profile { agent: one, .. } => *one == agent.agent,
+            GrantPlace::Program { .. } => false,
+        });
+        for place in here {
+            let GrantPlace::Profile { profile, .. } = place else { continue };
+            let others: Vec<String> = there.iter().filter_map(|place| other(place)).collect();
+            let text = format!(
+                "{}: the same login as {}. They are refreshed as one.",
+                profile,
+                others.join(" and ")
+            );
+            let lines = text::wrap(&clean(&text), text::width().saturating_sub(2));
+            out.extend(lines.iter().map(|line| format!("  {line}\n")));
+        }
+    }
+    if out.is_empty() { out } else { format!("\nShared with another agent\n{out}") }
+}
+
+fn other(place: &GrantPlace) -> Option<String> {
+    match place {
+        GrantPlace::Profile { agent, profile } => Some(format!("{profile} of agent {agent}")),
+        GrantPlace::Program { .. } => None,
+    }
 }
 
 fn profile_line(
@@ -135,6 +184,9 @@ fn profile_line(
 ) -> String {
     let mark = if is_used { '→' } else { ' ' };
     let mut facts = vec![profile.state.to_string()];
+    if profile.is_pending {
+        facts.push("not imported yet".into());
+    }
     if is_hidden {
         facts.push("not in the order".into());
     }

@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use coderclaw_auth::{AgentStatus, OrderSource, ProfileStatus, ProviderStatus, Winner};
+use coderclaw_auth::{
+    AgentStatus, GrantPlace, OrderSource, ProfileStatus, ProviderStatus, SharedGrant, Winner,
+};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId};
 use serde::Serialize;
@@ -44,8 +46,34 @@ struct AuthJson<'a> {
     providers: Vec<ProviderJson<'a>>,
     unusable_profiles: Vec<UnusableJson<'a>>,
     oauth: OAuthJson<'a>,
+    imports: Vec<ImportJson<'a>>,
+    shared_grants: Vec<SharedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     probes: Option<&'a Probes>,
+}
+
+/// A login of an older version (`pending`), or what is wrong with its file.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImportJson<'a> {
+    state: &'static str,
+    source: &'a Path,
+    profile_id: Option<&'a ProfileId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SharedJson<'a> {
+    provider: &'a ProviderId,
+    places: Vec<PlaceJson<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlaceJson<'a> {
+    agent_id: &'a AgentId,
+    profile_id: &'a ProfileId,
 }
 
 #[derive(Serialize)]
@@ -213,6 +241,8 @@ impl<'a> StatusJson<'a> {
                     profiles: labelled(status, now),
                     providers: status.providers.iter().filter_map(|one| health(status, one)).collect(),
                 },
+                imports: imports(status),
+                shared_grants: status.shared.iter().map(shared).collect(),
                 probes,
             },
             fallbacks,
@@ -220,12 +250,36 @@ impl<'a> StatusJson<'a> {
     }
 }
 
+fn imports(status: &AgentStatus) -> Vec<ImportJson<'_>> {
+    let pending = status.imports.iter().map(|one| ImportJson {
+        state: "pending",
+        source: &one.source,
+        profile_id: Some(&one.profile),
+        detail: None,
+    });
+    let problems = status.import_problems.iter().map(|one| ImportJson {
+        state: one.code.as_str(),
+        source: &one.source,
+        profile_id: None,
+        detail: Some(&one.detail),
+    });
+    pending.chain(problems).collect()
+}
+
+fn shared(shared: &SharedGrant) -> SharedJson<'_> {
+    let places = shared.places.iter().filter_map(|place| match place {
+        GrantPlace::Profile { agent, profile } => Some(PlaceJson { agent_id: agent, profile_id: profile }),
+        GrantPlace::Program { .. } => None,
+    });
+    SharedJson { provider: &shared.provider, places: places.collect() }
+}
+
 fn labelled(status: &AgentStatus, now: Millis) -> Vec<LabelledJson<'_>> {
     let mut profiles: Vec<&ProfileStatus> = status.profiles.iter().collect();
     profiles.sort_by(|a, b| (&a.provider, &a.id).cmp(&(&b.provider, &b.id)));
     let labelled = profiles.into_iter().map(|profile| LabelledJson {
         profile: profile.into(),
-        source: "store",
+        source: if profile.is_pending { "import" } else { "store" },
         label: label(profile),
         remaining_ms: profile.expires_at.map(|at| at.0 - now.0),
     });

@@ -448,3 +448,56 @@ fn e11_a_chat_without_a_terminal() {
     assert!(calls(&world).is_empty() && calls(&nobody).is_empty());
     assert_eq!(world.run_with_input(&["agent", "--stdin"], "from a pipe\n").code, Some(0));
 }
+
+/// Routes in use: a message that comes through a channel goes to the agent that the bindings name, in a session of its
+/// own, and the provider sees that agent's token.
+#[test]
+fn a_message_goes_to_the_agent_that_is_bound() {
+    let world = world();
+    let config = json!({
+        "agents": {"list": [{"id": "main", "default": true}, {"id": "office"}]},
+        "bindings": [{"agentId": "office", "match": {"channel": "slack", "peer": {"kind": "direct", "id": "u1"}}}],
+    });
+    world.private(&world.state().join("coderclaw.json"), &config.to_string());
+    let token = setup_token("o");
+    world.sandbox.add_key(KeyKind::SetupToken, &token, "office");
+    world.seed(
+        "office",
+        &[(WORK, &json!({"type": "token", "provider": "anthropic", "token": token.expose()}))],
+    );
+    let through = |peer: &str, text: &str| {
+        world
+            .run(&[
+                "agent",
+                "--json",
+                "--channel",
+                "slack",
+                "--peer",
+                peer,
+                "--model",
+                "opus",
+                "--message",
+                text,
+            ])
+            .json()
+    };
+    let bound = through("direct:u1", "hello");
+    assert_eq!(
+        (&bound["agentId"], &bound["reply"]),
+        (&json!("office"), &json!("office claude-opus-4-6: hello"))
+    );
+    let other = through("direct:u2", "hello");
+    assert_eq!((&other["agentId"], &other["profileId"]), (&json!("main"), &json!(HOME)));
+    assert_eq!(accounts(&world), ["office", "home"]);
+    let sessions = world.run(&["sessions", "--agent", "office", "--json"]).json();
+    assert_eq!(sessions["sessions"][0]["key"], bound["sessionKey"]);
+    let both = ["agent", "--agent", "office", "--channel", "slack", "--message", "x"];
+    let keyed = ["agent", "--session-key", "k", "--channel", "slack", "--message", "x"];
+    let alone = ["agent", "--peer", "direct:u1", "--message", "x"];
+    let odd = ["agent", "--channel", "slack", "--peer", "nobody", "--message", "x"];
+    for wrong in [&both[..], &keyed, &alone, &odd] {
+        let ran = world.run(wrong);
+        assert!(ran.code == Some(1) && ran.stderr.contains("[usage]"), "{wrong:?}: {ran:?}");
+    }
+    assert_eq!(accounts(&world).len(), 2);
+}

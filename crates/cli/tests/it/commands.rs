@@ -246,13 +246,13 @@ fn orders_are_shown_set_and_cleared() {
     assert_eq!(world.run(&order(&["get"])).ok(), shown("(none)"));
     assert_eq!(world.run(&order(&["get", "--json"])).json(), json(Value::Null));
     let set = world.run(&order(&["set", OTHER, ME, OTHER])).ok();
-    assert_eq!(set, format!("{head}Order override: {OTHER}, {ME}\n"));
+    assert_eq!(set, shown(&format!("{OTHER}, {ME}")));
     assert_eq!(world.run(&order(&["get"])).ok(), shown(&format!("{OTHER}, {ME}")));
     assert_eq!(world.run(&order(&["get", "--json"])).json(), json(json!([OTHER, ME])));
     assert_eq!(world.run(&order(&["set", "--json", KEY])).json(), json(json!([KEY])));
     assert_eq!(world.token().ok(), "metered\n");
     let cleared = world.run(&order(&["clear"])).ok();
-    assert_eq!(cleared, format!("{head}Cleared per-agent order override.\n"));
+    assert_eq!(cleared, format!("{head}Auth file: {path}\nCleared per-agent order override.\n"));
     assert_eq!(world.run(&order(&["clear", "--json"])).json(), json(Value::Null));
     assert_eq!(world.run(&order(&["get"])).ok(), shown("(none)"));
 }

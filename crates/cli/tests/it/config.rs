@@ -198,7 +198,7 @@ fn included_files_are_read_and_not_written() {
     refused(&world.run(&["models", "status"]), "config_invalid", "cannot be read");
 }
 
-/// D-26: a state dir that is named and has no config never takes the one of the home folder.
+/// A state dir that is named and has no config never takes the one of the home folder.
 #[test]
 fn another_state_dirs_config_is_not_ours() {
     let world = World::new();
@@ -242,7 +242,7 @@ fn looks_at_the_config_change_nothing() {
     assert_eq!(world.everything(), before);
 }
 
-/// D-27: thirty-two processes that change different places lose nothing.
+/// Thirty-two processes that change different places lose nothing.
 #[test]
 fn changes_at_once_are_all_there() {
     let world = written();

@@ -57,6 +57,13 @@ fn the_credential_goes_in_and_nothing_else_changes() {
         let text = std::fs::read_to_string(&state).unwrap_or_default();
         text.contains(WORK) && text.contains(ME)
     });
+    // So are loans: one line for each token that a key gets, and not for each request.
+    gate.send("POST /codex/responses", &headers, &body).ok();
+    let trail = world.run(&["models", "auth", "log", "--json"]).ok();
+    for profile in [WORK, ME] {
+        let lent = trail.lines().filter(|line| line.contains("\"lend\"")).count();
+        assert!(trail.contains(profile) && lent == 2, "{trail}");
+    }
     for secret in [key.as_str(), "sk-ant-oat01-canary"] {
         assert!(!gate.said().contains(secret), "{}", gate.said());
     }

@@ -188,11 +188,16 @@ fn g7_a_pasted_token_says_how_long_it_lives() {
         json!({"type": "token", "provider": "anthropic", "token": "canary-1", "expires": world.at(5 * HOUR)});
     let key = json!({"type": "api_key", "provider": "openai", "key": "canary-2"});
     world.seed("main", &[("anthropic:manual", &token), ("openai:manual", &key)]);
-    world.private(&world.store().with_file_name("auth.json"), r#"{"openai": {"key": "canary-2"}}"#);
+    // The copy in the runtime cache's place goes; one in a file that nobody knows is named.
+    world.private(&world.store().with_file_name("auth.json"), r#"{"openai": {"key": "canary-2"}, "x": 1}"#);
+    world.private(&world.store().with_file_name("my-copy.json"), r#"{"openai": {"key": "canary-2"}}"#);
     let text = run(&world, &["logout", "anthropic:manual"]).ok();
     assert!(text.contains("Not revoked: token (it ends only at the provider, by hand)"), "{text}");
     assert!(text.contains("Its token works for another 4 h") || text.contains("for another 5 h"), "{text}");
     let text = run(&world, &["logout", "openai:manual"]).ok();
     assert!(text.contains("The key itself works until it is deleted at the provider."), "{text}");
-    assert!(text.contains("auth.json\n") && !text.contains("canary"), "{text}");
+    assert!(text.contains("my-copy.json\n") && !text.contains("auth.json\n"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+    let cache = std::fs::read_to_string(world.store().with_file_name("auth.json")).unwrap();
+    assert!(!cache.contains("canary") && cache.contains("\"x\": 1"), "{cache}");
 }

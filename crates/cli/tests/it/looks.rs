@@ -22,8 +22,14 @@ const LOOKS: &[&[&str]] = &[
     &["models", "auth", "explain", "--provider", "anthropic", "--json"],
     &["models", "auth", "order", "get", "--provider", PROVIDER],
     &["models", "auth", "order", "get", "--provider", PROVIDER, "--json"],
+    &["models", "auth", "log"],
+    &["models", "auth", "log", "--json", "--profile", ME],
     &["models", "auth", "paths"],
     &["models", "auth", "paths", "--json"],
+    &["channels", "list"],
+    &["channels", "list", "--json"],
+    &["doctor"],
+    &["doctor", "--json"],
 ];
 
 /// A token that is fresh, in every format; the last clearing of an order that is not there.
@@ -327,7 +333,7 @@ fn holders(world: &World, secrets: &[String]) -> Vec<String> {
     all.map(|(path, ..)| path.strip_prefix(world.state()).unwrap_or(&path).display().to_string()).collect()
 }
 
-/// G1, G2: no byte of a secret in what any command but `token` prints, nor in any file but the declared ones.
+/// G1, G2, G5: no byte of a secret in what any command but `token` prints, nor in any file but the declared ones.
 #[test]
 fn g2_secrets_stay_where_they_belong() {
     let mut world = World::new();
@@ -389,7 +395,17 @@ fn g2_secrets_stay_where_they_belong() {
     }
     assert!(world.sandbox.counts().refreshes >= 3, "{:?}", world.sandbox.counts());
     let store = "agents/main/agent/auth-profiles.json";
-    assert_eq!(holders(&world, &known), [store, &format!("{store}.bak"), "coderclaw.json"]);
+    let cache = "agents/main/agent/auth.json";
+    assert_eq!(holders(&world, &known), [store, &format!("{store}.bak"), cache, "coderclaw.json"]);
+    // The cache has nothing that could renew itself.
+    let renewing: Vec<String> = serde_json::from_str::<Value>(&world.text()).unwrap()["profiles"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(|entry| entry["refresh"].as_str().map(str::to_owned))
+        .collect();
+    let text = std::fs::read_to_string(world.state().join(cache)).unwrap();
+    assert!(renewing.len() > 2 && renewing.iter().all(|secret| !text.contains(secret)));
 }
 
 fn quotes_nothing(world: &World, what: &str) {

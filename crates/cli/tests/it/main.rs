@@ -6,18 +6,27 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod agents;
+mod audit;
 mod bad_input;
+mod cache;
+mod channels;
 mod chat;
+mod chat_terminal;
 mod commands;
 mod config;
 mod demo;
+mod doctor;
 mod exec;
+mod first_use;
 mod gateway_guard;
 mod gateway_keys;
 mod gateway_lend;
 mod gateway_life;
 mod gateway_world;
+mod import;
 mod kill;
+mod links;
 mod login;
 mod login_edges;
 mod login_later;
@@ -26,7 +35,10 @@ mod login_terminal;
 mod logout;
 mod looks;
 mod models;
+mod onboard;
+mod onboard_terminal;
 mod paste;
+mod product_page;
 mod profiles;
 mod sessions;
 mod setup_token;

@@ -26,7 +26,7 @@ fn told(ran: Ran) -> String {
 fn the_default_model_is_set_by_name_or_alias() {
     let world = World::new();
     let ran = world.run(&["models", "set", "Opus"]);
-    assert!(ran.stderr.contains("now has a list of models"), "{ran:?}");
+    assert!(ran.stderr.contains("is a list now"), "{ran:?}");
     assert_eq!(told(ran), "Default model: anthropic/claude-opus-4-6\n");
     let defaults = json!({"model": {"primary": "anthropic/claude-opus-4-6"}, "models": {"anthropic/claude-opus-4-6": {}}});
     assert_eq!(config(&world)["agents"]["defaults"], defaults);
@@ -60,6 +60,15 @@ fn an_agents_own_model_is_set_in_its_entry() {
     assert_eq!(list[0]["model"], "openai/gpt-5.2");
     assert_eq!(list[1]["model"], json!({"primary": "openai/gpt-5.2", "fallbacks": ["x/z"]}));
     refused(&world.run(&["models", "set", "openai/gpt-5.2", "--agent", "gone"]), "unknown_agent", "gone");
+    let own = world.run(&["models", "fallbacks", "list", "--plain", "--agent", "both"]).ok();
+    assert_eq!(
+        (own.as_str(), world.run(&["models", "fallbacks", "list", "--plain"]).ok().as_str()),
+        ("x/z\n", "")
+    );
+    for arguments in [&["models", "set-image", "gpt"][..], &["models", "fallbacks", "clear"]] {
+        let ran = world.run(&[arguments, &["--agent", "work"]].concat());
+        refused(&ran, "usage", "the same for all agents");
+    }
 }
 
 #[test]
@@ -128,7 +137,7 @@ fn fallbacks_keep_their_order() {
     }
 }
 
-/// D-37: what is listed is JSON also when it is nothing, and `available` is what the resolver says.
+/// What is listed is JSON also when it is nothing, and `available` is what the resolver says.
 #[test]
 fn models_are_listed_without_a_download() {
     let world = World::new();

@@ -125,14 +125,15 @@ fn h8_switching_asks_nobody() {
     assert_eq!(listed["profiles"].as_array().unwrap().len(), 4);
     assert_eq!(world.picture(), before);
     let text = run(&world, &["use", OTHER]).ok();
+    let file = format!("Auth file: {}\n", world.store().display());
     assert_eq!(
         text,
-        format!("{OTHER} is now the first choice for {PROVIDER}.\nOrder override: {OTHER}, {ME}\n")
+        format!("{OTHER} is now the first choice for {PROVIDER}.\nOrder override: {OTHER}, {ME}\n{file}")
     );
     let json = run(&world, &["use", OTHER, "--json"]).json();
     assert_eq!((&json["changed"], &json["order"]), (&json!(false), &json!([OTHER, ME])));
     let text = run(&world, &["rename", ME, WORK]).ok();
-    assert_eq!(text, format!("Renamed {ME} to {WORK}.\n"));
+    assert_eq!(text, format!("Renamed {ME} to {WORK}.\n{file}"));
     assert_eq!(store(&world)["order"][PROVIDER], json!([OTHER, WORK]));
     assert_eq!(store(&world)["usageStats"][WORK], json!({"lastUsed": 7}));
     assert!(std::fs::read_to_string(world.store()).unwrap().contains(&mine.entry.to_string()));
@@ -275,7 +276,8 @@ fn cooldowns_are_listed_and_cleared() {
     assert_eq!(run(&world, &["cooldown", "clear", "nobody"]).code(), "unknown_profile");
     assert_eq!(run(&world, &["cooldown", "clear", OTHER]).ok(), "There was nothing to clear.\n");
     assert_eq!(world.picture(), before);
-    assert_eq!(run(&world, &["cooldown", "clear", ME]).ok(), format!("{ME} is used again at once.\n"));
+    let file = format!("Usage file: {}\n", path.display());
+    assert_eq!(run(&world, &["cooldown", "clear", ME]).ok(), format!("{ME} is used again at once.\n{file}"));
     assert_eq!(world.token().ok().trim(), mine.access.expose());
     let after: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(

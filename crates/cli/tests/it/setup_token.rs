@@ -133,7 +133,8 @@ fn g1_the_token_is_in_the_store_and_nowhere_else() {
             holders.push(path);
         }
     }
-    assert_eq!(holders, [world.store(), world.store().with_extension("json.bak")]);
+    let cache = world.store().with_file_name("auth.json");
+    assert_eq!(holders, [world.store(), world.store().with_extension("json.bak"), cache]);
 }
 
 /// E17, E11: declined, not there, not a program, failed, and with nothing or half a token to show for it: a sentence says so,

@@ -91,7 +91,7 @@ fn b1_a_refused_login_says_so() {
     assert!(text.contains("coderclaw models auth login --provider openai-codex"), "{text}");
 }
 
-fn point_api_at(world: &World, path: &str) {
+pub(crate) fn point_api_at(world: &World, path: &str) {
     let file = world.state().join("providers/openai-codex.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     let text = match text.find("[api]") {

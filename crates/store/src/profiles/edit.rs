@@ -44,6 +44,31 @@ impl AuthProfiles {
         }
     }
 
+    /// Puts the entry of another document here, byte for byte, whatever stood under its id.
+    pub fn put_from(&mut self, other: &Self, id: &ProfileId) {
+        if let Some(raw) = other.profiles.get(id.as_str()) {
+            self.profiles.insert(id.as_str().into(), raw.clone());
+        }
+    }
+
+    /// Whether both hold the same bytes under `id`.
+    pub fn is_same(&self, other: &Self, id: &ProfileId) -> bool {
+        let text = |doc: &Self| doc.profiles.get(id.as_str()).map(|raw| raw.get().to_owned());
+        text(self).is_some() && text(self) == text(other)
+    }
+
+    /// One text field of an entry that has no meaning to this program by itself.
+    pub fn field(&self, id: &ProfileId, name: &str) -> Option<String> {
+        let fields: serde_json::Map<String, Value> =
+            serde_json::from_str(self.profiles.get(id.as_str())?.get()).ok()?;
+        fields.get(name)?.as_str().map(str::to_owned)
+    }
+
+    /// Puts an entry that is JSON text already.
+    pub(crate) fn put_text(&mut self, id: &ProfileId, text: &str) {
+        self.profiles.insert(id.as_str().into(), super::raw(text));
+    }
+
     /// Whether both hold the same entries but for `except`, byte for byte.
     pub fn same_but_for(&self, other: &Self, except: &[&ProfileId]) -> bool {
         let rest = |doc: &Self| -> Vec<(String, String)> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::updated;
 use crate::args::AddAgentArgs;
-use crate::commands::Context;
+use crate::commands::{Context, onboard};
 use crate::error::CommandError;
 use crate::report::Report;
 use crate::secret_input::{ask, has_terminal};
@@ -35,6 +35,12 @@ pub(super) fn run(context: &Context, args: AddAgentArgs) -> Result<Report, Comma
             Some(text) => Ok(Some(env.resolve(text))),
         }
     };
+    // With any flag it is a script's, as in the original.
+    let is_alone = args.workspace.is_none()
+        && args.agent_dir.is_none()
+        && args.model.is_none()
+        && args.bind.is_empty()
+        && !args.non_interactive;
     let new = NewAgent {
         workspace: folder("--workspace", args.workspace)?,
         agent_dir: folder("--agent-dir", args.agent_dir)?,
@@ -56,7 +62,21 @@ pub(super) fn run(context: &Context, args: AddAgentArgs) -> Result<Report, Comma
         json["bindings"] = bound_json(&added.bound);
         return Ok(Report::json(&json));
     }
-    Ok(Report::text(words(context, &added) + &after_add(context, &added.paths)))
+    let text = words(context, &added);
+    match is_alone.then(|| onboard::for_new_agent(context, &added.paths.agent)).flatten() {
+        None => Ok(Report::text(text + &after_add(context, &added.paths))),
+        // The agent is there, whatever becomes of its first login.
+        Some(ended) => {
+            let rest = ended.map_or_else(
+                |e| {
+                    e.say();
+                    after_add(context, &added.paths)
+                },
+                Report::into_text,
+            );
+            Ok(Report::text(text + &rest))
+        }
+    }
 }
 
 fn words(context: &Context, added: &Added) -> String {

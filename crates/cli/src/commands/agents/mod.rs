@@ -18,6 +18,8 @@ use crate::commands::Context;
 use crate::error::CommandError;
 use crate::report::Report;
 
+pub(super) use route::route;
+
 pub(super) fn run(context: &Context, command: AgentsCommand) -> Result<Report, CommandError> {
     match command {
         AgentsCommand::List { bindings } => list::run(context, bindings),

@@ -73,7 +73,8 @@ fn turn(
         None => Told { send: Some(text.to_owned()), ..Told::default() },
     };
     if !told.text.is_empty() {
-        say(&cleaned(&told.text));
+        let lines = told.text.lines().flat_map(|line| text::wrap(&clean(line), text::width()));
+        say(&lines.collect::<Vec<_>>().join("\n"));
     }
     if let Some(message) = told.send
         && let Sent::Stopped = send(context, agent, chat, with, message, screen)?

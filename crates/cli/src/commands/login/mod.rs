@@ -28,14 +28,34 @@ pub(super) fn run(context: &Context, args: LoginArgs) -> Result<Report, CommandE
         Some(LoginStep::Finish { id, stdin }) => finish(context, &id, stdin),
         None => {
             let provider = args.provider.as_deref().unwrap_or_default();
-            let manifest = self::provider(context, provider, args.wish.method.as_deref())?;
-            let agent = context.agent()?;
-            let request = request(args.wish)?;
-            let mut screen = Screen::new(context, args.no_browser, args.qr, args.url_file.as_deref());
-            let done = context.auth.login(&agent, manifest, &request, &mut screen);
-            Ok(report(context, &agent, &done.map_err(context.about(manifest))?))
+            let shown =
+                Shown { no_browser: args.no_browser, qr: args.qr, url_file: args.url_file.as_deref() };
+            let done = in_browser(context, provider, args.wish, &shown)?;
+            Ok(report(context, &context.agent()?, &done))
         }
     }
+}
+
+/// How the address is shown.
+#[derive(Default)]
+pub(super) struct Shown<'a> {
+    pub(super) no_browser: bool,
+    pub(super) qr: bool,
+    pub(super) url_file: Option<&'a str>,
+}
+
+/// Logs in and waits for it.
+pub(super) fn in_browser(
+    context: &Context,
+    provider: &str,
+    wish: LoginWish,
+    shown: &Shown<'_>,
+) -> Result<LoggedIn, CommandError> {
+    let manifest = self::provider(context, provider, wish.method.as_deref())?;
+    let agent = context.agent()?;
+    let request = request(wish)?;
+    let mut screen = Screen::new(context, shown.no_browser, shown.qr, shown.url_file);
+    context.auth.login(&agent, manifest, &request, &mut screen).map_err(context.about(manifest))
 }
 
 fn request(wish: LoginWish) -> Result<LoginRequest, CommandError> {

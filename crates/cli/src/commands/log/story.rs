@@ -1,0 +1,96 @@
+//! How one profile came to stand as it does: why was I logged out on Tuesday?
+
+use coderclaw_types::{Code, Millis, ProfileId, ProviderId};
+use serde_json::{Value, json};
+
+use super::{Line, at, word};
+use crate::commands::Context;
+use crate::error::{CommandError, Next, login_command};
+use crate::text::{self, clean};
+
+pub(super) struct Story {
+    profile: ProfileId,
+    /// The last time that it got a token, by a login or a refresh.
+    last_good: Option<Millis>,
+    /// What went wrong since.
+    since: Vec<Line>,
+    /// How it stands now; `None` where the store has no such profile.
+    state: Option<(Code, Option<String>)>,
+    pub(super) next: Option<String>,
+}
+
+impl Story {
+    /// From the lines about the profile, oldest first, and how it stands now.
+    pub(super) fn of<'a>(
+        context: &Context,
+        profile: ProfileId,
+        lines: impl Iterator<Item = &'a Line>,
+    ) -> Result<Self, CommandError> {
+        let agent = context.agent()?;
+        let (mut last_good, mut since) = (None, Vec::new());
+        for line in lines {
+            match (word(line, "event"), word(line, "outcome")) {
+                ("login" | "import", _) | ("refresh", "refreshed" | "adopted") => {
+                    last_good = Some(at(line));
+                    since.clear();
+                }
+                ("refresh" | "quarantine" | "expiring" | "failover" | "logout", _) => {
+                    since.push(line.clone());
+                }
+                _ => {}
+            }
+        }
+        let status = context.auth.status(&agent)?.profiles.into_iter().find(|one| one.id == profile);
+        let next = status.as_ref().and_then(|one| {
+            let manifest = one.provider.as_ref().and_then(|id| context.auth.registry().get(id));
+            let next = Next {
+                code: one.state,
+                login: manifest.map_or("login", login_command),
+                provider: one.provider.as_ref().map(ProviderId::as_str),
+                profile: Some(one.id.as_str()),
+                agent: context.agent_hint(),
+                other: None,
+            };
+            Some(next.command()).filter(|command| !command.is_empty())
+        });
+        Ok(Self { profile, last_good, since, state: status.map(|one| (one.state, one.detail)), next })
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "profileId": self.profile,
+            "lastGoodAt": self.last_good,
+            "since": self.since,
+            "state": self.state.as_ref().map(|(code, _)| code),
+            "detail": self.state.as_ref().and_then(|(_, detail)| detail.as_deref()),
+            "next": self.next,
+        })
+    }
+
+    pub(super) fn words(&self, now: Millis) -> String {
+        let id = clean(self.profile.as_str());
+        let mut words = match self.last_good {
+            Some(good) => format!("{id} last got a token {} ({}).", text::when(good, now), text::local(good)),
+            None => format!("When {id} last got a token is not on record."),
+        };
+        match self.since.as_slice() {
+            [] if self.last_good.is_some() => words.push_str(" Nothing went wrong since."),
+            [] => {}
+            [first, ..] => {
+                let count = self.since.len();
+                let what = format!("{} {}", word(first, "event"), word(first, "outcome"));
+                words.push_str(&format!(" What went wrong since began {}: {what}", text::local(at(first))));
+                let why =
+                    self.since.iter().map(|line| word(line, "detail")).find(|detail| !detail.is_empty());
+                words.push_str(&why.map(|why| format!(" ({})", clean(why))).unwrap_or_default());
+                words.push_str(&if count > 1 { format!(", {count} events in all.") } else { ".".to_owned() });
+            }
+        }
+        match &self.state {
+            Some((Code::Ok, _)) => words.push_str(" It works."),
+            Some((code, _)) => words.push_str(&format!(" Now: {} [{code}]", code.meaning())),
+            None => words.push_str(" This agent's store does not have it now."),
+        }
+        words
+    }
+}
