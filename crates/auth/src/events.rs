@@ -167,8 +167,8 @@ impl Auth {
         self.audit(note);
     }
 
-    /// Notes that a lease went to another program, by the way that `via` names, such as `gateway` or `socket`.
-    pub fn audit_lend(&self, lease: &Lease, via: &'static str) {
+    /// Notes that a lease went to another program, by the way that `via` names, such as the key of a gateway.
+    pub fn audit_lend(&self, lease: &Lease, via: &str) {
         let mut note = Note::new(Event::Lend, &lease.owner, "lent").detail(via);
         (note.provider, note.profile) = (Some(lease.provider.clone()), lease.profile.clone());
         self.audit_of(Some(&lease.token), note);

@@ -20,6 +20,7 @@ mod grant;
 mod herald;
 mod identity;
 mod import;
+mod keep_alive;
 mod lease;
 mod link;
 mod login;
@@ -55,6 +56,7 @@ pub use herald::{HERALD_VARIABLE, run_herald_process};
 pub use import::{
     FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
 };
+pub use keep_alive::KeptAlive;
 pub use lease::Lease;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};

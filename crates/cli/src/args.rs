@@ -6,6 +6,8 @@ mod channels;
 mod chat;
 mod config;
 mod doctor;
+mod exec;
+mod gateway;
 mod import;
 mod lazy;
 mod log;
@@ -22,6 +24,8 @@ pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use exec::ExecArgs;
+pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, KeysCommand};
 pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
 pub(crate) use log::LogArgs;
@@ -104,6 +108,13 @@ pub(crate) enum Command {
     },
     /// The chats of an agent, and which account each of them uses
     Sessions(Lazy<SessionsArgs>),
+    /// Start a program with an access token in its environment
+    Exec(Lazy<ExecArgs>),
+    /// Lend logins to other programs over loopback HTTP
+    Gateway {
+        #[command(subcommand)]
+        command: Lazy<GatewayCommand>,
+    },
     /// Take over logins from another program; it is never written to
     Import {
         #[command(subcommand)]

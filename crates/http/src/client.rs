@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use url::Url;
 
 use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, is_io, is_tls, root_cause};
 use crate::message::{Answer, HeaderText, Method, Request};
@@ -35,8 +36,41 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::Client,
-    network: Arc<Network>,
+    way: WayOut,
+}
+
+/// What every client shares: which proxy for whom, and whose certificates are trusted.
+#[derive(Debug, Clone)]
+pub(crate) struct WayOut {
+    pub(crate) network: Arc<Network>,
     cas: String,
+}
+
+/// HTTP/1.1, no redirects, no retries, no cookies, no decompression, and nothing from the process's environment.
+pub(crate) fn way_out(network: &Network) -> Result<(WayOut, reqwest::ClientBuilder), HttpError> {
+    let network = Arc::new(network.clone());
+    let extra = network.extra_ca().map(tls::certificates).unwrap_or_default();
+    let (tls, bundled) = tls::config(&extra)?;
+    let cas = match bundled {
+        true => format!("the bundled CAs, as {} could not be read", network.ca_source()),
+        false => network.ca_source(),
+    };
+    let for_proxy = Arc::clone(&network);
+    let proxy = reqwest::Proxy::custom(move |url| {
+        let choice = for_proxy.proxy_for(url).ok().flatten()?;
+        Some(choice.url().expose().to_owned())
+    });
+    #[expect(clippy::disallowed_methods, reason = "this is the one builder")]
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .tcp_nodelay(true)
+        // Without this, reqwest would ask the process's environment itself.
+        .no_proxy()
+        .proxy(proxy);
+    Ok((WayOut { network, cas }, builder))
 }
 
 impl Client {
@@ -45,35 +79,15 @@ impl Client {
     /// # Errors
     /// Where TLS cannot be set up at all. Missing CAs and bad proxy settings are no such case.
     pub fn new(network: &Network, limits: Limits) -> Result<Self, HttpError> {
-        let network = Arc::new(network.clone());
-        let extra = network.extra_ca().map(tls::certificates).unwrap_or_default();
-        let (tls, bundled) = tls::config(&extra)?;
-        let cas = match bundled {
-            true => format!("the bundled CAs, as {} could not be read", network.ca_source()),
-            false => network.ca_source(),
-        };
-        let for_proxy = Arc::clone(&network);
-        let proxy = reqwest::Proxy::custom(move |url| {
-            let choice = for_proxy.proxy_for(url).ok().flatten()?;
-            Some(choice.url().expose().to_owned())
-        });
-        #[expect(clippy::disallowed_methods, reason = "this is the one builder")]
-        let inner = reqwest::Client::builder()
+        let (way, builder) = way_out(network)?;
+        let inner = builder
             .user_agent(concat!("coderclaw/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(tls)
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
-            .tcp_nodelay(true)
             .connect_timeout(limits.connect)
             .timeout(limits.total)
-            // Without this, reqwest would ask the process's environment itself.
-            .no_proxy()
-            .proxy(proxy)
             .build()
             .map_err(|e| HttpError::Build(root_cause(&e)))?;
-        Ok(Self { inner, network, cas })
+        Ok(Self { inner, way })
     }
 
     /// Sends `request` once and reads the answer, whatever its status.
@@ -81,13 +95,16 @@ impl Client {
     /// # Errors
     /// [`SendError::NotSent`] only where it is certain that no byte of the request left.
     pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
-        let place = place(&request);
+        let place = place(&request.url);
         let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
-        let proxy =
-            self.network.proxy_for(&request.url).map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
+        let proxy = self
+            .way
+            .network
+            .proxy_for(&request.url)
+            .map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
         let request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
         let response =
-            self.inner.execute(request).await.map_err(|e| self.classify(&place, proxy.as_ref(), &e))?;
+            self.inner.execute(request).await.map_err(|e| self.way.classify(&place, proxy.as_ref(), &e))?;
         read(&place, response).await
     }
 
@@ -97,16 +114,19 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub async fn open(&self, request: Request, idle: Duration) -> Result<Incoming, SendError> {
-        let place = place(&request);
+        let place = place(&request.url);
         let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
-        let proxy =
-            self.network.proxy_for(&request.url).map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
+        let proxy = self
+            .way
+            .network
+            .proxy_for(&request.url)
+            .map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
         let mut request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
         *request.timeout_mut() = Some(NO_LIMIT);
         // The connector's own limit comes first where there is no connection at all.
         let head = tokio::time::timeout(idle, self.inner.execute(request)).await;
         let response = match head {
-            Ok(answered) => answered.map_err(|e| self.classify(&place, proxy.as_ref(), &e))?,
+            Ok(answered) => answered.map_err(|e| self.way.classify(&place, proxy.as_ref(), &e))?,
             Err(_) => {
                 let detail = format!("{place}: no answer for {} s", idle.as_secs());
                 return Err(SendError::Lost { status: None, why: LostWhy::Timeout, detail });
@@ -115,10 +135,17 @@ impl Client {
         let (status, headers) = head_of(&response);
         Ok(Incoming { place, status, headers, body: response, idle })
     }
+}
 
+impl WayOut {
     /// Everything that a connector does (name, socket, proxy, handshake) ends before the request is handed to the
     /// connection; hyper marks its errors as "connect". All others may have come after the first byte.
-    fn classify(&self, place: &str, proxy: Option<&ProxyChoice>, error: &reqwest::Error) -> SendError {
+    pub(crate) fn classify(
+        &self,
+        place: &str,
+        proxy: Option<&ProxyChoice>,
+        error: &reqwest::Error,
+    ) -> SendError {
         let cause = root_cause(error);
         if error.is_builder() {
             return SendError::NotSent { why: NotSentWhy::Url, detail: format!("{place}: {cause}") };
@@ -145,9 +172,9 @@ impl Client {
 }
 
 /// Host and port, which is all of the URL that anybody gets to see.
-fn place(request: &Request) -> String {
-    let host = request.url.host_str().unwrap_or("no host");
-    match request.url.port_or_known_default() {
+pub(crate) fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("no host");
+    match url.port_or_known_default() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     }

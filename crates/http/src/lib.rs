@@ -4,7 +4,8 @@
 //! keeps no connection, because the request may carry a refresh token that works once. What it adds to an ordinary
 //! client is the certainty in [`SendError`]: either no byte of the request left, or nobody can know.
 //!
-//! An answer that arrives bit by bit, as a model's does, is an [`Incoming`].
+//! An answer that arrives bit by bit, as a model's does, is an [`Incoming`]. Requests of other programs, which pass
+//! through unread, go out by a [`Relay`].
 //!
 //! Nothing is global and nothing is read from the process: proxies and CAs come from a [`Network`], which is made from
 //! the captured environment.
@@ -14,6 +15,7 @@ mod error;
 mod message;
 mod network;
 mod no_proxy;
+mod relay;
 mod stream;
 mod tls;
 
@@ -21,5 +23,6 @@ pub use client::{BODY_LIMIT, Client, Limits};
 pub use error::{HttpError, LostWhy, NotSentWhy, SendError};
 pub use message::{Answer, Body, HeaderText, Method, Request};
 pub use network::{BadProxy, Network, ProxyChoice};
+pub use relay::{Relay, RelayBody, RelayLimits, RelayRequest, Relayed};
 pub use stream::Incoming;
 pub use url::Url;

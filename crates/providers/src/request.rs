@@ -78,6 +78,23 @@ impl Manifest {
         lend.iter().filter_map(filled).collect()
     }
 
+    /// All variables in which a program may find a credential of this provider, whatever its kind.
+    pub fn credential_env(&self) -> Vec<&str> {
+        let lent = std::iter::once(&self.lend).chain(self.auth.iter().map(|one| &one.lend));
+        let mut names: Vec<&str> = self.env.iter().map(AsRef::as_ref).collect();
+        names.extend(lent.flat_map(|pairs| pairs.iter().map(|(name, _)| name.as_ref())));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The header lines that say whose account a credential is of: they go with it, and never without it. Lower case.
+    pub fn account_headers(&self) -> Vec<&str> {
+        let tables = std::iter::once(&self.api).chain(self.auth.iter().map(|one| &one.api));
+        let pairs = tables.flat_map(|api| api.headers.iter());
+        pairs.filter(|(_, value)| value.contains("{accountId}")).map(|(name, _)| name.as_ref()).collect()
+    }
+
     /// What one of the variables in `env` holds. By the field's custom it is a bearer token where the name says
     /// `OAUTH_TOKEN`; and it is one where the provider knows no keys.
     pub fn env_kind(&self, name: &str) -> CredentialKind {

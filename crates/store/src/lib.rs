@@ -15,6 +15,7 @@ mod audit;
 mod commit;
 mod config;
 mod foreign;
+mod gateway_keys;
 mod journal;
 mod key;
 mod ledger;
@@ -44,6 +45,9 @@ pub use config::{
     check_config, config_value, edit_config, json5_value,
 };
 pub use foreign::{StoreOwner, store_owner};
+pub use gateway_keys::{
+    GatewayKey, GatewayKeysError, add_gateway_key, read_gateway_keys, revoke_gateway_key,
+};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;

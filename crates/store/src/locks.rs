@@ -186,6 +186,22 @@ impl SessionsGuard {
     }
 }
 
+/// Proof that the lock of the gateway's keys is held.
+#[derive(Debug)]
+pub(crate) struct KeysGuard(Held);
+
+impl KeysGuard {
+    /// Takes the lock of the `keys.toml` at `path`.
+    pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "gateway", path)?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that the lock of `attention.json` is held.
 #[derive(Debug)]
 pub struct AttentionGuard(Held);

@@ -104,6 +104,11 @@ impl StateDir {
         self.root.join("providers")
     }
 
+    /// The file of the gateway's keys: their hashes, and what each may do.
+    pub fn gateway_keys(&self) -> PathBuf {
+        self.root.join("gateway").join("keys.toml")
+    }
+
     /// The logins of versions before there were stores: in `CODERCLAW_OAUTH_DIR`, else in `credentials/`. Only ever read.
     pub fn oauth_json(&self) -> PathBuf {
         self.oauth_dir.clone().unwrap_or_else(|| self.root.join("credentials")).join("oauth.json")

@@ -193,6 +193,22 @@ codes! {
         => "coderclaw models auth explain --provider {provider}";
     ModelError Error "model_error" "The model API failed for a reason that is not known here."
         => "coderclaw models status";
+    NotStarted Error "not_started" "The program could not be started; it was lent nothing."
+        => "coderclaw exec --help";
+    PortTaken Error "port_taken" "Another program listens on the gateway's port."
+        => "coderclaw gateway status";
+    GatewayDown Error "gateway_down" "No gateway answers on the port."
+        => "coderclaw gateway run";
+    GatewayRefused Error "gateway_refused" "The gateway does not take such a request."
+        => "coderclaw gateway --help";
+    GatewayKeyRefused Error "gateway_key_refused" "The gateway wants one of its own keys, and one that may do this."
+        => "coderclaw gateway keys add NAME";
+    GatewayKeyTaken Error "gateway_key_taken" "A gateway key of this name exists already."
+        => "coderclaw gateway keys list";
+    UnknownGatewayKey Error "unknown_gateway_key" "No gateway key has this id or this name."
+        => "coderclaw gateway keys list";
+    GatewayKeysInvalid Error "gateway_keys_invalid" "The file of the gateway's keys cannot be understood."
+        => "coderclaw gateway keys list";
     ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
         => "coderclaw demo --keep";
     Internal Error "internal" "Something that should not happen did."

@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
+use subtle::ConstantTimeEq;
 
 use crate::Secret;
 
@@ -122,6 +123,11 @@ impl TokenHash {
     /// The hash of an access or refresh token.
     pub fn of(token: &Secret) -> Self {
         Self(sha256_parts("coderclaw token v1", &[token.expose().as_bytes()]))
+    }
+
+    /// Whether this is the hash of `token`; takes as long for a near miss as for any other.
+    pub fn is_of(&self, token: &Secret) -> bool {
+        self.0.ct_eq(&Self::of(token).0).into()
     }
 }
 

@@ -8,7 +8,9 @@ mod chat;
 mod config;
 mod cooldown;
 mod doctor;
+mod exec;
 mod explain;
+mod gateway;
 mod import;
 mod list;
 mod lock;
@@ -128,6 +130,8 @@ pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandErr
     match cli.command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
+        // It opens the state dir again whenever the files change, so it needs the environment as it was captured.
+        Some(Command::Gateway { command }) => gateway::run(global, env, clock, command.0),
         // They may move the config away before they read it.
         Some(Command::Onboard(args)) => onboard::run(global, &args.0, env, clock),
         // It opens what it can, since what cannot be opened is what it is asked about.
@@ -158,6 +162,7 @@ fn run_in(context: &Context, command: Option<Command>) -> Result<Report, Command
         Some(Command::Sessions(args)) => sessions::run(context, args.0.command),
         Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Import { command }) => import::run(context, command.0),
+        Some(Command::Exec(args)) => exec::run(context, &args.0),
         Some(Command::Models { command: Some(command), .. }) => models(context, command),
         _ => status::run(context, &StatusArgs::default()),
     }

@@ -13,7 +13,7 @@ pub(crate) const WORK: &str = "anthropic:work";
 pub(crate) const HOME: &str = "anthropic:home";
 const YOU: &str = "openai-codex:you@x.test";
 
-fn setup_token(letter: &str) -> Secret {
+pub(crate) fn setup_token(letter: &str) -> Secret {
     Secret::from(format!("sk-ant-oat01-canary-{}", letter.repeat(70)))
 }
 

@@ -1,0 +1,30 @@
+//! The command that lends a token to a program.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+/// Start a program with an access token in its environment
+///
+/// The variables are those that the provider's manifest names; `models auth token --format env` shows them. Other
+/// variables that may hold a credential of the provider are taken away, so that the program cannot mix two. It never
+/// gets a refresh token: what it is lent ends when the token ends, which is said on standard error. A program that may
+/// run for longer asks for time with --min-validity, or talks to `coderclaw gateway run`.
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// The provider whose API the program calls
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: String,
+    /// This profile and no other
+    #[arg(long, value_name = "ID")]
+    pub(crate) profile: Option<String>,
+    /// As for this session: its pin counts
+    #[arg(long, value_name = "KEY")]
+    pub(crate) session: Option<String>,
+    /// The token must work for at least this long: 90s, 30m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = crate::text::duration)]
+    pub(crate) min_validity: Option<std::time::Duration>,
+    /// The program and its arguments, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}

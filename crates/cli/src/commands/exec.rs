@@ -1,0 +1,69 @@
+//! `exec`: this process becomes another program, with a lent token in its environment.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use coderclaw_auth::{Ask, Lease};
+use coderclaw_types::{Code, ProfileId};
+
+use crate::args::ExecArgs;
+use crate::commands::Context;
+use crate::error::CommandError;
+use crate::report::{Report, say};
+use crate::text;
+
+/// Comes back only where the program could not be started: standard streams, signals and the exit status are its own.
+pub(super) fn run(context: &Context, args: &ExecArgs) -> Result<Report, CommandError> {
+    let agent = context.agent()?;
+    let manifest = context.provider(&args.provider)?;
+    let ask = Ask {
+        session: context.session(&agent, args.session.as_deref())?,
+        profile: args.profile.as_deref().map(ProfileId::stored),
+        min_validity: args.min_validity.unwrap_or_default(),
+        ..Ask::default()
+    };
+    let (program, arguments) = args.command.split_first().ok_or_else(|| {
+        CommandError::new(Code::Usage, "a program is wanted").hint("coderclaw exec --help".into())
+    })?;
+    let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    if lease.env.is_empty() && !lease.is_keyless() {
+        let message =
+            format!("{} names no variable for such a credential, so there is no way to lend it", manifest.id);
+        let hint = format!("coderclaw models auth token --provider {} --format json", manifest.id);
+        return Err(CommandError::new(Code::Usage, message).hint(hint));
+    }
+    if !context.global.quiet && !context.global.json {
+        say(&told(context, &lease));
+    }
+    context.say_notes();
+    // Not from the captured environment: the program gets this process's own, to the byte, but for these variables.
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for name in manifest.credential_env() {
+        command.env_remove(name);
+    }
+    command.envs(lease.env.iter().map(|(name, value)| (name, value.expose())));
+    let error = command.exec();
+    let program = text::clean(&program.to_string_lossy());
+    Err(CommandError::new(Code::NotStarted, format!("{program} cannot be started: {error}")))
+}
+
+fn told(context: &Context, lease: &Lease) -> String {
+    if lease.is_keyless() {
+        return format!("{}: no credential needed", lease.provider);
+    }
+    let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
+    let names: Vec<&str> = lease.env.iter().map(|(name, _)| name.as_str()).collect();
+    let names = names.join(", ");
+    match lease.valid_until {
+        Some(until) => {
+            let now = context.auth.clock().now();
+            format!(
+                "{names}: a token of {whose} that ends {} ({})",
+                text::when(until, now),
+                text::local(until)
+            )
+        }
+        None => format!("{names}: a token of {whose}; no end is known"),
+    }
+}

@@ -1,0 +1,103 @@
+//! `gateway run|status|keys`.
+
+mod keys;
+mod run;
+
+use coderclaw_gateway::{GatewayError, ask_status};
+use coderclaw_store::{GatewayKeysError, KeyPath};
+use coderclaw_types::{Clock, Code, Env};
+use serde_json::json;
+
+use crate::args::{GatewayCommand, Global};
+use crate::commands::Context;
+use crate::error::CommandError;
+use crate::report::Report;
+use crate::text;
+
+/// The original's numbers.
+const PORT: u16 = 18_789;
+const DEV_PORT: u16 = 19_001;
+
+pub(super) fn run(
+    global: Global,
+    env: Env,
+    clock: Clock,
+    command: GatewayCommand,
+) -> Result<Report, CommandError> {
+    let context = Context::open(global, env.clone(), clock)?;
+    match command {
+        GatewayCommand::Run(args) => run::run(&context, env, &args),
+        GatewayCommand::Status { port } => status(&context, port),
+        GatewayCommand::Keys { command } => keys::run(&context, command),
+    }
+}
+
+/// What the flag says, else the variable, else the config.
+fn port(context: &Context, flag: Option<u16>) -> Result<u16, CommandError> {
+    if let Some(port) = flag {
+        return Ok(port);
+    }
+    let env = context.auth.env();
+    let wrong =
+        |place: &str| CommandError::new(Code::Usage, format!("{place} is no port: 1 to 65535 is wanted"));
+    if let Some(text) = env.get("CODERCLAW_GATEWAY_PORT") {
+        return text.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("CODERCLAW_GATEWAY_PORT"));
+    }
+    if let Some(value) = context.auth.config().get(&KeyPath::keys(["gateway", "port"])) {
+        let port = value.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+        return port.ok_or_else(|| wrong("gateway.port of the config"));
+    }
+    let is_dev = env.get("CODERCLAW_PROFILE").is_some_and(|name| name.eq_ignore_ascii_case("dev"));
+    Ok(if is_dev { DEV_PORT } else { PORT })
+}
+
+fn status(context: &Context, flag: Option<u16>) -> Result<Report, CommandError> {
+    let port = port(context, flag)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CommandError::new(Code::Internal, format!("the network cannot be used: {e}")))?;
+    let Some(status) = runtime.block_on(ask_status(port))? else {
+        let message = format!("no CoderClaw gateway answers on 127.0.0.1:{port}");
+        return Err(CommandError::new(Code::GatewayDown, message));
+    };
+    let address = format!("http://127.0.0.1:{port}");
+    if context.global.json {
+        return Ok(Report::json(&json!({
+            "running": true,
+            "address": address,
+            "port": port,
+            "version": status.version,
+            "pid": status.pid,
+            "startedAt": status.started_at,
+            "openStreams": status.open_streams,
+        })));
+    }
+    let since = text::local(status.started_at);
+    Ok(Report::text(format!(
+        "{address}: running since {since} (process {}, version {}), answers on their way: {}\n",
+        status.pid,
+        text::clean(&status.version),
+        status.open_streams
+    )))
+}
+
+impl From<GatewayError> for CommandError {
+    fn from(error: GatewayError) -> Self {
+        let out = Self::new(error.code(), error.to_string());
+        match error {
+            GatewayError::NotLoopback { .. } => out.hint("coderclaw gateway run --help".into()),
+            GatewayError::PortTaken { address, .. } => {
+                out.hint(format!("coderclaw gateway status --port {}", address.port()))
+            }
+            GatewayError::Listen { .. } => out.hint("coderclaw gateway run --help".into()),
+            GatewayError::Open(_) | GatewayError::Http(_) => out,
+        }
+    }
+}
+
+impl From<GatewayKeysError> for CommandError {
+    fn from(error: GatewayKeysError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}

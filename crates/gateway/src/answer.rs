@@ -1,0 +1,97 @@
+//! The body of an answer: the gateway's own words, or a provider's as it comes.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coderclaw_http::{BODY_LIMIT, Relayed, SendError};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::numbers::Open;
+
+/// How long the words of a failed answer are waited for before it is passed on as it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A body on its way to the client.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// What goes first.
+    before: VecDeque<Bytes>,
+    /// What follows.
+    rest: Option<Relayed>,
+    /// Counts it while it is on its way.
+    _open: Option<Open>,
+}
+
+impl Answer {
+    pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
+        Self { before: VecDeque::from([text.into()]), rest: None, _open: None }
+    }
+
+    pub(crate) fn passed(rest: Relayed, open: Open) -> Self {
+        Self { before: VecDeque::new(), rest: Some(rest), _open: Some(open) }
+    }
+
+    /// Reads the words of a failure, as far as they are short and come soon; nothing of them is lost to the client.
+    pub(crate) async fn peeked(mut rest: Relayed, open: Open) -> (Self, Vec<u8>) {
+        let mut before = VecDeque::new();
+        let mut words = Vec::new();
+        let mut is_whole = false;
+        let read = async {
+            while words.len() < BODY_LIMIT {
+                match rest.frame().await {
+                    Some(Ok(frame)) => {
+                        if let Ok(bytes) = frame.into_data() {
+                            words.extend_from_slice(&bytes);
+                            before.push_back(bytes);
+                        }
+                    }
+                    // An answer that breaks off is passed on broken.
+                    Some(Err(_)) => return,
+                    None => {
+                        is_whole = true;
+                        return;
+                    }
+                }
+            }
+        };
+        // What comes too late follows as it comes.
+        let _in_time = tokio::time::timeout(PATIENCE, read).await;
+        let rest = (!is_whole).then_some(rest);
+        (Self { before, rest, _open: Some(open) }, words)
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = SendError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        if let Some(bytes) = self.before.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.before.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let before = self.before.iter().map(|bytes| bytes.len() as u64).sum();
+        match &self.rest {
+            None => SizeHint::with_exact(before),
+            Some(rest) if before == 0 => rest.size_hint(),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The server: it listens, serves each connection as a task of its own, and drains when it is told to stop.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coderclaw_auth::{OpenError, Runner};
+use coderclaw_http::{HttpError, RelayLimits};
+use coderclaw_providers::Manifest;
+use coderclaw_types::{AgentId, Clock, Code, Env, Millis, ProfileId};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::ahead::look_after;
+use crate::keys::Keys;
+use crate::lend::answer;
+use crate::logins::{Logins, LoginsError};
+use crate::noted::Noted;
+use crate::numbers::Numbers;
+use crate::status::{GatewayStatus, ask_status};
+
+/// Something that happened, for whoever runs the gateway: one line, without any secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// One of many: only where somebody wants to see everything.
+    pub is_detail: bool,
+    /// The line.
+    pub text: String,
+}
+
+/// Takes notes. Called from many tasks at once.
+pub type Tell = Arc<dyn Fn(Note) + Send + Sync>;
+
+/// A code and what it is about: all that a next command needs.
+#[derive(Debug)]
+pub struct Trouble<'a> {
+    /// What it is.
+    pub code: Code,
+    /// Of which provider.
+    pub manifest: Option<&'a Manifest>,
+    /// Which profile.
+    pub profile: Option<&'a ProfileId>,
+    /// Whose.
+    pub agent: Option<&'a AgentId>,
+    /// The other agent that it is about.
+    pub other: Option<&'a AgentId>,
+}
+
+/// How much of anything, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the head of a request, from its first byte or from the end of the last request.
+    pub head: Duration,
+    /// Bytes of a head.
+    pub head_bytes: usize,
+    /// How long a client may be silent in the middle of a body.
+    pub body: Duration,
+    /// How much of a body is kept to be sent again.
+    pub keep: usize,
+    /// For a connection to a provider.
+    pub connect: Duration,
+    /// How long a provider may be silent. A model may think for minutes before it says a word.
+    pub idle: Duration,
+    /// How long answers under way may take after the end was asked for.
+    pub drain: Duration,
+    /// Between two looks at logins that may be due.
+    pub ahead: Duration,
+    /// Connections at a time.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            head_bytes: 64 * 1024,
+            body: Duration::from_secs(60),
+            keep: 32 * 1024 * 1024,
+            connect: Duration::from_secs(15),
+            idle: Duration::from_secs(300),
+            drain: Duration::from_secs(30),
+            ahead: Duration::from_secs(15),
+            connections: 4096,
+        }
+    }
+}
+
+/// What a gateway is made from.
+pub struct Options {
+    /// Where it listens. Only loopback is allowed; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The captured environment.
+    pub env: Env,
+    /// The clock.
+    pub clock: Clock,
+    /// How refreshes are run.
+    pub runner: Runner,
+    /// Who takes notes.
+    pub tell: Tell,
+    /// The command that a person types next, for answers that a person reads.
+    pub next_command: fn(&Trouble<'_>) -> String,
+    /// How much, and for how long.
+    pub limits: Limits,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("address", &self.address)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Others on the network would be served.
+    #[error("{address} is not loopback; the gateway lends logins to this machine only")]
+    NotLoopback {
+        /// What was asked for.
+        address: SocketAddr,
+    },
+    /// Somebody else listens there.
+    #[error("{}", taken(address, other))]
+    PortTaken {
+        /// Where.
+        address: SocketAddr,
+        /// Who, if it is one of ours.
+        other: Option<Box<GatewayStatus>>,
+    },
+    /// The system does not let us listen.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The state dir is not understood.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no way out to the network.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+fn taken(address: &SocketAddr, other: &Option<Box<GatewayStatus>>) -> String {
+    match other {
+        Some(other) => format!("a CoderClaw gateway is running on {address} already (process {})", other.pid),
+        None => format!("another program listens on {address}; choose another port with --port"),
+    }
+}
+
+impl GatewayError {
+    /// The code of this failure.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotLoopback { .. } => Code::Usage,
+            Self::PortTaken { .. } => Code::PortTaken,
+            Self::Listen { .. } => Code::NotStarted,
+            Self::Open(e) => e.code(),
+            Self::Http(_) => Code::Offline,
+        }
+    }
+}
+
+impl From<LoginsError> for GatewayError {
+    fn from(error: LoginsError) -> Self {
+        match error {
+            LoginsError::Open(e) => Self::Open(e),
+            LoginsError::Http(e) => Self::Http(e),
+        }
+    }
+}
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) port: u16,
+    pub(crate) clock: Clock,
+    pub(crate) logins: Logins,
+    pub(crate) keys: Keys,
+    pub(crate) numbers: Arc<Numbers>,
+    pub(crate) noted: Noted,
+    pub(crate) limits: Limits,
+    pub(crate) started_at: Millis,
+    pub(crate) next_command: fn(&Trouble<'_>) -> String,
+    tell: Tell,
+}
+
+impl Note {
+    pub(crate) fn event(text: String) -> Self {
+        Self { is_detail: false, text }
+    }
+
+    pub(crate) fn detail(text: String) -> Self {
+        Self { is_detail: true, text }
+    }
+}
+
+impl Shared {
+    pub(crate) fn tell(&self, note: Note) {
+        (self.tell)(note);
+    }
+
+    pub(crate) fn tell_all(&self, notes: Vec<String>) {
+        notes.into_iter().for_each(|note| self.tell(Note::event(note)));
+    }
+}
+
+/// A gateway that listens.
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Opens the state dir and listens. Needs a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// Where the state dir is not understood, or nobody may listen there.
+    pub async fn bind(options: Options) -> Result<Self, GatewayError> {
+        let Options { address, env, clock, runner, tell, next_command, limits } = options;
+        if !address.ip().is_loopback() {
+            return Err(GatewayError::NotLoopback { address });
+        }
+        let relay = RelayLimits { connect: limits.connect, idle: limits.idle };
+        let logins = Logins::open(env, clock.clone(), runner, relay)?;
+        let listener = match TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
+                let other = ask_status(address.port()).await?.map(Box::new);
+                return Err(GatewayError::PortTaken { address, other });
+            }
+            Err(source) => return Err(GatewayError::Listen { address, source }),
+        };
+        let address = listener.local_addr().map_err(|source| GatewayError::Listen { address, source })?;
+        let shared = Arc::new(Shared {
+            port: address.port(),
+            started_at: clock.now(),
+            clock,
+            logins,
+            keys: Keys::default(),
+            numbers: Arc::new(Numbers::new()),
+            noted: Noted::default(),
+            limits,
+            next_command,
+            tell,
+        });
+        Ok(Self { listener, address, shared })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`. Then nobody new is let in, and answers under way are finished, if they end in time. True
+    /// where all did.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
+        let Self { listener, shared, .. } = self;
+        let ahead = tokio::spawn(look_after(Arc::clone(&shared)));
+        let graceful = GracefulShutdown::new();
+        let seats = Arc::new(Semaphore::new(shared.limits.connections));
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let seat = tokio::select! {
+                seat = Arc::clone(&seats).acquire_owned() => seat,
+                () = &mut stop => break,
+            };
+            let stream = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            let Ok((stream, _)) = stream else {
+                // Out of file descriptors, or a connection that is gone already: others go on, and so do we.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            let served = connection(&shared, &graceful, stream);
+            tokio::spawn(async move {
+                served.await;
+                drop(seat);
+            });
+        }
+        // From now on nobody gets a connection.
+        drop(listener);
+        ahead.abort();
+        tokio::time::timeout(shared.limits.drain, graceful.shutdown()).await.is_ok()
+    }
+}
+
+/// One connection. A panic in one of its requests ends this task and nothing else.
+fn connection(
+    shared: &Arc<Shared>,
+    graceful: &GracefulShutdown,
+    stream: TcpStream,
+) -> impl Future<Output = ()> + Send + use<> {
+    let limits = shared.limits;
+    let shared = Arc::clone(shared);
+    // Where it fails, small parts of a stream arrive a little later.
+    let _is_quick = stream.set_nodelay(true);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes);
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        answer(shared, request)
+    });
+    let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+    async move {
+        // A client that left, or one that speaks no HTTP: its connection is closed, and there is nobody to tell.
+        let _ended = served.await;
+    }
+}

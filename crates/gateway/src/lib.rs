@@ -1,0 +1,30 @@
+//! The gateway: other programs send their requests to it as they would to a provider, and it puts in the login.
+//!
+//! It is a reverse proxy on loopback that changes nothing but the credential. Which one goes in, the resolver says anew
+//! for each request; what a failure means for it, `Auth::report` says. So a new order, a login or a logout counts at the
+//! next request, and a token that the provider rejects is refreshed once and the request sent again, as long as the
+//! client has not seen a byte of an answer.
+//!
+//! Two duties compete in here. Whoever runs it must see what happens, and nobody may see a secret: what is told
+//! ([`Note`]) names keys by their public ids and providers by theirs, and never holds a header, a query or a body.
+//!
+//! A request passes, in this order: [`guard`] (who may not at all), [`keys`] (who it is), [`route`] (where it goes),
+//! [`lend`] (with what, and again with what), [`heads`] (what of its head goes along).
+
+mod ahead;
+mod answer;
+mod gateway;
+mod guard;
+mod heads;
+mod keep;
+mod keys;
+mod lend;
+mod logins;
+mod noted;
+mod numbers;
+mod refusal;
+mod route;
+mod status;
+
+pub use gateway::{Gateway, GatewayError, Limits, Note, Options, Tell, Trouble};
+pub use status::{GatewayStatus, ask_status};

@@ -1,0 +1,202 @@
+//! What takes long, or panics, with limits that a test can wait for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "a test makes its own files")]
+#![allow(missing_docs, reason = "tests")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coderclaw_auth::Runner;
+use coderclaw_gateway::{Gateway, Limits, Note, Options};
+use coderclaw_store::{GatewayKey, StateDir, add_gateway_key};
+use coderclaw_types::{Clock, Env, Millis, TokenHash};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Short enough to be waited for, long enough for a slow machine to send a few bytes.
+const SHORT: Duration = Duration::from_millis(300);
+
+struct World {
+    address: SocketAddr,
+    key: String,
+    provider: TcpListener,
+    _runtime: tokio::runtime::Runtime,
+    _dir: tempfile::TempDir,
+}
+
+fn private(path: &Path, text: &str) {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap()).unwrap();
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn world(limits: Limits, tell: fn(Note)) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = provider.local_addr().unwrap().port();
+    let manifest = format!(
+        "id = 'acme'\nname = 'Acme'\n[api]\nkind = 'openai-chat'\nbase_url = 'http://127.0.0.1:{port}/v1'\n[[auth]]\nmethod = 'api-key'\n"
+    );
+    private(&dir.path().join("providers/acme.toml"), &manifest);
+    private(
+        &dir.path().join("agents/main/agent/auth-profiles.json"),
+        r#"{"version":1,"profiles":{"acme:x":{"type":"api_key","provider":"acme","key":"acme-canary"}}}"#,
+    );
+    let env = Env::new([("CODERCLAW_STATE_DIR".into(), dir.path().into())], None, "/".into());
+    let wanted = GatewayKey {
+        id: String::new(),
+        name: "test".into(),
+        hash: TokenHash::from_bytes([0; 32]),
+        agent: None,
+        providers: Vec::new(),
+        profile: None,
+        created_at: None,
+        expires_at: None,
+    };
+    let (_, key) = add_gateway_key(&StateDir::from_env(&env), &wanted).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let options = Options {
+        address: "127.0.0.1:0".parse().unwrap(),
+        env,
+        clock: Clock::fixed(Millis(1_700_000_000_000)),
+        runner: Runner::Thread,
+        tell: Arc::new(tell),
+        next_command: |_| String::new(),
+        limits,
+    };
+    let gateway = runtime.block_on(Gateway::bind(options)).unwrap();
+    let address = gateway.address();
+    runtime.spawn(gateway.run(std::future::pending()));
+    World { address, key: key.expose().to_owned(), provider, _runtime: runtime, _dir: dir }
+}
+
+impl World {
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn head(&self, length: usize) -> String {
+        format!(
+            "POST /acme/v1/x HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n",
+            self.address, self.key
+        )
+    }
+
+    /// What the gateway answers to these bytes, until it closes.
+    fn answer(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(bytes).unwrap();
+        rest(stream)
+    }
+
+    /// Takes the next request at the provider: its head, and the first `length` bytes of its body.
+    fn accept(&self, length: usize) -> (TcpStream, String) {
+        let (mut stream, _) = self.provider.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut bytes = Vec::new();
+        let mut one = [0];
+        let wanted = |bytes: &[u8]| {
+            let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            end.is_some_and(|end| bytes.len() >= end + 4 + length)
+        };
+        while !wanted(&bytes) && stream.read(&mut one).unwrap() == 1 {
+            bytes.push(one[0]);
+        }
+        (stream, String::from_utf8(bytes).unwrap())
+    }
+}
+
+fn rest(mut stream: TcpStream) -> String {
+    let mut all = Vec::new();
+    drop(stream.read_to_end(&mut all));
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// A head that drips in does not hold a connection for long, whatever arrives of it meanwhile.
+#[test]
+fn a_slow_head_is_cut_off() {
+    let world = world(Limits { head: SHORT, ..Limits::default() }, drop);
+    let mut slow = world.connect();
+    slow.write_all(b"POST /acme/v1/x HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let mut drip = slow.try_clone().unwrap();
+    // Writing goes on until the other side is gone.
+    let dripped = std::thread::spawn(move || while drip.write_all(b"X: 1\r\n").is_ok() {});
+    let said = rest(slow);
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+    dripped.join().unwrap();
+}
+
+/// A body that stops in the middle ends its request, here and at the provider.
+#[test]
+fn a_body_that_stops_is_given_up() {
+    let world = world(Limits { body: SHORT, ..Limits::default() }, drop);
+    let mut client = world.connect();
+    client.write_all(world.head(100).as_bytes()).unwrap();
+    client.write_all(b"only this").unwrap();
+    let (provider, request) = world.accept(9);
+    assert!(request.contains("Bearer acme-canary") && request.ends_with("only this"), "{request}");
+    let said = rest(client);
+    assert!(said.starts_with("HTTP/1.1 408") && said.contains("gateway_refused"), "{said}");
+    assert_eq!(rest(provider), "", "the provider's connection is closed");
+}
+
+/// A provider that says nothing is given up, and told as such.
+#[test]
+fn a_silent_provider_is_given_up() {
+    let world = world(Limits { idle: SHORT, ..Limits::default() }, drop);
+    let mut client = world.connect();
+    client.write_all((world.head(2) + "{}").as_bytes()).unwrap();
+    let (provider, _) = world.accept(2);
+    let said = rest(client);
+    assert!(said.starts_with("HTTP/1.1 502") && said.contains("no answer for"), "{said}");
+    drop(provider);
+}
+
+/// A panic ends its own connection; the next one is served.
+#[test]
+fn a_panic_ends_one_connection_only() {
+    fn panics(note: Note) {
+        assert!(!note.text.contains("refused"), "on purpose");
+    }
+    let world = world(Limits::default(), panics);
+    let bad = format!("GET /nowhere HTTP/1.1\r\nHost: {}\r\n\r\n", world.address);
+    for _ in 0..8 {
+        assert_eq!(world.answer(bad.as_bytes()), "");
+    }
+    let good = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", world.address);
+    assert!(world.answer(good.as_bytes()).starts_with("HTTP/1.1 200"));
+}
+
+/// A body too long to be kept goes through once and is not sent again; the provider's own answer comes back.
+#[test]
+fn a_long_body_is_sent_once() {
+    let world = world(Limits { keep: 1_000, ..Limits::default() }, drop);
+    let body = "x".repeat(200_000);
+    let mut client = world.connect();
+    client.write_all((world.head(body.len()) + &body).as_bytes()).unwrap();
+    let (mut provider, request) = world.accept(body.len());
+    assert!(request.ends_with(&body));
+    provider.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad").unwrap();
+    let said = rest(client);
+    assert!(said.starts_with("HTTP/1.1 400") && said.ends_with("bad"), "{said}");
+}
+
+/// An answer before the question has ended comes back at once, and what follows of the question harms nobody.
+#[test]
+fn an_early_answer_is_passed_on() {
+    let world = world(Limits::default(), drop);
+    let mut client = world.connect();
+    client.write_all((world.head(1_000) + "begin").as_bytes()).unwrap();
+    let (mut provider, _) = world.accept(5);
+    provider
+        .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        .unwrap();
+    let said = rest(client);
+    assert!(said.starts_with("HTTP/1.1 413") && said.ends_with("big"), "{said}");
+}
