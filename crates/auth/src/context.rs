@@ -1,6 +1,6 @@
 //! One state dir, seen with one environment and one clock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use coderclaw_http::Network;
@@ -64,6 +64,7 @@ struct Inner {
     registry: Registry,
     runner: Runner,
     command: OnceLock<String>,
+    herald: OnceLock<PathBuf>,
     notes: Mutex<Vec<String>>,
 }
 
@@ -112,8 +113,8 @@ impl Auth {
             }
         }
         let command = OnceLock::new();
-        let notes = Mutex::default();
-        Self(Arc::new(Inner { state, env, clock, config, registry, runner, command, notes }))
+        let (notes, herald) = (Mutex::default(), OnceLock::new());
+        Self(Arc::new(Inner { state, env, clock, config, registry, runner, command, herald, notes }))
     }
 
     /// The state dir.
@@ -130,6 +131,20 @@ impl Auth {
     /// call counts.
     pub fn called_by(&self, command: &str) {
         drop(self.0.command.set(command.to_owned()));
+    }
+
+    /// The program that tells people, where this process must not wait for that: the runner's, else what
+    /// [`Auth::heralded_by`] named.
+    pub(crate) fn herald(&self) -> Option<&Path> {
+        match &self.0.runner {
+            Runner::Process(program) => Some(program),
+            Runner::Thread => self.0.herald.get().map(PathBuf::as_path),
+        }
+    }
+
+    /// Names the program that tells people, for a worker that starts no other workers.
+    pub(crate) fn heralded_by(&self, program: PathBuf) {
+        drop(self.0.herald.set(program));
     }
 
     pub(crate) fn command(&self) -> &str {

@@ -226,9 +226,20 @@ impl Auth {
         };
         let note = |outcome| Note::new(Event::Refresh, agent, outcome).of(provider.as_ref(), profile);
         let mut is_told = false;
-        for Outcome { kind, code, detail, .. } in journal.outcomes.iter().filter(|one| one.seq >= from) {
+        for Outcome { kind, code, detail, clock_ahead, .. } in
+            journal.outcomes.iter().filter(|one| one.seq >= from)
+        {
             is_told = true;
-            self.audit_of(access, note(word(*kind)).code(*code).detail(detail.as_str()));
+            let clock = clock_ahead.map(|ms| {
+                let side = if ms > 0 { "ahead of" } else { "behind" };
+                format!("this machine's clock is {} s {side} the server's", ms.unsigned_abs() / 1000)
+            });
+            let parts: Vec<&str> = [Some(detail.as_str()), clock.as_deref()]
+                .into_iter()
+                .flatten()
+                .filter(|p| !p.is_empty())
+                .collect();
+            self.audit_of(access, note(word(*kind)).code(*code).detail(parts.join("; ")));
         }
         if let Some(code) = failure.filter(|_| !is_told) {
             self.audit_of(access, note("failed").code(code));

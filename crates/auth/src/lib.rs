@@ -4,6 +4,7 @@
 //! nothing; [`Auth::lease`] hands out an access token, refreshing it first where it is due. Both use the same
 //! resolver, so that what is shown is what is done.
 
+mod attention;
 mod cache;
 mod context;
 mod cooldown;
@@ -16,6 +17,7 @@ mod explain;
 mod first_use;
 mod freshness;
 mod grant;
+mod herald;
 mod identity;
 mod import;
 mod keep_alive;
@@ -39,8 +41,10 @@ mod scene;
 mod shared;
 mod standing;
 mod status;
+mod sweep;
 mod way_out;
 
+pub use attention::{Alert, Urgency};
 pub use context::{Auth, OpenError, Runner};
 pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
@@ -48,6 +52,7 @@ pub use edit::EditError;
 pub use events::Event;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
 pub use first_use::{ImportProblem, PendingImport};
+pub use herald::{HERALD_VARIABLE, run_herald_process};
 pub use import::{
     FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
 };
@@ -67,4 +72,5 @@ pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
 pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
+pub use sweep::{SecretPlace, StrayCopy, Sweep};
 pub use way_out::{CaFile, WayOut};

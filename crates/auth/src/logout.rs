@@ -264,6 +264,7 @@ impl Auth {
         let mut note = Note::new(Event::Logout, agent, "removed").of(provider.as_ref(), id);
         note.fingerprint = tokens.access.as_ref().and_then(|token| self.fingerprint(token));
         self.audit(note.clone());
+        self.forget_attention(agent, id, None);
         self.audit_revocation(&note, "refresh token", &refresh);
         self.audit_revocation(&note, "access token", &access);
         LoggedOut {

@@ -12,6 +12,7 @@ use coderclaw_types::{Code, Secret};
 
 use find::Found;
 use kinds::Known;
+pub(crate) use kinds::way_in_for;
 
 /// A terminal of the usual width cuts what is copied from it here.
 const TERMINAL_WIDTH: usize = 80;

@@ -118,6 +118,7 @@ impl Auth {
         let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
         let note = note.of(Some(&provider), &profile).detail(pasted_words(pasted.kind.makes()));
         self.audit_of(Some(&pasted.cleaned.secret), note);
+        self.attend(agent, &profile);
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         Ok(Stored {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
@@ -242,6 +243,7 @@ impl Auth {
         self.audit(
             Note::new(Event::Rename, agent, "renamed").of(provider.as_ref(), to).detail(format!("was {id}")),
         );
+        self.forget_attention(agent, id, Some(to));
         Ok(Renamed {
             pinned_sessions: pinned_sessions(agent, id),
             named_by_config: self.named_by_config(id, &doc.get(to)),

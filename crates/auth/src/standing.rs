@@ -44,6 +44,8 @@ pub(crate) struct Standing {
     pub(crate) works: bool,
     /// A refresh is answered and not yet in the store.
     pub(crate) unfinished: bool,
+    /// When it was last refreshed, and by how many milliseconds our clock was ahead of the server's then.
+    pub(crate) clock: Option<(Millis, i64)>,
 }
 
 impl Standing {
@@ -58,6 +60,7 @@ impl Standing {
             account_id: None,
             works: false,
             unfinished: false,
+            clock: None,
         }
     }
 
@@ -173,7 +176,7 @@ fn oauth_standing(
     };
     let moment = Moment { now, began_at_seq: None, network: &network };
     let asked = ask_here(auth, store, &one, &journal, &Want::default(), &moment)?;
-    let standing = match asked {
+    let mut standing = match asked {
         Asked::Lend(good) => {
             let renewable = journal.outcome_of(&one.token).is_none_or(|o| o.kind != OutcomeKind::Refused);
             let ends_soon = good.expires.is_some_and(|at| at.since(now) <= LAST_DAY);
@@ -207,6 +210,8 @@ fn oauth_standing(
             standing
         }
     };
+    let refreshed = journal.outcomes.iter().rev().find(|outcome| outcome.kind == OutcomeKind::Refreshed);
+    standing.clock = refreshed.map(|outcome| (outcome.at, outcome.clock_ahead.unwrap_or(0)));
     Ok(standing)
 }
 

@@ -74,6 +74,9 @@ pub struct AgentStatus {
     pub shared: Vec<SharedGrant>,
     /// The agent that it is linked to.
     pub linked_to: Option<AgentId>,
+    /// By how many milliseconds this machine's clock was ahead of the provider's when a login was last refreshed;
+    /// negative: behind. `None` where they agreed, by two minutes, or nobody knows.
+    pub clock_ahead: Option<i64>,
     /// What is wrong with that link.
     pub broken_link: Option<BrokenLink>,
 }
@@ -86,9 +89,11 @@ impl Auth {
     pub fn status(&self, agent: &AgentPaths) -> Result<AgentStatus, ResolveError> {
         let (mut scene, plan) = Scene::look(self, agent)?;
         let mut profiles = Vec::new();
+        let mut clock = None;
         let mut with_profiles: Vec<ProviderId> = Vec::new();
         for seen in scene.seen() {
             let (entry, standing) = (&seen.entry, scene.shown(seen)?);
+            clock = clock.max(standing.clock);
             if let Some(provider) = &seen.provider
                 && !with_profiles.contains(provider)
             {
@@ -148,7 +153,9 @@ impl Auth {
         let (imports, import_problems) = (plan.taken, plan.problems);
         let linked_to = scene.settings.link.clone();
         let broken_link = scene.broken_link.take();
+        let clock_ahead = clock.map(|(_, ahead)| ahead).filter(|ahead| *ahead != 0);
         Ok(AgentStatus {
+            clock_ahead,
             profiles,
             providers,
             store_note,

@@ -1,6 +1,7 @@
 //! Every command, flag and help text. The reference is made from here.
 
 mod agents;
+mod alerts;
 mod channels;
 mod chat;
 mod config;
@@ -18,6 +19,7 @@ mod stored;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use agents::{AddAgentArgs, AgentsCommand, FromArgs, IdentityArgs, RouteArgs};
+pub(crate) use alerts::AlertsArgs;
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
@@ -209,6 +211,8 @@ pub(crate) enum AuthCommand {
         #[command(subcommand)]
         command: Lazy<OrderCommand>,
     },
+    /// Which logins need somebody, or will soon
+    Alerts(Lazy<AlertsArgs>),
     /// What happened to the logins, and why one of them was lost
     Log(Lazy<LogArgs>),
     /// Every file that may hold a secret

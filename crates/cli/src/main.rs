@@ -11,6 +11,7 @@ mod error;
 mod global;
 mod paint;
 mod pty;
+mod quiet;
 mod report;
 mod secret_input;
 mod text;
@@ -27,18 +28,22 @@ fn main() -> ExitCode {
         std::env::home_dir(),
         std::env::current_dir().unwrap_or_else(|_| "/".into()),
     );
+    quiet::arm();
     let clock = system_clock(&env);
     arm_faults(&env);
     // Before anything else: a worker's standard input is a lock, and it takes no arguments.
     if env.get(coderclaw_auth::WORKER_VARIABLE).is_some() {
         return coderclaw_auth::run_worker_process(env, clock);
     }
+    if env.get(coderclaw_auth::HERALD_VARIABLE).is_some() {
+        return coderclaw_auth::run_herald_process(env, clock);
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let wants_json = global::wants_json(&arguments);
     let (report, is_json) = match global::parse(arguments, env) {
         Ok((cli, env)) => {
             let is_json = cli.wants_json();
-            (commands::run(cli, env, clock), is_json)
+            (quiet::guarded(|| commands::run(cli, env, clock)), is_json)
         }
         Err(e) => (Err(e), wants_json),
     };

@@ -83,14 +83,17 @@ mod armed {
         *passed += 1;
         let passed = *passed;
         let fault = plan.faults.iter().find(|(p, nth, _)| p == point && (*nth == 0 || *nth == passed));
-        let Some((_, _, action)) = fault else {
+        let Some((_, _, action)) = fault.cloned() else {
             return Ok(());
         };
+        drop(plan);
         let errno = match action.as_str() {
             "kill" => {
                 rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
                 return Ok(());
             }
+            #[expect(clippy::panic, reason = "this is what was asked for")]
+            "panic" => panic!("asked for at {point}"),
             "enospc" => rustix::io::Errno::NOSPC,
             "erofs" => rustix::io::Errno::ROFS,
             "eacces" => rustix::io::Errno::ACCESS,

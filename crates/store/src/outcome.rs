@@ -33,6 +33,9 @@ pub struct Outcome {
     /// The proxy and CA settings under which the server could not be reached; other settings may try at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// By how many milliseconds our clock was ahead of the server's; negative: behind. `None` where they agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead: Option<i64>,
     /// The code to show.
     #[serde(with = "code_text")]
     pub code: Code,
@@ -55,6 +58,7 @@ impl Outcome {
             rate_limited: false,
             rejected: None,
             network: None,
+            clock_ahead: None,
             code,
             detail: String::new(),
         }

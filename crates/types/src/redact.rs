@@ -85,9 +85,15 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         let found = if names_a_secret(&text[..at], &text[at..value]) {
             Some((at, value))
         } else {
-            // Google's refresh tokens have slashes near their beginning, and base64 may have them anywhere.
-            let end = if text[at..].starts_with("1//") { value } else { word };
-            begins_in(&text[at..end]).map(|from| (at + from, end))
+            // Google's refresh tokens have slashes behind their first digit, and anywhere after.
+            let one = word - 1;
+            let is_slashed = text[one..].starts_with("1//")
+                && (one == at || !bytes[one - 1].is_ascii_alphanumeric())
+                && value - one >= 11;
+            match is_slashed {
+                true => Some((one, value)),
+                false => begins_in(&text[at..word]).map(|from| (at + from, word)),
+            }
         };
         at = word.max(at + 1);
         if let Some((from, to)) = found {
@@ -118,7 +124,9 @@ fn span(bytes: &[u8], from: usize, is: fn(u8) -> bool) -> usize {
 /// Where in a word a credential begins.
 fn begins_in(word: &str) -> Option<usize> {
     let bytes = word.as_bytes();
-    let starts = (0..bytes.len()).filter(|at| *at == 0 || !bytes[at - 1].is_ascii_alphanumeric());
+    let starts = (0..bytes.len()).filter(|at| {
+        bytes[*at].is_ascii_alphanumeric() && (*at == 0 || !bytes[at - 1].is_ascii_alphanumeric())
+    });
     let known = |at: usize| {
         let rest = &word[at..];
         let by_kind = KINDS

@@ -73,6 +73,7 @@ impl Auth {
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         let still_set_aside = self.take_back(agent, &doc, &profile);
         self.renew_cache(agent);
+        self.attend(agent, &profile);
         Ok(LoggedIn {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),

@@ -1,6 +1,7 @@
 //! Credentials that can be told by how they begin.
 
 use coderclaw_providers::{CredentialKind, Manifest, MethodKind};
+use coderclaw_store::Entry;
 use coderclaw_types::ProviderId;
 
 use super::{PasteKind, PasteProblem};
@@ -110,6 +111,19 @@ fn instead_of_useless(owner: &str) -> String {
     match owner {
         "anthropic" => "coderclaw models auth setup-token --provider anthropic".into(),
         owner => format!("coderclaw models auth paste-api-key --provider {owner}"),
+    }
+}
+
+/// The command that brings another credential of the kind that `entry` is.
+pub(crate) fn way_in_for(manifest: &Manifest, entry: &Entry) -> String {
+    let id = &manifest.id;
+    match entry {
+        Entry::ApiKey(_) => format!("coderclaw models auth paste-api-key --provider {id}"),
+        Entry::Token(_) if manifest.auth(MethodKind::SetupToken).is_some() => {
+            format!("coderclaw models auth setup-token --provider {id}")
+        }
+        Entry::Token(_) => format!("coderclaw models auth paste-token --provider {id}"),
+        _ => way_in(manifest),
     }
 }
 

@@ -13,6 +13,15 @@ use crate::revoke::{revoke, target_of};
 use super::RefreshError;
 use super::worker::fault;
 
+/// What goes into the outcome besides the tokens. It is not in the journal, and a recovery does not know it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Learned {
+    /// The access token that forced the refresh.
+    pub(super) rejected: Option<TokenHash>,
+    /// See [`Outcome::clock_ahead`].
+    pub(super) clock_ahead: Option<i64>,
+}
+
 /// Applies an answer that is in the journal and closes the books. Doing it twice is doing it once.
 pub(super) fn apply_and_finish(
     auth: &Auth,
@@ -20,14 +29,14 @@ pub(super) fn apply_and_finish(
     journal: &mut Journal<'_>,
     spent: &TokenHash,
     tokens: &TokenUpdate,
-    rejected: Option<TokenHash>,
+    learned: Learned,
 ) -> Result<(), RefreshError> {
     if journal.view().logged_out {
         return discard(auth, lock, journal, spent, tokens);
     }
     apply(auth, &lock.grant(), spent, tokens)?;
     fault("refresh.applied")?;
-    finish(auth, lock, journal, spent, tokens, rejected)
+    finish(auth, lock, journal, spent, tokens, learned)
 }
 
 /// Ends the tokens of a login that was logged out before they were stored: no entry gets them, none is kept for
@@ -144,7 +153,7 @@ fn finish(
     journal: &mut Journal<'_>,
     spent: &TokenHash,
     tokens: &TokenUpdate,
-    rejected: Option<TokenHash>,
+    learned: Learned,
 ) -> Result<(), RefreshError> {
     let successor = TokenHash::of(&tokens.refresh);
     Ledger::load(lock)?.record(lock, *spent, successor)?;
@@ -158,7 +167,7 @@ fn finish(
     }
     let (seq, now) = (journal.view().next_seq(), auth.clock().now());
     let mut outcome = Outcome::new(seq, OutcomeKind::Refreshed, *spent, now, Code::Ok);
-    outcome.rejected = rejected;
+    (outcome.rejected, outcome.clock_ahead) = (learned.rejected, learned.clock_ahead);
     journal.finish(auth.state(), outcome)?;
     fault("refresh.done")
 }
@@ -223,7 +232,7 @@ mod tests {
             if logged_out {
                 journal.append(Record::Logout { at: Millis(1) }).unwrap();
             }
-            apply_and_finish(&auth, &lock, &mut journal, &spent, &brought, None).unwrap();
+            apply_and_finish(&auth, &lock, &mut journal, &spent, &brought, Learned::default()).unwrap();
 
             let view = coderclaw_store::JournalView::read(&auth.state().journal(&grant)).unwrap();
             assert!(view.pending.is_none());

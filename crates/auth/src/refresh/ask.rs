@@ -256,6 +256,7 @@ mod tests {
             rate_limited: false,
             rejected: None,
             network: None,
+            clock_ahead: None,
             code: if kind == OutcomeKind::Refused { Code::NeedsLogin } else { Code::Offline },
             detail: "why".into(),
         };

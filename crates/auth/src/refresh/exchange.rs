@@ -18,6 +18,9 @@ use super::settle::{Due, after_ambiguity};
 use super::spacing::{dice, spacing};
 use super::worker::fault;
 
+/// Clocks that differ by more milliseconds are worth a word.
+const SKEW: u64 = 120_000;
+
 /// Sends the refresh token once and records what comes. `Some` with the spent token and the new ones, once these are
 /// durable.
 pub(super) fn exchange(
@@ -56,6 +59,9 @@ pub(super) fn exchange(
             return Ok(None);
         }
     };
+    due.clock_ahead = tokens.server_date.map(|date| now.0.saturating_sub(date.0));
+    // Seconds of a `Date` and of the way here say nothing.
+    due.clock_ahead = due.clock_ahead.filter(|ahead| ahead.unsigned_abs() > SKEW);
     let (tokens, is_same) = update(&due.one, &tokens, now);
     if !is_same {
         // Not this profile's: kept for rescue, never lent under this name.

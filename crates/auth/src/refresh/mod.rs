@@ -17,6 +17,7 @@ use coderclaw_store::{LockError, ReadError, WriteError};
 use coderclaw_types::{Code, Millis};
 
 pub(crate) use asker::{ask_here, obtain};
+pub(crate) use worker::PASSED_ON;
 pub use worker::{WORKER_VARIABLE, run_worker_process};
 
 /// Why there is no token.

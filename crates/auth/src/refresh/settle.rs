@@ -10,7 +10,7 @@ use crate::context::Auth;
 use crate::grant::{Refreshable, life};
 
 use super::RefreshError;
-use super::apply;
+use super::apply::{self, Learned};
 use super::ask::{Asked, Moment, Want};
 use super::asker::ask_here;
 use super::spacing::{dice, spacing};
@@ -20,6 +20,8 @@ pub(super) struct Due<'lock> {
     pub(super) agent: AgentPaths,
     pub(super) one: Refreshable,
     pub(super) journal: Journal<'lock>,
+    /// What the answer says of our clock; see [`Outcome::clock_ahead`].
+    pub(super) clock_ahead: Option<i64>,
 }
 
 impl Due<'_> {
@@ -40,7 +42,7 @@ pub(super) fn settle<'lock>(
     let mut journal = Journal::open(auth.state(), lock)?;
     match journal.view().pending.clone() {
         Some(Pending::Answer { spent, tokens } | Pending::Applied { spent, tokens }) => {
-            apply::apply_and_finish(auth, lock, &mut journal, &spent, &tokens, None)?;
+            apply::apply_and_finish(auth, lock, &mut journal, &spent, &tokens, Learned::default())?;
         }
         Some(Pending::Sending { token, at, ambiguous, failures }) => {
             let outcome = cut_off(auth, &journal, agent, profile, token, at, ambiguous, failures)?;
@@ -68,7 +70,7 @@ pub(super) fn settle<'lock>(
     let Asked::Wanted { .. } = ask_here(auth, &store, &one, journal.view(), want, &moment)? else {
         return Ok(None);
     };
-    Ok(Some(Due { agent: agent.clone(), one, journal }))
+    Ok(Some(Due { agent: agent.clone(), one, journal, clock_ahead: None }))
 }
 
 /// The outcome of a request whose sender died: nobody knows.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +27,7 @@ use super::{RefreshError, apply, exchange, prepare};
 pub const WORKER_VARIABLE: &str = "CODERCLAW_WORKER";
 
 /// What a worker may know of its asker's environment, besides proxies and CAs.
-const PASSED_ON: &[&str] = &[
+pub(crate) const PASSED_ON: &[&str] = &[
     "HOME",
     "PATH",
     "TMPDIR",
@@ -54,6 +54,9 @@ pub(crate) struct Job {
     /// In the course of which command, for the audit trail.
     #[serde(default)]
     command: String,
+    /// The program that tells people, where somebody has to be told.
+    #[serde(default)]
+    herald: Option<PathBuf>,
 }
 
 impl Job {
@@ -66,6 +69,7 @@ impl Job {
             rejected: want.rejected,
             explicit: want.explicit,
             command: auth.command().to_owned(),
+            herald: auth.herald().map(Path::to_path_buf),
         }
     }
 
@@ -200,6 +204,9 @@ fn worker_process(env: Env, clock: Clock) -> Result<(), Code> {
     let lock = WorkerLock::inherit(auth.state(), &job.grant, file).map_err(|e| e.code())?;
     let asked_to_end = hold_off_endings()?;
     auth.called_by(&job.command);
+    if let Some(program) = &job.herald {
+        auth.heralded_by(program.clone());
+    }
     work_and_tell(&auth, lock, &job, &asked_to_end)
 }
 
@@ -222,6 +229,7 @@ fn work_and_tell(auth: &Auth, lock: WorkerLock, job: &Job, asked_to_end: &Atomic
     drop(lock);
     if let Ok(agent) = auth.agent(Some(&job.agent)) {
         auth.audit_refresh(&agent, &job.profile, &job.grant, from, done.err());
+        auth.attend_grant(&job.grant);
     }
     done
 }
@@ -240,7 +248,8 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job, asked_to_end: &AtomicBool) ->
         fault("refresh.prepared")?;
         if let Some((spent, tokens)) = exchange::exchange(auth, &mut due, &job.want(), asked_to_end)? {
             fault("refresh.answered")?;
-            apply::apply_and_finish(auth, lock, &mut due.journal, &spent, &tokens, job.rejected)?;
+            let learned = apply::Learned { rejected: job.rejected, clock_ahead: due.clock_ahead };
+            apply::apply_and_finish(auth, lock, &mut due.journal, &spent, &tokens, learned)?;
         }
         Ok(())
     };

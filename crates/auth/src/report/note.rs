@@ -39,7 +39,10 @@ impl Auth {
             state.set_usage(id, &UsageStats { last_used: Some(now), ..UsageStats::default() });
             state.set_last_good(&lease.provider, id);
             true
-        })
+        })?;
+        // A token that ends soon is noticed by whoever uses it.
+        self.attend(&lease.owner, id);
+        Ok(())
     }
 
     /// Notes a failure of the account or the credential. Until when the profile is set aside.
@@ -59,6 +62,11 @@ impl Auth {
             state.set_usage(id, &after);
             true
         })?;
+        // Only what speaks against the credential itself can be somebody's business.
+        if matches!(failure.kind, FailureKind::Rejected | FailureKind::Revoked | FailureKind::AccountBlocked)
+        {
+            self.attend(&lease.owner, id);
+        }
         Ok(until)
     }
 

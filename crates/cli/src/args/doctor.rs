@@ -10,6 +10,9 @@ pub(crate) struct DoctorArgs {
     /// Also ask each provider whether its credentials work
     #[arg(long)]
     pub(crate) deep: bool,
+    /// Also look for copies of tokens and keys where none belong: logs, chats, backups, the history of git
+    #[arg(long)]
+    pub(crate) secrets: bool,
     /// Ask no questions; none are asked anyway
     #[arg(long)]
     pub(crate) yes: bool,

@@ -2,6 +2,7 @@
 
 mod agent;
 mod agents;
+mod alerts;
 mod channels;
 mod chat;
 mod config;
@@ -188,6 +189,7 @@ fn auth(context: &Context, command: AuthCommand) -> Result<Report, CommandError>
         AuthCommand::Explain(args) => explain::run(context, args.0),
         AuthCommand::Refresh(args) => refresh::run(context, args.0),
         AuthCommand::Order { command } => order::run(context, command.0),
+        AuthCommand::Alerts(args) => alerts::run(context, args.0.send),
         AuthCommand::Log(args) => log::run(context, &args.0),
         AuthCommand::Paths => paths::run(context),
         AuthCommand::Stored(command) => stored(context, command),

@@ -1,6 +1,6 @@
 //! `models auth paths`: every file that may hold a secret, for backups, deny-lists and people.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::json;
@@ -19,39 +19,11 @@ struct Listed {
 pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
     let state = context.auth.state();
     let agent = context.agent()?;
-    let mut files = Vec::new();
-    let mut add = |path: PathBuf, what: &'static str| {
-        let exists = path.exists();
-        files.push(Listed { path, what, exists });
-    };
-    for one in state.agents(context.auth.config()).map_err(coderclaw_auth::ResolveError::from)? {
-        let store = one.store();
-        add(store.clone(), "the store: all credentials of one agent");
-        add(one.backup(), "its backup, of the same generation");
-        add(one.dir.join(".auth-profiles.json.next"), "its next version, while it is written");
-        add(one.dir.join(".auth-profiles.json.bak.next"), "the backup's next version, while it is written");
-        for path in beside(&one.dir, "auth-profiles.json.damaged-") {
-            add(path, "a damaged store, set aside");
-        }
-        add(one.cache(), "the runtime cache: access tokens and keys only");
-        add(one.dir.join(".auth.json.next"), "the cache's next version, while it is written");
-        for path in beside(&one.dir, "auth.json.imported") {
-            add(path, "credentials of an older version; the store has them");
-        }
-    }
-    add(state.trash(), "the folder of deleted agents and of resets: their stores, until you delete it");
-    for store in state.trashed_stores().map_err(coderclaw_auth::ResolveError::from)? {
-        add(store, "the store of a deleted agent");
-    }
-    for folder in beside(&state.trash(), "reset-") {
-        add(folder, "the config and the old logins of before a reset");
-    }
-    add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
-    add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
-    add(state.gateway_keys(), "the gateway's keys: their hashes only");
-    add(state.oauth_json(), "logins of an older version; imported once, never written");
-    add(state.fingerprint_key_path(), "the key of the fingerprints");
-    add(state.config_path().to_path_buf(), "the config: API keys, where some stand in it");
+    let places = context.auth.secret_places()?;
+    let files: Vec<Listed> = places
+        .into_iter()
+        .map(|place| Listed { exists: place.path.exists(), path: place.path, what: place.what })
+        .collect();
     let quiet = [
         (state.audit_log(), "the audit trail: events and fingerprints; older parts beside it"),
         (state.attention(), "what people were told about logins that need them, by hashes"),
@@ -83,14 +55,4 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
         text.push_str(&format!("{mark} {}\n      {}\n", file.path.display(), file.what));
     }
     Ok(Report::text(text))
-}
-
-fn beside(dir: &Path, prefix: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
-        .map(|entry| entry.path())
-        .collect();
-    paths.sort();
-    paths
 }

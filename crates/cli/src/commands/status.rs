@@ -80,6 +80,16 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
         }
         (None, None) => {}
     }
+    if let Some(ms) = status.clock_ahead {
+        let side = if ms > 0 { "ahead of" } else { "behind" };
+        let span = text::span(std::time::Duration::from_millis(ms.unsigned_abs()));
+        let line = format!(
+            "! This machine's clock was {span} {side} the provider's at the last refresh. Tokens are timed by when they came, so they are good; set the clock all the same."
+        );
+        for wrapped in text::wrap(&line, text::width()) {
+            out.push_str(&format!("{}\n", paint.yellow(&wrapped)));
+        }
+    }
     for problem in &status.import_problems {
         out.push_str(&format!("! {} [{}]\n", clean(&problem.detail), problem.code));
     }

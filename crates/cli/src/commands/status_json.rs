@@ -49,6 +49,8 @@ struct AuthJson<'a> {
     imports: Vec<ImportJson<'a>>,
     shared_grants: Vec<SharedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    clock_ahead_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     probes: Option<&'a Probes>,
 }
 
@@ -243,6 +245,7 @@ impl<'a> StatusJson<'a> {
                 },
                 imports: imports(status),
                 shared_grants: status.shared.iter().map(shared).collect(),
+                clock_ahead_ms: status.clock_ahead,
                 probes,
             },
             fallbacks,

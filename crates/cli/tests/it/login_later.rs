@@ -30,7 +30,7 @@ fn waiting_files(world: &World) -> Vec<std::path::PathBuf> {
     std::fs::read_dir(world.state().join("logins")).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// E3: a login in two processes, whose file is private, serves once and is gone.
+/// E3, E12: a login in two processes, whose file is private, serves once and is gone.
 #[test]
 fn e3_a_login_in_two_processes() {
     let (world, store) = with_login();

@@ -22,6 +22,8 @@ const LOOKS: &[&[&str]] = &[
     &["models", "auth", "explain", "--provider", "anthropic", "--json"],
     &["models", "auth", "order", "get", "--provider", PROVIDER],
     &["models", "auth", "order", "get", "--provider", PROVIDER, "--json"],
+    &["models", "auth", "alerts"],
+    &["models", "auth", "alerts", "--json"],
     &["models", "auth", "log"],
     &["models", "auth", "log", "--json", "--profile", ME],
     &["models", "auth", "paths"],

@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod agents;
+mod alerts;
 mod audit;
 mod bad_input;
 mod cache;
@@ -40,6 +41,7 @@ mod onboard_terminal;
 mod paste;
 mod product_page;
 mod profiles;
+mod secrets;
 mod sessions;
 mod setup_token;
 mod status;

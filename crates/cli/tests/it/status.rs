@@ -198,3 +198,35 @@ fn f4_what_is_in_the_wrong_shape_or_place_is_named() {
     assert!(!text.contains("canary") && !text.contains(misplaced.to_str().unwrap()), "{text}");
     assert_eq!(world.token().ok().trim(), login.access.expose());
 }
+
+/// H7: a clock that is half a day off on either side leads to no loop: the token is timed by when it came. Status says so
+/// until a refresh finds the clocks agreeing.
+#[test]
+fn h7_a_wrong_clock_is_told_and_does_no_harm() {
+    const HALF_A_DAY: i64 = 12 * 3_600_000;
+    for skew in [HALF_A_DAY, -HALF_A_DAY] {
+        let (mut world, _) = World::expired();
+        world.sandbox.policy(|policy| policy.skew = skew / 1_000);
+        for _ in 0..3 {
+            world.token().ok();
+        }
+        assert_eq!(world.sandbox.counts().refreshes, 1, "{skew}");
+        let left = world.entry("main", ME)["expires"].as_i64().unwrap() - world.at(0);
+        assert!((3_500_000..=3_600_000).contains(&left), "{skew}: {left}");
+        let told =
+            world.run(&["models", "status", "--json"]).json()["auth"]["clockAheadMs"].as_i64().unwrap();
+        assert!((told + skew).abs() < 60_000, "{skew}: {told}");
+        let side = if skew > 0 { "12 h behind" } else { "12 h ahead of" };
+        let screen = world.run(&["models", "status"]).ok();
+        assert!(screen.replace('\n', " ").contains(side) || screen.contains("11 h"), "{screen}");
+        let log = world.run(&["models", "auth", "log"]).ok();
+        assert!(log.contains("clock is"), "{log}");
+        // An hour later by both clocks.
+        world.shift_clock(Duration::from_secs(3_600));
+        world.sandbox.policy(|policy| policy.skew = 3_600);
+        world.token().ok();
+        world.token().ok();
+        let status = world.run(&["models", "status", "--json"]).json();
+        assert_eq!(status["auth"]["clockAheadMs"], serde_json::Value::Null, "{status:#}");
+    }
+}

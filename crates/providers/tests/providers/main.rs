@@ -11,6 +11,7 @@ mod built_in;
 mod extends;
 mod failures;
 mod faults;
+mod redacted;
 mod requests;
 
 fn with(files: &[(&str, &str)]) -> Result<Registry, ManifestError> {

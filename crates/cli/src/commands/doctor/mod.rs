@@ -4,6 +4,7 @@ mod around;
 mod check;
 mod choice;
 mod place;
+mod secrets;
 mod stores;
 
 use std::rc::Rc;
@@ -27,6 +28,9 @@ pub(super) fn run(global: Global, args: &DoctorArgs, env: Env, clock: Clock) -> 
     stores::look(&mut exam);
     choice::look(&mut exam);
     around::look(&mut exam, args.deep);
+    if args.secrets {
+        secrets::look(&mut exam);
+    }
     if args.generate_gateway_token {
         exam.add(Check::warn("flags", "--generate-gateway-token has no effect here: nothing was made"));
     }
