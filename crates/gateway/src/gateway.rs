@@ -254,7 +254,7 @@ impl Gateway {
             clock,
             logins,
             keys: Keys::default(),
-            numbers: Arc::new(Numbers::new()),
+            numbers: Arc::new(Numbers::default()),
             noted: Noted::default(),
             limits,
             next_command,

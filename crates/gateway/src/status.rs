@@ -43,7 +43,7 @@ pub(crate) fn health(shared: &Shared) -> Response<Answer> {
 }
 
 pub(crate) fn metrics(shared: &Shared) -> Response<Answer> {
-    page(shared.numbers.text(), "application/openmetrics-text; version=1.0.0; charset=utf-8")
+    page(shared.numbers.text(), "text/plain; version=0.0.4; charset=utf-8")
 }
 
 fn page(text: String, content_type: &'static str) -> Response<Answer> {

@@ -50,9 +50,9 @@ fn the_environment_is_the_caller_s_but_for_the_loan() {
     assert_eq!(lines(&ran.ok()), expected);
 }
 
-/// H4: the program gets an access token, refreshed first where it is due, and never a refresh token.
+/// The program gets an access token, refreshed first where it is due, and never a refresh token.
 #[test]
-fn h4_a_due_token_is_refreshed_first_and_only_the_access_token_is_lent() {
+fn a_due_token_is_refreshed_first_and_only_the_access_token_is_lent() {
     let (world, login) = World::expired();
     let ran = world.run(&exec(PROVIDER, &[], &["/usr/bin/env"]));
     assert!(ran.stderr.contains("ends in 59 min") && ran.stderr.lines().count() == 1, "{}", ran.stderr);

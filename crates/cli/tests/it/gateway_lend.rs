@@ -282,7 +282,9 @@ fn a10_changes_count_at_the_next_request() {
     let (gate, key) = (Gate::start(&world), key(&world, &["tool"]));
     gate.claude(&key, "one").ok();
     order(&world, "anthropic", &[WORK, HOME]);
+    let store = world.text();
     gate.claude(&key, "two").ok();
+    assert_eq!(world.text(), store, "nothing of an old view is written back");
     world.run(&["models", "auth", "logout", WORK]).ok();
     gate.claude(&key, "three").ok();
     assert_eq!(accounts(&world), ["home", "work", "home"]);
@@ -309,9 +311,9 @@ fn a10_changes_count_at_the_next_request() {
     wait_until("the old address", || gate.claude(&key, "eight").status == 200);
 }
 
-/// D2: a limit moves on along an explicit order only; without one the provider's own answer goes through.
+/// A limit moves on along an explicit order only; without one the provider's own answer goes through.
 #[test]
-fn d2_another_account_takes_over_along_an_order_only() {
+fn another_account_takes_over_along_an_order_only() {
     let world = world();
     let (gate, key) = (Gate::start(&world), key(&world, &["tool"]));
     world.sandbox.script_model(None, ModelFault::UsageLimit(600), 1);
@@ -382,9 +384,9 @@ fn a_dead_login_stops_the_client_with_a_sentence() {
     assert_eq!(calls(&world).len(), 1, "what was refused once is not sent again");
 }
 
-/// What is no matter of the login goes through as it came, and costs no profile anything.
+/// D2: what is no matter of the login goes through as it came, and costs no profile anything.
 #[test]
-fn other_failures_go_through_untouched() {
+fn d2_other_failures_go_through_untouched() {
     let world = world();
     let (gate, key) = (Gate::start(&world), key(&world, &["tool"]));
     for (fault, status) in [
@@ -415,6 +417,8 @@ fn b12_a_403_of_a_lookup_costs_nothing() {
     let (gate, key) = (Gate::start(&world), key(&world, &["tool", "--profile", WORK]));
     world.sandbox.script_model(None, ModelFault::Forbidden, 1);
     assert_eq!(gate.claude(&key, "x").status, 403);
+    let usage = std::fs::read_to_string(world.state().join("agents/main/agent/auth-state.json"));
+    assert!(!usage.unwrap_or_default().contains(WORK), "nothing is on record against it");
     assert!(gate.claude(&key, "y").said().contains("work m: y"));
 }
 

@@ -18,9 +18,6 @@ use crate::error::{CommandError, Next, login_command};
 use crate::report::{Report, say};
 use crate::text;
 
-/// More workers than this gain nothing: almost all the time is spent waiting.
-const MOST_WORKERS: usize = 4;
-
 pub(super) fn run(context: &Context, env: Env, args: &GatewayRunArgs) -> Result<Report, CommandError> {
     let clock = context.auth.clock().clone();
     let options = Options {
@@ -33,9 +30,9 @@ pub(super) fn run(context: &Context, env: Env, args: &GatewayRunArgs) -> Result<
         limits: Limits::default(),
     };
     more_files();
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
+    // One thread waits for everybody; what reads files has threads of its own. The runtime for many threads would bring a
+    // shared library (libm) into this program, which every command would pay for at its start.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| CommandError::new(Code::Internal, format!("the network cannot be used: {e}")))?;
