@@ -99,8 +99,8 @@ fn ends_within_a_line(file: &mut File) -> bool {
 /// Gives every part the next older name. A line that somebody is just writing goes into the part that it was opened as.
 fn rotate(state: &StateDir, path: &Path, max_bytes: u64) -> Result<(), WriteError> {
     let Some(_guard) = RotationGuard::try_acquire(state)? else { return Ok(()) };
-    // Somebody may have done it between our look and the lock.
-    if fs::metadata(path).is_ok_and(|meta| meta.len() < max_bytes) {
+    // Somebody may have done it between our look and the lock, and nobody has written since.
+    if !fs::metadata(path).is_ok_and(|meta| meta.len() >= max_bytes) {
         return Ok(());
     }
     for older in (1..=KEPT).rev() {
