@@ -420,13 +420,14 @@ impl Turn {
     ) -> Result<Lease, TurnError> {
         let lease = match self.lease_now(manifest, ask).await? {
             Ok(lease) => lease,
-            Err(error) => {
-                let Some(span) = error.wait(self.auth.clock().now(), WAIT_BUDGET) else {
-                    return Err(error.into());
-                };
-                self.wait(span, &error.to_string(), tell).await;
-                self.lease_now(manifest, ask).await??
-            }
+            Err(error) => match error.wait(self.auth.clock().now(), WAIT_BUDGET) {
+                Some(span) => {
+                    self.wait(span, &error.to_string(), tell).await;
+                    self.lease_now(manifest, ask).await??
+                }
+                // Now and then one request may see whether it is over already.
+                None => self.probe(manifest, ask).await?.ok_or(error)?,
+            },
         };
         if let Some(moved) = &lease.moved {
             tell(TurnEvent::Moved(moved));
@@ -444,6 +445,12 @@ impl Turn {
         let (auth, agent) = (self.auth.clone(), self.agent.clone());
         let (manifest, ask) = (manifest.clone(), ask.clone());
         aside(move || auth.lease(&agent, &manifest, &ask)).await
+    }
+
+    async fn probe(&self, manifest: &Manifest, ask: &Ask) -> Result<Option<Lease>, TurnError> {
+        let (auth, agent) = (self.auth.clone(), self.agent.clone());
+        let (manifest, ask) = (manifest.clone(), ask.clone());
+        Ok(aside(move || auth.probe_set_aside(&agent, &manifest, &ask)).await??)
     }
 
     async fn report(

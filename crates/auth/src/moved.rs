@@ -17,6 +17,8 @@ pub struct Moved {
     pub code: Code,
     /// One line for people.
     pub why: String,
+    /// Until when the profile that failed is set aside, where that is known.
+    pub until: Option<Millis>,
     /// When.
     pub at: Millis,
 }

@@ -234,6 +234,7 @@ impl Auth {
                     to: next.profile.clone(),
                     code,
                     why: failure.to_string(),
+                    until: halt.until,
                     at: self.clock().now(),
                 };
                 self.audit_move(agent, &moved);

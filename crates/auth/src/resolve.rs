@@ -240,6 +240,7 @@ impl Auth {
                             to: Some(id),
                             code: error.code(),
                             why: error.to_string(),
+                            until: None,
                             at: scene.now(),
                         })
                     });

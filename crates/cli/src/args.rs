@@ -291,8 +291,9 @@ pub(crate) struct LoginWish {
     pub(crate) workspace: Option<String>,
 }
 
+/// What is lent.
 #[derive(Debug, Args)]
-pub(crate) struct TokenArgs {
+pub(crate) struct LoanArgs {
     /// The provider whose API is called
     #[arg(long, value_name = "ID")]
     pub(crate) provider: String,
@@ -305,6 +306,12 @@ pub(crate) struct TokenArgs {
     /// The token must work for at least this long: 90s, 30m, 2h
     #[arg(long, value_name = "DURATION", value_parser = crate::text::duration)]
     pub(crate) min_validity: Option<std::time::Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(flatten)]
+    pub(crate) loan: LoanArgs,
     /// What is printed
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TokenFormat,

@@ -5,10 +5,12 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use coderclaw_auth::{EditError, LeaseError, LinkError, LoginError, OpenError, ResolveError};
+use coderclaw_auth::{
+    Auth, EditError, LeaseError, LinkError, LoginError, OpenError, ProfileStatus, ResolveError,
+};
 use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::ConfigEditError;
-use coderclaw_types::{Code, Millis, redact};
+use coderclaw_types::{Code, Millis, ProviderId, redact};
 use serde_json::json;
 
 use crate::text::{self, clean};
@@ -184,7 +186,24 @@ pub(crate) struct Next<'a> {
     pub(crate) other: Option<&'a str>,
 }
 
-impl Next<'_> {
+impl<'a> Next<'a> {
+    /// What to type next about a profile: the command that brings its kind of credential, where that is what it needs.
+    pub(crate) fn of(auth: &Auth, profile: &'a ProfileStatus, agent: Option<&'a str>) -> Self {
+        let manifest = profile.provider.as_ref().and_then(|provider| auth.registry().get(provider));
+        Self {
+            code: profile.state,
+            login: match profile.kind.as_str() {
+                "oauth" => "login",
+                "api_key" => "paste-api-key",
+                _ => manifest.map_or("login", login_command),
+            },
+            provider: profile.provider.as_ref().map(ProviderId::as_str),
+            profile: Some(profile.id.as_str()),
+            agent,
+            other: None,
+        }
+    }
+
     /// The code's next command with its blanks filled in. What is not known becomes a word to replace.
     pub(crate) fn command(&self) -> String {
         let mut command = self

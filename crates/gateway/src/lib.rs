@@ -8,8 +8,8 @@
 //! Two duties compete in here. Whoever runs it must see what happens, and nobody may see a secret: what is told
 //! ([`Note`]) names keys by their public ids and providers by theirs, and never holds a header, a query or a body.
 //!
-//! A request passes, in this order: [`guard`] (who may not at all), [`keys`] (who it is), [`route`] (where it goes),
-//! [`lend`] (with what, and again with what), [`heads`] (what of its head goes along).
+//! A request passes, in this order: `guard` (who may not at all), `keys` (who it is), `route` (where it goes),
+//! `lend` (with what, and again with what), `heads` (what of its head goes along).
 
 mod ahead;
 mod answer;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 pub(crate) enum ConfigCommand {
     /// What stands at a place, with included files and variables put in
     Get {
-        /// Such as agents.list[0].id or agents.defaults.models["openai/gpt-5.2"]
+        /// Such as `agents.list[0].id` or `agents.defaults.models["openai/gpt-5.2"]`
         #[arg(value_name = "PATH")]
         path: String,
         /// Also what looks like a secret

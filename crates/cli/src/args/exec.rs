@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+use super::LoanArgs;
+
 /// Start a program with an access token in its environment
 ///
 /// The variables are those that the provider's manifest names; `models auth token --format env` shows them. Other
@@ -12,18 +14,8 @@ use clap::Args;
 /// run for longer asks for time with --min-validity, or talks to `coderclaw gateway run`.
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
-    /// The provider whose API the program calls
-    #[arg(long, value_name = "ID")]
-    pub(crate) provider: String,
-    /// This profile and no other
-    #[arg(long, value_name = "ID")]
-    pub(crate) profile: Option<String>,
-    /// As for this session: its pin counts
-    #[arg(long, value_name = "KEY")]
-    pub(crate) session: Option<String>,
-    /// The token must work for at least this long: 90s, 30m, 2h
-    #[arg(long, value_name = "DURATION", value_parser = crate::text::duration)]
-    pub(crate) min_validity: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(crate) loan: LoanArgs,
     /// The program and its arguments, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

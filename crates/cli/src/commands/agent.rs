@@ -99,7 +99,7 @@ fn json(agent: &AgentPaths, chat: &Chat, answered: &Answered) -> Report {
     let moved = answered.moved.iter().map(|moved| {
         json!({
             "provider": moved.provider, "from": moved.from, "to": moved.to, "code": moved.code, "why": moved.why,
-            "at": moved.at,
+            "until": moved.until, "at": moved.at,
         })
     });
     Report::json(&json!({

@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use coderclaw_auth::{Ask, Lease};
+use coderclaw_auth::Lease;
 use coderclaw_types::{Code, ProfileId};
 
 use crate::args::ExecArgs;
@@ -14,18 +14,10 @@ use crate::text;
 
 /// Comes back only where the program could not be started: standard streams, signals and the exit status are its own.
 pub(super) fn run(context: &Context, args: &ExecArgs) -> Result<Report, CommandError> {
-    let agent = context.agent()?;
-    let manifest = context.provider(&args.provider)?;
-    let ask = Ask {
-        session: context.session(&agent, args.session.as_deref())?,
-        profile: args.profile.as_deref().map(ProfileId::stored),
-        min_validity: args.min_validity.unwrap_or_default(),
-        ..Ask::default()
-    };
     let (program, arguments) = args.command.split_first().ok_or_else(|| {
         CommandError::new(Code::Usage, "a program is wanted").hint("coderclaw exec --help".into())
     })?;
-    let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    let (manifest, lease) = context.lease(&args.loan)?;
     if lease.env.is_empty() && !lease.is_keyless() {
         let message =
             format!("{} names no variable for such a credential, so there is no way to lend it", manifest.id);

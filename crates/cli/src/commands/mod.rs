@@ -35,12 +35,12 @@ mod token;
 use std::io::IsTerminal;
 
 use coderclaw_agents::Sessions;
-use coderclaw_auth::{Auth, EditError, PasteKind, Runner};
+use coderclaw_auth::{Ask, Auth, EditError, Lease, PasteKind, Runner};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{Clock, Env};
+use coderclaw_types::{Clock, Env, ProfileId};
 
-use crate::args::{AuthCommand, Cli, Command, Global, ModelsCommand, StatusArgs, StoredCommand};
+use crate::args::{AuthCommand, Cli, Command, Global, LoanArgs, ModelsCommand, StatusArgs, StoredCommand};
 use crate::commands::models::Slot;
 use crate::error::{CommandError, login_command};
 use crate::report::{Report, say};
@@ -86,6 +86,20 @@ impl Context {
         name: Option<&str>,
     ) -> Result<Option<String>, CommandError> {
         Ok(name.map(|name| Sessions::of(&self.auth, agent).key(name)).transpose()?)
+    }
+
+    /// What a command lends, and of which provider.
+    pub(crate) fn lease(&self, loan: &LoanArgs) -> Result<(&Manifest, Lease), CommandError> {
+        let agent = self.agent()?;
+        let manifest = self.provider(&loan.provider)?;
+        let ask = Ask {
+            session: self.session(&agent, loan.session.as_deref())?,
+            profile: loan.profile.as_deref().map(ProfileId::stored),
+            min_validity: loan.min_validity.unwrap_or_default(),
+            ..Ask::default()
+        };
+        let lease = self.auth.lease(&agent, manifest, &ask).map_err(self.about(manifest))?;
+        Ok((manifest, lease))
     }
 
     pub(crate) fn provider(&self, name: &str) -> Result<&Manifest, CommandError> {

@@ -7,7 +7,7 @@ use coderclaw_types::{AgentId, Code, Millis, ProviderId};
 use crate::args::StatusArgs;
 use crate::commands::status_json::StatusJson;
 use crate::commands::{Context, probe};
-use crate::error::{CommandError, Next, login_command};
+use crate::error::{CommandError, Next};
 use crate::paint::Paint;
 use crate::report::Report;
 use crate::text::{self, clean};
@@ -251,20 +251,8 @@ fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &m
         last_month(context, profile, attention);
         return;
     }
-    let manifest = profile.provider.as_ref().and_then(|provider| context.auth.registry().get(provider));
-    let next = Next {
-        code: profile.state,
-        login: match profile.kind.as_str() {
-            "oauth" => "login",
-            "api_key" => "paste-api-key",
-            _ => manifest.map_or("login", login_command),
-        },
-        provider: profile.provider.as_ref().map(ProviderId::as_str),
-        profile: Some(profile.id.as_str()),
-        agent: profile.owner.as_ref().map(AgentId::as_str).or(context.agent_hint()),
-        other: None,
-    }
-    .command();
+    let agent = profile.owner.as_ref().map(AgentId::as_str).or(context.agent_hint());
+    let next = Next::of(&context.auth, profile, agent).command();
     let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());
     indent(&why, attention);
     if !next.is_empty() {

@@ -1,6 +1,6 @@
 //! `models auth token`: lends an access token.
 
-use coderclaw_auth::{Ask, Lease};
+use coderclaw_auth::Lease;
 use coderclaw_providers::CredentialKind;
 use coderclaw_types::{Fingerprint, Millis, ProfileId};
 use serde::Serialize;
@@ -32,15 +32,7 @@ struct HeaderJson<'a> {
 }
 
 pub(super) fn run(context: &Context, args: TokenArgs) -> Result<Report, CommandError> {
-    let agent = context.agent()?;
-    let manifest = context.provider(&args.provider)?;
-    let ask = Ask {
-        session: context.session(&agent, args.session.as_deref())?,
-        profile: args.profile.as_deref().map(ProfileId::stored),
-        min_validity: args.min_validity.unwrap_or_default(),
-        ..Ask::default()
-    };
-    let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    let (_, lease) = context.lease(&args.loan)?;
     if lease.is_keyless() && !context.global.quiet {
         say(&format!("{}: no credential needed", lease.provider));
     }

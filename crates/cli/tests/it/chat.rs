@@ -179,6 +179,7 @@ fn d8_another_account_goes_on_in_mid_stream() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.stdout, "work claude-opus-4-6: hello\n", "what broke off is not in it");
     assert!(ran.stderr.contains(HOME) && ran.stderr.contains("anthropic:work goes on"), "{ran:?}");
+    assert!(ran.stderr.contains("(until "), "when the other one may be used again: {ran:?}");
 }
 
 /// D5: a limit that ends in a moment is waited for.
@@ -190,6 +191,24 @@ fn d5_a_short_wait_is_waited() {
     let ran = say(&world, "hello");
     assert_eq!(ran.stdout, "work claude-opus-4-6: hello\n", "{ran:?}");
     assert!(ran.stderr.contains("waiting until"), "{ran:?}");
+}
+
+/// D3: near the end of a limit one request in half a minute may see whether it is over already; a success ends it at once.
+#[test]
+fn d3_a_limit_that_is_over_early_is_noticed() {
+    let mut world = world();
+    answer(&world, "/model opus@anthropic:work");
+    world.sandbox.script_model(Some("work"), ModelFault::UsageLimit(600), 1);
+    assert_eq!(say(&world, "one").code, Some(1));
+    // A pin is tried also while its profile is set aside; without one, nothing is sent that far from the end.
+    answer(&world, "/unpin");
+    world.run(&["models", "auth", "order", "set", "--provider", "anthropic", WORK]).ok();
+    assert_eq!(say(&world, "two").code, Some(1));
+    assert_eq!(accounts(&world).len(), 1);
+    world.shift_clock(Duration::from_secs(500));
+    assert_eq!(answer(&world, "three")["profileId"], WORK, "the limit was lifted early");
+    assert!(usage(&world, WORK).get("cooldownUntil").is_none());
+    assert_eq!(answer(&world, "four")["profileId"], WORK);
 }
 
 /// A12, A16: a token that runs out before or within a turn is renewed, and the turn goes on.

@@ -51,7 +51,9 @@ impl Screen {
             TurnEvent::Again { why } => self.note(&format!("the answer broke off ({why}); it begins again")),
             TurnEvent::Moved(moved) => {
                 let to = moved.to.as_ref().map_or("a key from the environment", |to| to.as_str());
-                self.note(&format!("{}: {}. {to} goes on", moved.from, moved.why.trim_end_matches('.')));
+                let why = moved.why.trim_end_matches('.');
+                let until = moved.until.map(|until| format!(" (until {})", text::local(until)));
+                self.note(&format!("{}: {why}{}. {to} goes on", moved.from, until.unwrap_or_default()));
             }
             TurnEvent::Fallback { from, to, why } => {
                 self.note(&format!("{from}: {}. {to} goes on", why.trim_end_matches('.')));

@@ -6,7 +6,7 @@ use coderclaw_store::AgentPaths;
 use coderclaw_types::{Code, ProfileId, ProviderId};
 
 use super::{Check, Exam, Patient};
-use crate::error::{Next, login_command};
+use crate::error::Next;
 use crate::text::{clean, shell_word, when};
 
 pub(super) fn look(exam: &mut Exam<'_>) {
@@ -51,21 +51,8 @@ fn logins(exam: &mut Exam<'_>, agent: &AgentPaths, status: &AgentStatus) {
 
 fn next_for(exam: &Exam<'_>, agent: &AgentPaths, profile: &ProfileStatus) -> Option<String> {
     let auth = &exam.context.auth;
-    let manifest = profile.provider.as_ref().and_then(|provider| auth.registry().get(provider));
     let is_default = agent.agent == auth.config().default_agent();
-    let command = Next {
-        other: None,
-        code: profile.state,
-        login: match profile.kind.as_str() {
-            "oauth" => "login",
-            "api_key" => "paste-api-key",
-            _ => manifest.map_or("login", login_command),
-        },
-        provider: profile.provider.as_ref().map(ProviderId::as_str),
-        profile: Some(profile.id.as_str()),
-        agent: Some(agent.agent.as_str()).filter(|_| !is_default),
-    }
-    .command();
+    let command = Next::of(auth, profile, Some(agent.agent.as_str()).filter(|_| !is_default)).command();
     (!command.is_empty()).then_some(command)
 }
 
