@@ -103,13 +103,6 @@ pub struct InUse {
     pub explanation: Explanation,
 }
 
-impl InUse {
-    /// The profile that would be used; `None` where it is a key from elsewhere, or where nothing can be used.
-    pub fn profile(&self) -> Option<&ProfileId> {
-        self.explanation.winner.as_ref()?.profile_id.as_ref()
-    }
-}
-
 /// One session of one agent.
 #[derive(Debug)]
 pub struct Chat {
@@ -437,6 +430,7 @@ impl Chat {
             self.agent.agent,
             self.agent.store().display()
         );
+        let known = self.names().known();
         for one in self.auth.status(&self.agent)?.providers {
             let Some(manifest) = self.auth.registry().get(&one.provider) else { continue };
             // The session may say something else about the provider that it uses.
@@ -445,7 +439,7 @@ impl Chat {
             let auth: Vec<String> = explanation.candidates.iter().map(labelled).collect();
             let auth = if auth.is_empty() { "missing".to_owned() } else { auth.join(", ") };
             text.push_str(&format!("\n[{}] endpoint: {} auth: {auth}\n", one.provider, endpoint(manifest)));
-            for model in self.names().known().iter().filter(|model| model.provider == one.provider) {
+            for model in known.iter().filter(|model| model.provider == one.provider) {
                 text.push_str(&format!("• {}\n", self.named(model)));
             }
         }

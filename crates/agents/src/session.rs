@@ -221,8 +221,10 @@ impl Sessions {
         let fresh = new_session_id()?;
         let guard = SessionsGuard::acquire(&self.state, &self.index)?;
         let id = self.change_under(&guard, key, |entry| {
-            let id = entry.session_id().map_or_else(|| fresh.clone(), str::to_owned);
-            entry.set_session_id(&id);
+            let id = entry.session_id().map(str::to_owned).unwrap_or_else(|| {
+                entry.set_session_id(&fresh);
+                fresh.clone()
+            });
             entry.touch(now);
             id
         })?;

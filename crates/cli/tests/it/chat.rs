@@ -368,6 +368,21 @@ fn no_message_of_two_terminals_is_lost() {
     }
 }
 
+/// What the original says about a session stays through turns, also where it keeps the transcript.
+#[test]
+fn what_others_say_about_a_session_stays() {
+    let world = world();
+    let folder = world.state().join("agents/main/sessions");
+    let entry = json!({"sessionId": "s-1", "sessionFile": "/elsewhere/s-1.jsonl", "queueMode": "x"});
+    world.private(&folder.join("sessions.json"), &json!({"agent:main:main": entry}).to_string());
+    answer(&world, "/model opus@anthropic:work");
+    answer(&world, "hello");
+    let after = &index(&world)["agent:main:main"];
+    for key in ["sessionId", "sessionFile", "queueMode"] {
+        assert_eq!(after[key], entry[key], "{key}");
+    }
+}
+
 /// C6: a pinned profile that has gone stops the session, with the way out of it; nothing is sent.
 #[test]
 fn c6_a_session_whose_profile_is_gone_says_so() {

@@ -60,7 +60,6 @@ const COMMANDS: [&str; 8] = ["/model ", "/models ", "/new", "/reset", "/unpin", 
 /// What may stand where the cursor is.
 #[derive(Default)]
 struct Completions {
-    models: Vec<String>,
     /// Profile ids, behind the provider whose models they go with.
     profiles: Vec<(String, String)>,
     /// Aliases and models, with the provider behind each.
@@ -75,7 +74,6 @@ impl Completions {
             names.aliases().iter().map(|alias| (alias.name.clone(), alias.model.provider.to_string()));
         let models = names.known().into_iter().map(|model| (model.to_string(), model.provider.to_string()));
         self.providers = aliases.chain(models).collect();
-        self.models = self.providers.iter().map(|(name, _)| name.clone()).collect();
         self.profiles = chat.profile_names();
     }
 
@@ -91,7 +89,10 @@ impl Completions {
         };
         let at = line.len() - rest.len();
         match rest.split_once('@') {
-            None => (at, starting(&self.models, rest)),
+            None => {
+                let models: Vec<String> = self.providers.iter().map(|(name, _)| name.clone()).collect();
+                (at, starting(&models, rest))
+            }
             Some((model, typed)) => {
                 let found = self.providers.iter().find(|(name, _)| name.eq_ignore_ascii_case(model));
                 let provider = found.map(|(_, provider)| provider.as_str());
@@ -134,7 +135,6 @@ mod tests {
     fn what_fits_where_the_cursor_is() {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         let completions = Completions {
-            models: vec!["opus".into(), "openai/gpt-5.2".into()],
             profiles: vec![pair("anthropic", "anthropic:work"), pair("openai", "openai:default")],
             providers: vec![pair("opus", "anthropic"), pair("openai/gpt-5.2", "openai")],
         };
