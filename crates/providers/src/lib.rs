@@ -45,6 +45,6 @@ pub use accept::Rejected;
 pub use endpoint::endpoint_origin;
 pub use error::ManifestError;
 pub use failure::{Failure, FailureKind, Scope, read_event_failure, read_failure};
-pub use manifest::{Api, AuthMethod, Identity, List, Manifest, Pairs, Source, Text};
+pub use manifest::{Api, AuthMethod, ClientSecret, Identity, List, Manifest, Pairs, Source, Text};
 pub use registry::Registry;
-pub use words::{ApiKind, Billing, CredentialKind, MethodKind, Revoke, TokenRequest};
+pub use words::{ApiKind, Billing, CredentialKind, DeviceDialect, MethodKind, Revoke, TokenRequest};

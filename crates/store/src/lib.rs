@@ -56,7 +56,7 @@ pub use locks::{
     AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, StateGuard,
     StoreGuard, WorkerLock,
 };
-pub use logins::PendingLogin;
+pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
