@@ -10,6 +10,7 @@ use crate::context::Auth;
 use crate::decide::Contender;
 use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
+use crate::lender::Grounds;
 use crate::moved::Moved;
 use crate::refresh::ask::Want;
 use crate::refresh::{RefreshError, obtain};
@@ -212,6 +213,18 @@ impl Auth {
     /// # Errors
     /// Where no credential may be used, or the one to be used gives no token now.
     pub fn lease(&self, agent: &AgentPaths, manifest: &Manifest, ask: &Ask) -> Result<Lease, LeaseError> {
+        self.lease_on(agent, manifest, ask, &mut None)
+    }
+
+    /// The same; `grounds` is set where what was lent stands in the files as they are, and the next one who asks would
+    /// get it too.
+    pub(crate) fn lease_on(
+        &self,
+        agent: &AgentPaths,
+        manifest: &Manifest,
+        ask: &Ask,
+        grounds: &mut Option<Grounds>,
+    ) -> Result<Lease, LeaseError> {
         let mut tried: Vec<ProfileId> = Vec::new();
         let mut needs_login: Option<(ProfileId, RefreshError)> = None;
         let mut has_imported = false;
@@ -246,6 +259,11 @@ impl Auth {
                     });
                     if let Some(moved) = &moved {
                         self.audit_move(agent, moved);
+                    }
+                    let standing = &winner.standing;
+                    let as_it_stands = standing.readiness == Readiness::Now && !standing.unfinished;
+                    if tried.is_empty() && as_it_stands && standing.secret.as_ref() == Some(&lease.token) {
+                        *grounds = Some(scene.grounds(&decision, ask));
                     }
                     return Ok(Lease { after_rejection: ask.rejected.is_some(), moved, ..lease });
                 }

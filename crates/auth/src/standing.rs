@@ -1,5 +1,6 @@
 //! How one profile stands by itself: before order, pin and consent have their say.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coderclaw_providers::CredentialKind;
@@ -44,6 +45,10 @@ pub(crate) struct Standing {
     pub(crate) works: bool,
     /// A refresh is answered and not yet in the store.
     pub(crate) unfinished: bool,
+    /// When time alone makes it stand otherwise, where that is not `until`.
+    pub(crate) changes_at: Option<Millis>,
+    /// The journal that was read for it.
+    pub(crate) journal: Option<PathBuf>,
     /// When it was last refreshed, and by how many milliseconds our clock was ahead of the server's then.
     pub(crate) clock: Option<(Millis, i64)>,
 }
@@ -60,6 +65,8 @@ impl Standing {
             account_id: None,
             works: false,
             unfinished: false,
+            changes_at: None,
+            journal: None,
             clock: None,
         }
     }
@@ -140,6 +147,7 @@ pub(crate) fn standing(
         };
         standing.secret = Some(secret.clone());
         standing.valid_until = expires;
+        standing.changes_at = expires;
         standing
     };
     Ok(match entry {
@@ -169,7 +177,8 @@ fn oauth_standing(
     let Some(one) = Refreshable::of(auth, id, login) else {
         return Ok(unrenewable(login, now));
     };
-    let journal = JournalView::read(&auth.state().journal(&one.grant))?;
+    let path = auth.state().journal(&one.grant);
+    let journal = JournalView::read(&path)?;
     let network = match journal.outcomes.iter().find_map(|outcome| outcome.network.as_ref()) {
         Some(_) => auth.network().digest(),
         None => String::new(),
@@ -211,6 +220,9 @@ fn oauth_standing(
         }
     };
     let refreshed = journal.outcomes.iter().rev().find(|outcome| outcome.kind == OutcomeKind::Refreshed);
+    let turns = life(login).map(|life| [life.due_at(&one.token), life.expires]);
+    standing.changes_at = turns.into_iter().flatten().filter(|at| *at > now).min();
+    standing.journal = Some(path);
     standing.clock = refreshed.map(|outcome| (outcome.at, outcome.clock_ahead.unwrap_or(0)));
     Ok(standing)
 }
@@ -229,6 +241,7 @@ fn unrenewable(login: &OAuthEntry, now: Millis) -> Standing {
     };
     standing.secret = Some(access.clone());
     standing.valid_until = expires;
+    standing.changes_at = expires;
     standing.account_id.clone_from(&login.account_id);
     standing
 }
