@@ -13,8 +13,10 @@ use coderclaw_store::{AgentPaths, Signature};
 use coderclaw_types::{AgentId, Millis, ProfileId, ProviderId};
 
 use crate::context::Auth;
+use crate::decide::Decision;
 use crate::lease::Lease;
 use crate::resolve::{Ask, LeaseError};
+use crate::scene::Scene;
 
 /// However still everything stands, the resolver is asked again after this long.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -90,7 +92,8 @@ impl Lender {
             Recalled::Nothing => None,
         };
         let mut grounds = None;
-        let lease = self.auth.lease_on(agent, manifest, ask, &mut grounds)?;
+        let mut note = |scene: &Scene<'_>, decision: &Decision| grounds = Some(scene.grounds(decision, ask));
+        let lease = self.auth.lease_on(agent, manifest, ask, &mut note)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match grounds {
             Some(grounds) => {

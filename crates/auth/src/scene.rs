@@ -264,7 +264,7 @@ impl<'a> Scene<'a> {
         files.extend(ask.session.as_ref().map(|_| self.own.agent.sessions()));
         let mut until = None;
         for standing in decision.contenders.iter().map(|contender| &contender.standing) {
-            files.extend(standing.journal.clone());
+            files.extend(standing.grant.as_ref().map(|grant| self.auth.state().journal(grant)));
             let ahead =
                 [standing.until, standing.changes_at].into_iter().flatten().filter(|at| *at > self.now);
             until = ahead.chain(until).min();

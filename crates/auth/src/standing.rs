@@ -1,11 +1,10 @@
 //! How one profile stands by itself: before order, pin and consent have their say.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use coderclaw_providers::CredentialKind;
 use coderclaw_store::{AuthState, Entry, JournalView, OAuthEntry, OutcomeKind, StoreSnapshot};
-use coderclaw_types::{Code, Millis, ProfileId, Secret, TokenHash};
+use coderclaw_types::{Code, GrantId, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::cooldown::unusable_until;
@@ -47,8 +46,8 @@ pub(crate) struct Standing {
     pub(crate) unfinished: bool,
     /// When time alone makes it stand otherwise, where that is not `until`.
     pub(crate) changes_at: Option<Millis>,
-    /// The journal that was read for it.
-    pub(crate) journal: Option<PathBuf>,
+    /// The grant whose journal was read for it.
+    pub(crate) grant: Option<GrantId>,
     /// When it was last refreshed, and by how many milliseconds our clock was ahead of the server's then.
     pub(crate) clock: Option<(Millis, i64)>,
 }
@@ -66,7 +65,7 @@ impl Standing {
             works: false,
             unfinished: false,
             changes_at: None,
-            journal: None,
+            grant: None,
             clock: None,
         }
     }
@@ -177,8 +176,7 @@ fn oauth_standing(
     let Some(one) = Refreshable::of(auth, id, login) else {
         return Ok(unrenewable(login, now));
     };
-    let path = auth.state().journal(&one.grant);
-    let journal = JournalView::read(&path)?;
+    let journal = JournalView::read(&auth.state().journal(&one.grant))?;
     let network = match journal.outcomes.iter().find_map(|outcome| outcome.network.as_ref()) {
         Some(_) => auth.network().digest(),
         None => String::new(),
@@ -222,7 +220,7 @@ fn oauth_standing(
     let refreshed = journal.outcomes.iter().rev().find(|outcome| outcome.kind == OutcomeKind::Refreshed);
     let turns = life(login).map(|life| [life.due_at(&one.token), life.expires]);
     standing.changes_at = turns.into_iter().flatten().filter(|at| *at > now).min();
-    standing.journal = Some(path);
+    standing.grant = Some(one.grant);
     standing.clock = refreshed.map(|outcome| (outcome.at, outcome.clock_ahead.unwrap_or(0)));
     Ok(standing)
 }
