@@ -61,8 +61,14 @@ fn check(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {
             return Err(WriteError::UnsupportedVersion { path, version: store.doc.version() }.into());
         }
         guard.check_writable()?;
-        if store_owner(auth.state(), &path)? == StoreOwner::Unclaimed {
-            guard.claim(auth.state())?;
+        match store_owner(auth.state(), &path)? {
+            StoreOwner::Ours => {}
+            StoreOwner::Unclaimed => guard.claim(auth.state())?,
+            // A copy of a token that another state dir refreshes: what its journal knows of it we cannot tell.
+            StoreOwner::Foreign(owner) => {
+                let detail = format!("{} is refreshed by the state dir {}", path.display(), owner.display());
+                return Err(RefreshError::Denied { code: Code::ForeignStore, detail, until: None });
+            }
         }
     }
     due.journal.reserve(auth.state())?;

@@ -283,6 +283,29 @@ fn a5_a_copy_that_the_original_left_behind_is_not_sent() {
     assert_eq!(world.sandbox.counts().reuses, 0);
 }
 
+/// A2: an import brings a copy of a login that another agent of ours has refreshed before. The copy has no key; it gets the
+/// one of the login that it is a copy of, and both are refreshed as one.
+#[test]
+fn a2_an_imported_copy_is_the_same_login() {
+    let mut world = World::new();
+    let first = world.login(-1_000);
+    world.seed("main", &[(ME, &first.entry)]);
+    world.token().ok();
+    let mut copy = world.entry("main", ME);
+    copy.as_object_mut().unwrap().remove("grant");
+    let theirs = world.path().join("openclaw/agents/main/agent/auth-profiles.json");
+    world.private(&theirs, &json!({"version": 1, "profiles": {ME: copy}}).to_string());
+    world.run(&["agents", "add", "work"]).ok();
+    let from = world.path().join("openclaw").display().to_string();
+    world.run(&["import", "openclaw", &from, "--agent", "work"]).ok();
+    assert_eq!(world.entry("work", ME)["grant"], world.entry("main", ME)["grant"]);
+    world.shift_clock(Duration::from_secs(2 * 3_600));
+    let before = world.sandbox.counts().refreshes;
+    let token = world.run(&[TOKEN, &["--agent", "work"]].concat()).ok();
+    assert_eq!(world.token().ok(), token);
+    assert_eq!((world.sandbox.counts().refreshes - before, world.sandbox.counts().reuses), (1, 0));
+}
+
 fn dead_pid() -> i64 {
     let mut child = Command::new("/bin/true").spawn().unwrap();
     child.wait().unwrap();
