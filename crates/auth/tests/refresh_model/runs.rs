@@ -46,7 +46,7 @@ pub(crate) fn login_over_the_only_entry() -> Config {
 
 pub(crate) fn logout() -> Config {
     let budget = Budget { worker_deaths: 2, lost_answers: 1, ticks: 1, ..Budget::default() };
-    Config { logout: true, logout_dies: true, ..with(budget) }
+    Config { logout: true, logout_dies: true, askers: vec![0, 1], ..with(budget) }
 }
 
 pub(crate) fn logout_of_the_only_entry() -> Config {

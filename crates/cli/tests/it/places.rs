@@ -134,6 +134,30 @@ fn a2_a_store_of_two_state_dirs_has_one_that_refreshes_it() {
     assert_eq!(two.token().ok(), one.token().ok());
 }
 
+/// A2: a copy of a login whose other copy lies in a store that another state dir refreshes. What that one's journal knows of
+/// the token cannot be told from here: it is not sent.
+#[test]
+fn a2_a_copy_of_a_foreign_login_is_not_sent() {
+    let (mut one, mut two, store) = shared(-1_000);
+    one.token().ok();
+    let text = fs::read_to_string(&store).unwrap();
+    let dir = store.parent().unwrap();
+    two.config(&json!({"agents": {"list": [{"id": "main"}, {"id": "out", "agentDir": dir}]}}).to_string());
+    two.private(&two.store(), &text);
+    for world in [&mut one, &mut two] {
+        world.shift_clock(Duration::from_secs(2 * 3_600));
+    }
+    let ran = two.token();
+    assert_eq!(ran.code(), "foreign_store", "{ran:?}");
+    assert_eq!(one.sandbox.counts().refreshes, 1);
+    one.token().ok();
+    assert_eq!((one.sandbox.counts().refreshes, one.sandbox.counts().reuses), (2, 0));
+    // Its own copy is spent now, and the one that shows it is newer.
+    two.shift_clock(Duration::from_secs(600));
+    assert_eq!(two.token().code(), "needs_login");
+    assert_eq!((one.sandbox.counts().refreshes, one.sandbox.counts().reuses), (2, 0));
+}
+
 /// A2: both ask for the first time at once. Two state dirs have two sets of locks, and the lock beside the store is for both:
 /// one request, and both have its result or say why not.
 #[test]
