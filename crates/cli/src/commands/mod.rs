@@ -141,7 +141,7 @@ pub(crate) fn own_program() -> std::path::PathBuf {
 
 pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandError> {
     let global = cli.global;
-    match cli.command {
+    match cli.command.map(|command| command.0) {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         // It opens the state dir again whenever the files change, so it needs the environment as it was captured.
@@ -177,7 +177,7 @@ fn run_in(context: &Context, command: Option<Command>) -> Result<Report, Command
         Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Import { command }) => import::run(context, command.0),
         Some(Command::Exec(args)) => exec::run(context, &args.0),
-        Some(Command::Models { command: Some(command), .. }) => models(context, command),
+        Some(Command::Models { command: Some(command), .. }) => models(context, command.0),
         _ => status::run(context, &StatusArgs::default()),
     }
 }
