@@ -23,6 +23,7 @@ mod legacy;
 mod locks;
 mod logins;
 mod loose;
+mod original;
 mod outcome;
 mod paths;
 mod profiles;
@@ -58,6 +59,7 @@ pub use locks::{
 };
 pub use logins::PendingLogin;
 pub use loose::{Loose, loose, tighten};
+pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
