@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::ahead::look_after;
 use crate::keys::Keys;
@@ -23,6 +24,7 @@ use crate::lend::answer;
 use crate::logins::{Logins, LoginsError};
 use crate::noted::Noted;
 use crate::numbers::Numbers;
+use crate::socket::{Lent, Listening, listen};
 use crate::status::{GatewayStatus, ask_status};
 
 /// Something that happened, for whoever runs the gateway: one line, without any secret.
@@ -73,6 +75,12 @@ pub struct Limits {
     pub ahead: Duration,
     /// Connections at a time.
     pub connections: usize,
+    /// Clients of the token socket at a time.
+    pub socket_clients: usize,
+    /// How long a client of the token socket may be silent between two lines.
+    pub socket_idle: Duration,
+    /// Bytes of a line on the token socket.
+    pub line_bytes: usize,
 }
 
 impl Default for Limits {
@@ -87,6 +95,9 @@ impl Default for Limits {
             drain: Duration::from_secs(30),
             ahead: Duration::from_secs(15),
             connections: 4096,
+            socket_clients: 256,
+            socket_idle: Duration::from_secs(600),
+            line_bytes: 64 * 1024,
         }
     }
 }
@@ -95,6 +106,8 @@ impl Default for Limits {
 pub struct Options {
     /// Where it listens. Only loopback is allowed; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Where the token socket is made; `None`: there is none.
+    pub socket: Option<PathBuf>,
     /// The captured environment.
     pub env: Env,
     /// The clock.
@@ -143,6 +156,24 @@ pub enum GatewayError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another gateway of this state dir has the token socket.
+    #[error("another gateway has the token socket {} ({holder})", path.display())]
+    SocketTaken {
+        /// Which socket.
+        path: PathBuf,
+        /// Who has it, as far as is known.
+        holder: String,
+    },
+    /// The token socket cannot be made.
+    #[error("the token socket {} cannot be made: {detail}", path.display())]
+    Socket {
+        /// Which socket.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+        /// The code of that.
+        code: Code,
+    },
     /// The state dir is not understood.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -165,6 +196,8 @@ impl GatewayError {
             Self::NotLoopback { .. } => Code::Usage,
             Self::PortTaken { .. } => Code::PortTaken,
             Self::Listen { .. } => Code::NotStarted,
+            Self::SocketTaken { .. } => Code::SocketTaken,
+            Self::Socket { code, .. } => *code,
             Self::Open(e) => e.code(),
             Self::Http(_) => Code::Offline,
         }
@@ -188,6 +221,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     pub(crate) numbers: Arc<Numbers>,
     pub(crate) noted: Noted,
+    pub(crate) lent: Lent,
     pub(crate) limits: Limits,
     pub(crate) started_at: Millis,
     pub(crate) next_command: fn(&Trouble<'_>) -> String,
@@ -218,6 +252,7 @@ impl Shared {
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
+    socket: Option<Listening>,
     shared: Arc<Shared>,
 }
 
@@ -233,7 +268,7 @@ impl Gateway {
     /// # Errors
     /// Where the state dir is not understood, or nobody may listen there.
     pub async fn bind(options: Options) -> Result<Self, GatewayError> {
-        let Options { address, env, clock, runner, tell, next_command, limits } = options;
+        let Options { address, socket, env, clock, runner, tell, next_command, limits } = options;
         if !address.ip().is_loopback() {
             return Err(GatewayError::NotLoopback { address });
         }
@@ -248,6 +283,7 @@ impl Gateway {
             Err(source) => return Err(GatewayError::Listen { address, source }),
         };
         let address = listener.local_addr().map_err(|source| GatewayError::Listen { address, source })?;
+        let socket = socket.map(|path| listen(logins.now().0.auth.state(), &path)).transpose()?;
         let shared = Arc::new(Shared {
             port: address.port(),
             started_at: clock.now(),
@@ -256,11 +292,12 @@ impl Gateway {
             keys: Keys::default(),
             numbers: Arc::new(Numbers::default()),
             noted: Noted::default(),
+            lent: Lent::default(),
             limits,
             next_command,
             tell,
         });
-        Ok(Self { listener, address, shared })
+        Ok(Self { listener, address, socket, shared })
     }
 
     /// Where it listens.
@@ -268,10 +305,17 @@ impl Gateway {
         self.address
     }
 
+    /// Where the token socket is.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.socket.as_ref().map(Listening::path)
+    }
+
     /// Serves until `stop`. Then nobody new is let in, and answers under way are finished, if they end in time. True
     /// where all did.
     pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
-        let Self { listener, shared, .. } = self;
+        let Self { listener, socket, shared, .. } = self;
+        let (ending, ended) = watch::channel(false);
+        let lending = socket.map(|socket| tokio::spawn(socket.run(Arc::clone(&shared), ended)));
         let ahead = tokio::spawn(look_after(Arc::clone(&shared)));
         let graceful = GracefulShutdown::new();
         let seats = Arc::new(Semaphore::new(shared.limits.connections));
@@ -299,7 +343,15 @@ impl Gateway {
         // From now on nobody gets a connection.
         drop(listener);
         ahead.abort();
-        tokio::time::timeout(shared.limits.drain, graceful.shutdown()).await.is_ok()
+        ending.send_replace(true);
+        let drained = async {
+            graceful.shutdown().await;
+            if let Some(lending) = lending {
+                // A panic in there has ended it as well.
+                let _ended = lending.await;
+            }
+        };
+        tokio::time::timeout(shared.limits.drain, drained).await.is_ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands around the gateway.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -29,6 +30,12 @@ pub(crate) struct GatewayRunArgs {
     /// The address; only loopback is allowed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
+    /// Where the token socket is made, in a folder of yours alone; else gateway/token.sock of the state dir
+    #[arg(long, value_name = "PATH", conflicts_with = "no_socket")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Lend over HTTP only
+    #[arg(long)]
+    pub(crate) no_socket: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -48,4 +48,5 @@ mod status;
 mod status_screen;
 mod storm;
 mod terminal;
+mod token_socket;
 mod world;

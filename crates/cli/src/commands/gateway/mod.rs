@@ -91,7 +91,8 @@ impl From<GatewayError> for CommandError {
                 out.hint(format!("coderclaw gateway status --port {}", address.port()))
             }
             GatewayError::Listen { .. } => out.hint("coderclaw gateway run --help".into()),
-            GatewayError::Open(_) | GatewayError::Http(_) => out,
+            GatewayError::Socket { .. } => out.hint("coderclaw gateway run --help".into()),
+            GatewayError::SocketTaken { .. } | GatewayError::Open(_) | GatewayError::Http(_) => out,
         }
     }
 }

@@ -20,8 +20,10 @@ use crate::text;
 
 pub(super) fn run(context: &Context, env: Env, args: &GatewayRunArgs) -> Result<Report, CommandError> {
     let clock = context.auth.clock().clone();
+    let socket = args.socket.as_ref().map(|path| env.cwd().join(path));
     let options = Options {
         address: SocketAddr::new(args.host, port(context, args.port)?),
+        socket: (!args.no_socket).then(|| socket.unwrap_or_else(|| context.auth.state().token_socket())),
         env,
         clock: clock.clone(),
         runner: Runner::Process(own_program()),
@@ -49,12 +51,16 @@ async fn serve(context: &Context, options: Options) -> Result<Report, CommandErr
     let gateway = Gateway::bind(options).await?;
     let address = format!("http://{}", gateway.address());
     if context.global.json {
-        let line = json!({"address": address, "port": gateway.address().port(), "pid": std::process::id()});
+        let (port, pid) = (gateway.address().port(), std::process::id());
+        let line = json!({"address": address, "port": port, "pid": pid, "socket": gateway.socket()});
         writeln!(std::io::stdout().lock(), "{line}").ok();
     } else if !context.global.quiet {
         say(&format!(
             "Listening on {address}. Ctrl-C ends it; `coderclaw gateway keys add NAME` lets a program in."
         ));
+        if let Some(socket) = gateway.socket() {
+            say(&format!("Token socket: {}", text::clean(&socket.to_string_lossy())));
+        }
     }
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut serving = pin!(gateway.run(async {
