@@ -124,7 +124,7 @@ fn admit(
         destination(&open.auth, &agent, &key, headers, path, shape).map_err(|e| (e, shape))?;
     let shape = Shape::of(manifest.api.kind);
     let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
-    let lease = open.auth.lease(&agent, manifest, &ask).map_err(|e| {
+    let lease = open.lender.lease(&agent, manifest, &ask).map_err(|e| {
         let refusal = of_lease(shared, shape, manifest, &key, &e, now);
         (refusal, shape)
     })?;
