@@ -27,6 +27,9 @@ mod refusal;
 mod route;
 mod socket;
 mod status;
+mod tls;
+mod unpack;
+mod within;
 
 pub use gateway::{Gateway, GatewayError, Limits, Note, Options, Tell, Trouble};
 pub use socket::client::{SocketError, TokenSocket};
@@ -35,3 +38,4 @@ pub use socket::wire::{
     ReportRequest, VERSIONS, Welcome,
 };
 pub use status::{GatewayStatus, ask_status};
+pub use tls::{TlsError, TlsFiles};

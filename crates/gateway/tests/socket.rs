@@ -67,6 +67,7 @@ fn world(limits: Limits) -> World {
     let to = Arc::clone(&said);
     let options = Options {
         address: "127.0.0.1:0".parse().unwrap(),
+        tls: None,
         socket: Some(state.token_socket()),
         env,
         clock: Clock::fixed(Millis(1_700_000_000_000)),
@@ -199,7 +200,7 @@ fn a_line_without_end_is_cut_off() {
     let answers = world.answers((world.hello() + &"x".repeat(100_000)).as_bytes());
     assert_eq!(answers.len(), 2, "{answers:?}");
     assert!(answers[1]["error"]["message"].as_str().unwrap().contains("1000 bytes"), "{answers:?}");
-    let exact = format!("{{\"op\":\"list\",\"id\":\"{}\"}}", "i".repeat(1_000 - 25));
+    let exact = format!("{{\"op\":\"list\",\"id\":\"{}\"}}", "i".repeat(1_000 - 22));
     assert_eq!(exact.len(), 999);
     let answers = world.answers((world.hello() + &exact + "\n").as_bytes());
     assert!(answers.len() == 2 && answers[1]["ok"] == true, "{answers:?}");

@@ -40,7 +40,7 @@ mod trash;
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use attention::{Attention, Told, read_attention};
 pub use audit::{AuditLine, AuditRead, append_audit, read_audit};
-pub use commit::{WriteError, write_private};
+pub use commit::{WriteError, take_away, write_private};
 pub use config::{
     AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
     ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,

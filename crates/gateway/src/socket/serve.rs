@@ -245,7 +245,7 @@ impl Case {
     }
 
     fn lease(&self, shared: &Shared, manifest: &Manifest, ask: &Ask) -> Result<Lease, Refused> {
-        let lease = self.open.auth.lease(&self.agent, manifest, ask);
+        let lease = self.open.lender.lease(&self.agent, manifest, ask);
         shared.tell_all(self.open.auth.take_notes());
         let lease = lease.map_err(|e| self.of_lease(shared, manifest, &e))?;
         if let Some(moved) = &lease.moved {
