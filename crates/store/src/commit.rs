@@ -178,6 +178,18 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     replace(path, bytes)
 }
 
+/// Takes a file away that is no part of the state dir. False where there was none.
+///
+/// # Errors
+/// Where it cannot be taken away.
+pub fn take_away(path: &Path) -> Result<bool, WriteError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(WriteError::io(path)(e)),
+    }
+}
+
 /// A new file, readable and writable by its owner only from its first moment. What a crash left under the name goes.
 pub(crate) fn create_private(path: &Path) -> Result<File, WriteError> {
     match fs::remove_file(path) {

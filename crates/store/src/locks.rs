@@ -226,6 +226,38 @@ impl KeysGuard {
     }
 }
 
+/// Proof that the lock of a token socket is held: nobody else listens there.
+#[derive(Debug)]
+pub struct SocketGuard(Held);
+
+impl SocketGuard {
+    /// Takes the lock of the socket at `path`, or says at once who has it.
+    pub(crate) fn lock(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(lock_for(state, "socket", path, Duration::ZERO)?))
+    }
+
+    /// Where the socket really is.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that the lock of the generations is held.
+#[derive(Debug)]
+pub(crate) struct GenerationsGuard(Held);
+
+impl GenerationsGuard {
+    /// Takes the lock of the file of generations.
+    pub(crate) fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "generations", &state.generations())?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that the lock of `attention.json` is held.
 #[derive(Debug)]
 pub struct AttentionGuard(Held);
@@ -280,6 +312,10 @@ impl ConfigGuard {
 }
 
 fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<Held, LockError> {
+    lock_for(state, what, path, STORE_WAIT)
+}
+
+fn lock_for(state: &StateDir, what: &str, path: &Path, limit: Duration) -> Result<Held, LockError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     state.check_owner()?;
     private_folder(folder)?;
@@ -287,7 +323,7 @@ fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<Held, LockEr
     let target = real_path(path)?;
     check_file_owner(&target)?;
     let lock = lock_path(&state.locks(), what, &target);
-    Ok(Held { file: wait_for(&lock, STORE_WAIT)?, target })
+    Ok(Held { file: wait_for(&lock, limit)?, target })
 }
 
 /// The lock of `what` at the real path `target`.
