@@ -39,6 +39,7 @@ mod models;
 mod onboard;
 mod onboard_terminal;
 mod paste;
+mod plugins;
 mod product_page;
 mod profiles;
 mod secrets;
