@@ -13,6 +13,7 @@ mod lazy;
 mod log;
 mod models;
 mod onboard;
+mod plugins;
 mod sessions;
 mod stored;
 
@@ -33,6 +34,7 @@ pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListA
 #[cfg(test)]
 pub(crate) use onboard::KeyArgs;
 pub(crate) use onboard::{Compatibility, ConfigureArgs, Mode, OnboardArgs};
+pub(crate) use plugins::PluginsCommand;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -119,6 +121,11 @@ pub(crate) enum Command {
     Import {
         #[command(subcommand)]
         command: Lazy<ImportCommand>,
+    },
+    /// Providers of your own, as data or as a program
+    Plugins {
+        #[command(subcommand)]
+        command: Lazy<PluginsCommand>,
     },
     /// The chat channels, and the profiles beside them
     Channels(Lazy<ChannelsArgs>),

@@ -28,6 +28,7 @@ mod original;
 mod outcome;
 mod paths;
 mod profiles;
+mod provider_files;
 mod read;
 mod receipts;
 mod runtime_cache;
@@ -68,6 +69,7 @@ pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
+pub use provider_files::{ProviderFolder, read_provider_file};
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use receipts::{ImportReceipt, Receipts, read_receipts};
 pub use runtime_cache::RuntimeCache;

@@ -24,6 +24,7 @@ mod onboard;
 mod order;
 mod paste;
 mod paths;
+mod plugins;
 mod probe;
 mod profiles;
 mod refresh;
@@ -160,6 +161,8 @@ fn here(global: Global, env: Env, clock: Clock, command: Option<Command>) -> Res
         Some(Command::Onboard(args)) => onboard::run(global, &args.0, env, clock),
         // It opens what it can, since what cannot be opened is what it is asked about.
         Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
+        // A manifest that keeps everything else from opening is what they are there for.
+        Some(Command::Plugins { command }) => plugins::run(global, env, clock, command.0),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
         Some(Command::Models { command: None, status_json, status_plain }) => {

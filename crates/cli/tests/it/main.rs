@@ -43,6 +43,7 @@ mod onboard_terminal;
 mod original;
 mod paste;
 mod places;
+mod plugins;
 mod product_page;
 mod profiles;
 mod secrets;
