@@ -11,6 +11,7 @@ mod cooldown;
 mod cooldown_edit;
 mod decide;
 mod discovered;
+mod dry_run;
 mod edit;
 mod events;
 mod explain;
@@ -22,6 +23,7 @@ mod identity;
 mod import;
 mod keep_alive;
 mod lease;
+mod lender;
 mod link;
 mod login;
 mod logout;
@@ -30,6 +32,7 @@ mod order;
 mod order_edit;
 mod outsiders;
 mod paste;
+mod plugin;
 mod probe;
 mod profile_edit;
 mod prune;
@@ -48,6 +51,7 @@ pub use attention::{Alert, Urgency};
 pub use context::{Auth, OpenError, Runner};
 pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
+pub use dry_run::{Sketch, sketches};
 pub use edit::EditError;
 pub use events::Event;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
@@ -58,6 +62,7 @@ pub use import::{
 };
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;
+pub use lender::Lender;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{
     CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin,
@@ -65,6 +70,7 @@ pub use login::{
 pub use logout::LoggedOut;
 pub use moved::Moved;
 pub use paste::{Cleaned, PasteKind, PasteProblem, clean_token};
+pub use plugin::{BrokenPlugin, PLUGIN_FILE, seal};
 pub use probe::{ProbePlan, ProbeStatus, Probed};
 pub use profile_edit::{Pasted, Renamed, Stored, Used};
 pub use prune::{Restored, Spent};

@@ -184,11 +184,12 @@ fn subscriptions_and_keys_are_told_apart() {
 #[test]
 fn what_was_not_tried_says_so() {
     let registry = Registry::built_in();
-    let methods = registry.iter().flat_map(|one| one.auth.iter().map(move |method| (&*one.id, method)));
+    let methods: Vec<_> =
+        registry.iter().flat_map(|one| one.auth.iter().map(move |method| (&*one.id, method))).collect();
     let untested: Vec<(&str, &str)> = methods
-        .clone()
+        .iter()
         .filter(|(_, method)| method.untested)
-        .map(|(id, method)| (id, method.method.as_str()))
+        .map(|(id, method)| (*id, method.method.as_str()))
         .collect();
     assert_eq!(
         untested,
@@ -201,7 +202,7 @@ fn what_was_not_tried_says_so() {
             ("xai", "device-code"),
         ]
     );
-    assert!(methods.clone().all(|(_, method)| method.client_secret.is_none()));
+    assert!(methods.iter().all(|(_, method)| method.client_secret.is_none()));
     // A client of one's own is asked for where none is built in, and nowhere else.
     for (id, method) in methods {
         let wants = matches!(method.method, MethodKind::OAuth | MethodKind::DeviceCode)
