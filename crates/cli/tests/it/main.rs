@@ -10,6 +10,7 @@ mod agents;
 mod alerts;
 mod audit;
 mod bad_input;
+mod book;
 mod cache;
 mod channels;
 mod chat;
