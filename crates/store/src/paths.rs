@@ -109,6 +109,11 @@ impl StateDir {
         self.root.join("gateway").join("keys.toml")
     }
 
+    /// One file for each link that still lets a browser into the console.
+    pub fn console_links(&self) -> PathBuf {
+        self.root.join("gateway").join("links")
+    }
+
     /// The logins of versions before there were stores: in `CODERCLAW_OAUTH_DIR`, else in `credentials/`. Only ever read.
     pub fn oauth_json(&self) -> PathBuf {
         self.oauth_dir.clone().unwrap_or_else(|| self.root.join("credentials")).join("oauth.json")
