@@ -25,7 +25,7 @@ pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
-pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, KeysCommand};
+pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayOpenArgs, GatewayRunArgs, KeysCommand};
 pub(crate) use import::ImportCommand;
 pub(crate) use lazy::Lazy;
 pub(crate) use log::LogArgs;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coderclaw_auth::{OpenError, Runner};
+use coderclaw_auth::{Auth, Call, OpenError, ProfileStatus, Runner};
 use coderclaw_http::{HttpError, RelayLimits};
 use coderclaw_providers::Manifest;
 use coderclaw_types::{AgentId, Clock, Code, Env, Millis, ProfileId};
@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::ahead::look_after;
+use crate::console::Console;
 use crate::keys::Keys;
 use crate::lend::answer;
 use crate::logins::{Logins, LoginsError};
@@ -105,6 +106,10 @@ pub struct Options {
     pub tell: Tell,
     /// The command that a person types next, for answers that a person reads.
     pub next_command: fn(&Trouble<'_>) -> String,
+    /// The command that does what a profile calls for, as the status has it; for an agent, where it has to be named.
+    pub next_for_profile: fn(&Auth, &ProfileStatus, &Call, Option<&str>) -> String,
+    /// A time as the person reads it, in their zone.
+    pub local_time: fn(Millis) -> String,
     /// How much, and for how long.
     pub limits: Limits,
 }
@@ -191,6 +196,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) started_at: Millis,
     pub(crate) next_command: fn(&Trouble<'_>) -> String,
+    pub(crate) next_for_profile: fn(&Auth, &ProfileStatus, &Call, Option<&str>) -> String,
+    pub(crate) local_time: fn(Millis) -> String,
+    pub(crate) console: Console,
     tell: Tell,
 }
 
@@ -233,7 +241,8 @@ impl Gateway {
     /// # Errors
     /// Where the state dir is not understood, or nobody may listen there.
     pub async fn bind(options: Options) -> Result<Self, GatewayError> {
-        let Options { address, env, clock, runner, tell, next_command, limits } = options;
+        let Options { address, env, clock, runner, tell, next_command, next_for_profile, local_time, limits } =
+            options;
         if !address.ip().is_loopback() {
             return Err(GatewayError::NotLoopback { address });
         }
@@ -258,6 +267,9 @@ impl Gateway {
             noted: Noted::default(),
             limits,
             next_command,
+            next_for_profile,
+            local_time,
+            console: Console::default(),
             tell,
         });
         Ok(Self { listener, address, shared })
@@ -299,6 +311,7 @@ impl Gateway {
         // From now on nobody gets a connection.
         drop(listener);
         ahead.abort();
+        shared.console.end();
         tokio::time::timeout(shared.limits.drain, graceful.shutdown()).await.is_ok()
     }
 }

@@ -24,7 +24,7 @@ fn refused(status: u16, message: &str) -> Refusal {
 }
 
 /// A page whose name was pointed at 127.0.0.1 (DNS rebinding) sends that name here.
-fn host(headers: &HeaderMap, port: u16) -> Result<(), Refusal> {
+pub(crate) fn host(headers: &HeaderMap, port: u16) -> Result<(), Refusal> {
     let mut all = headers.get_all(HOST).iter();
     let (Some(host), None) = (all.next(), all.next()) else {
         return Err(refused(400, "a request has one Host header"));
@@ -49,7 +49,7 @@ fn no_browser(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Only a plain path: what one program would read as another path than we do, nobody gets to read.
-fn target(uri: &Uri) -> Result<(), Refusal> {
+pub(crate) fn target(uri: &Uri) -> Result<(), Refusal> {
     let is_origin_form = uri.scheme().is_none() && uri.authority().is_none();
     if !is_origin_form || !is_plain(uri.path()) {
         return Err(refused(400, "the path is not a plain one"));

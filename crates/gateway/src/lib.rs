@@ -9,10 +9,12 @@
 //! ([`Note`]) names keys by their public ids and providers by theirs, and never holds a header, a query or a body.
 //!
 //! A request passes, in this order: `guard` (who may not at all), `keys` (who it is), `route` (where it goes),
-//! `lend` (with what, and again with what), `heads` (what of its head goes along).
+//! `lend` (with what, and again with what), `heads` (what of its head goes along). What a person's browser asks for goes
+//! another way, through `console`.
 
 mod ahead;
 mod answer;
+mod console;
 mod gateway;
 mod guard;
 mod heads;

@@ -14,6 +14,8 @@ pub(crate) enum GatewayCommand {
         #[arg(long, value_name = "N")]
         port: Option<u16>,
     },
+    /// Open the console in a browser, with a link that works once
+    Open(GatewayOpenArgs),
     /// The keys with which programs come to the gateway
     Keys {
         #[command(subcommand)]
@@ -29,6 +31,16 @@ pub(crate) struct GatewayRunArgs {
     /// The address; only loopback is allowed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayOpenArgs {
+    /// The gateway on this port
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Only print the link, for a browser elsewhere
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 #[derive(Debug, Subcommand)]
