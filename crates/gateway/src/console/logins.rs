@@ -24,7 +24,7 @@ pub(super) fn attention(board: &Board<'_>) -> Markup {
         .collect();
     html! {
         @if !calls.is_empty() {
-            section.attention #attention aria-labelledby="attention-h" {
+            section.attention.urgent[calls.iter().any(|(_, call)| !call.ends)] #attention aria-labelledby="attention-h" {
                 h2 #attention-h { "Needs attention" }
                 ul {
                     @for (profile, call) in &calls {
@@ -173,7 +173,7 @@ fn profile(
 fn answer(board: &Board<'_>, profile: &ProfileStatus, call: &Call) -> Markup {
     let next = (board.shared.next_for_profile)(board.auth, profile, call, board.agent_hint());
     html! {
-        p.call {
+        p.call.later[call.ends] {
             (call.why)
             @if !next.is_empty() { span.next { "Type: " code { (words(&next)) } } }
         }

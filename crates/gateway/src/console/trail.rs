@@ -88,9 +88,11 @@ fn row(row: Option<&Row>) -> Markup {
     html! {
         li.trouble[code.is_some()] {
             span.when { (text(|row| &row.when)) }
-            span.what { (text(|row| &row.what)) }
-            code.code { (code.unwrap_or_default()) }
-            bdi.whose { (text(|row| &row.whose)) }
+            span.line {
+                span.what { (text(|row| &row.what)) } " "
+                code.code { (code.unwrap_or_default()) } " "
+                bdi.whose { (text(|row| &row.whose)) }
+            }
             span.more { (text(|row| &row.more)) }
         }
     }
