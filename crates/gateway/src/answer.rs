@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
 use crate::numbers::Open;
+use crate::within::Watch;
 
 /// How long the words of a failed answer are waited for before it is passed on as it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ pub(crate) struct Answer {
     rest: Option<Relayed>,
     /// What somebody here says as it happens; it ends when they do.
     live: Option<mpsc::Receiver<Bytes>>,
+    /// Sees what passes.
+    watch: Option<Watch>,
     /// Counts it while it is on its way.
     _open: Option<Open>,
 }
@@ -39,8 +42,8 @@ impl Answer {
         Self { live: Some(parts), ..Self::default() }
     }
 
-    pub(crate) fn passed(rest: Relayed, open: Open) -> Self {
-        Self { rest: Some(rest), _open: Some(open), ..Self::default() }
+    pub(crate) fn passed(rest: Relayed, open: Open, watch: Option<Watch>) -> Self {
+        Self { rest: Some(rest), watch, _open: Some(open), ..Self::default() }
     }
 
     /// Reads the words of a failure, as far as they are short and come soon; nothing of them is lost to the client.
@@ -69,7 +72,7 @@ impl Answer {
         // What comes too late follows as it comes.
         let _in_time = tokio::time::timeout(PATIENCE, read).await;
         let rest = (!is_whole).then_some(rest);
-        (Self { before, rest, live: None, _open: Some(open) }, words)
+        (Self { before, rest, _open: Some(open), ..Self::default() }, words)
     }
 }
 
@@ -87,10 +90,15 @@ impl Body for Answer {
         if let Some(live) = &mut self.live {
             return live.poll_recv(context).map(|part| part.map(|bytes| Ok(Frame::data(bytes))));
         }
-        match &mut self.rest {
-            Some(rest) => Pin::new(rest).poll_frame(context),
-            None => Poll::Ready(None),
+        let Self { rest, watch, .. } = &mut *self;
+        let Some(rest) = rest else { return Poll::Ready(None) };
+        let polled = Pin::new(rest).poll_frame(context);
+        if let (Some(watch), Poll::Ready(Some(Ok(frame)))) = (watch, &polled)
+            && let Some(bytes) = frame.data_ref()
+        {
+            watch.see(bytes);
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

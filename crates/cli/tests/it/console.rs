@@ -286,4 +286,9 @@ fn a_link_needs_a_gateway() {
     assert!(url.starts_with("http://127.0.0.1:") && url.trim().len() == url.len() - 1, "{url:?}");
     let made = world.run(&["gateway", "open", "--port", &port, "--json"]).json();
     assert!(made["expiresAt"].as_i64().unwrap() > world.at(4 * 60_000), "{made}");
+    let elsewhere = world.run(&["gateway", "open", "--at", "https://box.example:7/", "--json"]).json();
+    assert!(elsewhere["url"].as_str().unwrap().starts_with("https://box.example:7/console/enter?link="));
+    for wrong in ["box.example", "https://", "ftp://x", "https://x/y", "https://x y"] {
+        assert_eq!(world.run(&["gateway", "open", "--at", wrong]).code(), "usage", "{wrong}");
+    }
 }

@@ -70,7 +70,12 @@ pub(super) fn enter(shared: &Shared, query: &Query) -> Response<Answer> {
             Ok(cookie) => {
                 shared.tell(Note::event("console: a browser signed in with a link".into()));
                 let mut response = reply::redirect("/");
-                reply::set_cookie(&mut response, &cookie_name(shared.port), Some(&cookie));
+                reply::set_cookie(
+                    &mut response,
+                    &cookie_name(shared.port),
+                    Some(&cookie),
+                    shared.tls.is_some(),
+                );
                 return response;
             }
             Err(e) => format!("The system gives no random numbers: {e}."),
@@ -87,6 +92,6 @@ pub(super) fn leave(shared: &Shared, visit: &Visit) -> Response<Answer> {
     visit.end();
     shared.tell(Note::event("console: a browser signed out".into()));
     let mut response = reply::redirect("/");
-    reply::set_cookie(&mut response, &cookie_name(shared.port), None);
+    reply::set_cookie(&mut response, &cookie_name(shared.port), None, shared.tls.is_some());
     response
 }

@@ -11,9 +11,10 @@ use http::request::Parts;
 
 use crate::guard;
 use crate::refusal::Refusal;
+use crate::tls::Tls;
 
-pub(super) fn check(head: &Parts, port: u16) -> Result<(), Refusal> {
-    guard::host(&head.headers, port)?;
+pub(super) fn check(head: &Parts, port: u16, tls: Option<&Tls>) -> Result<(), Refusal> {
+    guard::own_name(&head.headers, port, tls)?;
     guard::target(&head.uri)?;
     let is_ours = match head.method {
         Method::GET | Method::HEAD => may_look(&head.headers),
@@ -69,7 +70,7 @@ mod tests {
         for (name, value) in lines {
             request = request.header(*name, *value);
         }
-        check(&request.body(()).unwrap().into_parts().0, 18_789).is_ok()
+        check(&request.body(()).unwrap().into_parts().0, 18_789, None).is_ok()
     }
 
     #[test]

@@ -51,14 +51,15 @@ pub(super) fn events(answer: Answer) -> Response<Answer> {
 }
 
 /// Sets the cookie; with nothing in it, it goes. No script gets it, and no request that another page begins brings it.
-pub(super) fn set_cookie(response: &mut Response<Answer>, name: &str, value: Option<&Secret>) {
-    let text = match value {
-        Some(value) => format!("{name}={}; Path=/; HttpOnly; SameSite=Strict", value.expose()),
-        None => format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"),
-    };
-    if let Ok(mut value) = HeaderValue::from_str(&text) {
-        value.set_sensitive(true);
-        response.headers_mut().insert(SET_COOKIE, value);
+pub(super) fn set_cookie(response: &mut Response<Answer>, name: &str, value: Option<&Secret>, is_tls: bool) {
+    let ends = if value.is_some() { "" } else { "; Max-Age=0" };
+    let secure = if is_tls { "; Secure" } else { "" };
+    let value = value.map_or("", Secret::expose);
+    if let Ok(mut line) =
+        HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{ends}"))
+    {
+        line.set_sensitive(true);
+        response.headers_mut().insert(SET_COOKIE, line);
     }
 }
 
