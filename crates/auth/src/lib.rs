@@ -68,7 +68,9 @@ pub use keep_alive::KeptAlive;
 pub use lease::Lease;
 pub use lender::Lender;
 pub use link::{BrokenLink, LinkError, Linked};
-pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin};
+pub use login::{
+    CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin,
+};
 pub use logout::LoggedOut;
 pub use moved::Moved;
 pub use paste::{Cleaned, PasteKind, PasteProblem, clean_token};

@@ -205,7 +205,7 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
-    /// Log in with a browser, on this machine or any other
+    /// Log in with a browser, on this machine or any other, or by a code
     Login(Lazy<Box<LoginArgs>>),
     /// The agent's profiles
     List(Lazy<ListArgs>),
@@ -269,7 +269,7 @@ pub(crate) enum LoginStep {
         #[command(flatten)]
         wish: LoginWish,
     },
-    /// Finish with the address where the browser ended, or the code, on standard input
+    /// Finish with the address where the browser ended, or the code, on standard input; for --device, wait until it is done
     Finish {
         /// What `start` printed
         #[arg(value_name = "ID")]
@@ -283,9 +283,12 @@ pub(crate) enum LoginStep {
 /// What a login is to bring.
 #[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
-    /// How to log in
+    /// How to log in: oauth, device-code; by default by all that the provider has, and the first answer counts
     #[arg(long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
+    /// Only by a code that is typed in on another device
+    #[arg(long, conflicts_with = "method")]
+    pub(crate) device: bool,
     /// The profile's id; by default it is made from the identity
     #[arg(long, value_name = "ID")]
     pub(crate) profile_id: Option<String>,

@@ -65,7 +65,7 @@ pub use locks::{
     AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, SocketGuard,
     StateGuard, StoreGuard, WorkerLock,
 };
-pub use logins::PendingLogin;
+pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
 pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};

@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod browser;
+mod by_issuer;
 mod certified;
 mod company;
 mod console;
