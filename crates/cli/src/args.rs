@@ -26,7 +26,9 @@ pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
-pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, InstallArgs, KeysCommand};
+pub(crate) use gateway::{
+    AddKeyArgs, GatewayCommand, GatewayOpenArgs, GatewayRunArgs, InstallArgs, KeysCommand,
+};
 pub(crate) use import::ImportCommand;
 pub(crate) use lazy::{Lazy, with_only};
 pub(crate) use log::LogArgs;

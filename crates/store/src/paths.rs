@@ -119,6 +119,11 @@ impl StateDir {
         self.root.join("gateway").join("keys.toml")
     }
 
+    /// One file for each link that still lets a browser into the console.
+    pub fn console_links(&self) -> PathBuf {
+        self.root.join("gateway").join("links")
+    }
+
     /// The Unix socket on which the gateway lends tokens.
     pub fn token_socket(&self) -> PathBuf {
         self.root.join("gateway").join("token.sock")

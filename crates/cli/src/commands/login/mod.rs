@@ -36,6 +36,15 @@ pub(super) fn run(context: &Context, args: LoginArgs) -> Result<Report, CommandE
     }
 }
 
+/// Opens a page in a browser, where there is one that the person sees. A browser is never waited for.
+pub(super) fn show_in_browser(context: &Context, url: &str) -> bool {
+    let is_seen = screen::opens(context.auth.env());
+    if is_seen {
+        screen::open(url.to_owned());
+    }
+    is_seen
+}
+
 /// How the address is shown.
 #[derive(Default)]
 pub(super) struct Shown<'a> {

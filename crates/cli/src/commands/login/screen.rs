@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use coderclaw_auth::{CodeWait, LoginUi, LoginWait, Pastes};
 use coderclaw_store::{WriteError, write_private};
+use coderclaw_types::Env;
 
 use super::qr::qr;
 use super::remote::{Facts, Remote, has_opener, remote};
@@ -32,7 +33,7 @@ impl Screen {
         let escapes = std::io::stderr().is_terminal() && env.get("TERM") != Some("dumb");
         Self {
             remote,
-            opens: !no_browser && (remote.is_none() || has_opener(env)),
+            opens: !no_browser && opens(env),
             qr,
             url_file: url_file.map(|path| env.resolve(path)),
             quiet: context.global.quiet,
@@ -167,9 +168,14 @@ impl LoginUi for Screen {
     }
 }
 
+/// Whether a browser that is opened from here is one that the person sees.
+pub(super) fn opens(env: &Env) -> bool {
+    remote(env, Facts::here()).is_none() || has_opener(env)
+}
+
 /// Some programs that open browsers wait for them. Nobody waits for this thread, and a failure costs nothing: the address
 /// is on the screen.
-fn open(url: String) {
+pub(super) fn open(url: String) {
     let thread = std::thread::Builder::new().name("browser".into());
     drop(thread.spawn(move || {
         let quiet = webbrowser::BrowserOptions::new().with_suppress_output(true).clone();
