@@ -25,6 +25,8 @@ mod numbers;
 mod refusal;
 mod route;
 mod status;
+mod vet;
 
 pub use gateway::{Gateway, GatewayError, Limits, Note, Options, Tell, Trouble};
 pub use status::{GatewayStatus, ask_status};
+pub use vet::{Vetted, vet};
