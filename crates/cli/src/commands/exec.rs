@@ -1,6 +1,7 @@
 //! `exec`: this process becomes another program, with a lent token in its environment.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use coderclaw_auth::Lease;
@@ -35,7 +36,16 @@ pub(super) fn run(context: &Context, args: &ExecArgs) -> Result<Report, CommandE
         command.env_remove(name);
     }
     command.envs(lease.env.iter().map(|(name, value)| (name, value.expose())));
+    // Before it, since nothing of us is left afterwards. The name only: what stands behind it may be a secret.
+    let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
+    let via = format!("exec {}", text::clean(&name));
+    if !lease.is_keyless() {
+        context.auth.audit_lend(&lease, &via);
+    }
     let error = command.exec();
+    if !lease.is_keyless() {
+        context.auth.audit_not_lent(&lease, &via);
+    }
     let program = text::clean(&program.to_string_lossy());
     Err(CommandError::new(Code::NotStarted, format!("{program} cannot be started: {error}")))
 }
