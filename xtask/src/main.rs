@@ -25,7 +25,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
-    ("bench", "", "instructions, time and memory of the release binary, beside their budgets"),
+    ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     (
         "fuzz",
         "[TARGET] [--seconds N]",
@@ -57,7 +57,8 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["promises"] => promises::show(&Repository::find()?),
         ["promises", "--write"] => promises::write(&Repository::find()?),
         ["e2e"] => e2e::e2e(&Repository::find()?),
-        ["bench"] => bench::bench(&Repository::find()?),
+        ["bench"] => bench::bench(&Repository::find()?, false),
+        ["bench", "--write"] => bench::bench(&Repository::find()?, true),
         ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
         ["fuzz", target] => fuzz::fuzz(&Repository::find()?, Some(target), fuzz::SECONDS),

@@ -27,7 +27,7 @@ pub struct Vetted {
 /// What becomes of a request with this head at a gateway on `port`, where the provider's API is below `base_url`. `None`: it
 /// is refused.
 pub fn vet(head: &Parts, port: u16, base_url: &str) -> Option<Vetted> {
-    guard::check(head, port).ok()?;
+    guard::check(head, port, None).ok()?;
     let (provider, rest) = match route(head.uri.path()) {
         Route::Named(name, rest) => (Some(name.to_owned()), rest),
         Route::Bare(_, rest) => (None, rest),
