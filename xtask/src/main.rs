@@ -6,6 +6,7 @@
 mod bench;
 mod documents;
 mod e2e;
+mod fuzz;
 mod leaks;
 mod program;
 mod promises;
@@ -25,6 +26,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
+    (
+        "fuzz",
+        "[TARGET] [--seconds N]",
+        "a search for bytes that break a promise (default 60 s a target; needs g++)",
+    ),
     ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
 ];
 
@@ -53,6 +59,10 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["e2e"] => e2e::e2e(&Repository::find()?),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
+        ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
+        ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
+        ["fuzz", target] => fuzz::fuzz(&Repository::find()?, Some(target), fuzz::SECONDS),
+        ["fuzz", target, "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, Some(target), seconds),
         ["torture"] => torture("200"),
         ["torture", "--times", times] => torture(times),
         [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {
@@ -66,7 +76,7 @@ fn index() -> String {
     let mut text = "Usage: cargo xtask COMMAND\n\n".to_owned();
     for (name, arguments, what) in COMMANDS {
         let call = format!("{name} {arguments}");
-        text.push_str(&format!("  {call:<22} {what}\n"));
+        text.push_str(&format!("  {call:<28} {what}\n"));
     }
     text
 }
@@ -102,6 +112,8 @@ mod tests {
         assert!(said.contains("no `cargo xtask tests`") && said.contains("bench"), "{said}");
         assert!(dispatch(&["bench", "--fast"]).unwrap_err().contains("wrong arguments"));
         assert!(dispatch(&["torture", "--times", "0"]).unwrap_err().contains("above 0"));
+        assert!(dispatch(&["fuzz", "--seconds", "0"]).unwrap_err().contains("above 0"));
+        assert!(dispatch(&["fuzz", "nothing"]).unwrap_err().contains("no such target"));
         assert!(dispatch(&["e2e", "--with", "browser"]).is_err());
     }
 }

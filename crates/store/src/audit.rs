@@ -34,6 +34,9 @@ pub struct AuditLine {
     /// To which profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_id: Option<ProfileId>,
+    /// What the profile was called before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<ProfileId>,
     /// Identifies the token that it speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
@@ -131,6 +134,7 @@ mod tests {
             agent_id: Some(AgentId::main()),
             provider: None,
             profile_id: Some(ProfileId::stored("p:x")),
+            was: None,
             fingerprint: None,
             outcome: "refreshed",
             code: Some("ok"),

@@ -33,6 +33,9 @@ pub const POINTS: &[&str] = &[
 pub const DELETE_POINTS: &[&str] =
     &["trash.moved", "trash.done", "store.write", "store.before_rename", "store.after_rename"];
 
+/// The fail points of an alert, in the order in which it passes them.
+pub const ALERT_POINTS: &[&str] = &["alert.found", "alert.marked", "alert.recorded", "alert.sent"];
+
 /// Passes the fail point `point`.
 ///
 /// # Errors
