@@ -12,10 +12,10 @@ mod promises;
 mod repository;
 mod suite;
 mod tally;
+mod torture;
 
 use std::process::ExitCode;
 
-use program::Program;
 use repository::Repository;
 
 /// Name, arguments, what it does.
@@ -25,7 +25,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
-    ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
+    (
+        "torture",
+        "[--minutes M] [--seed N]",
+        "storms, faults and moves at random, and the laws after each round",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -53,8 +57,7 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["e2e"] => e2e::e2e(&Repository::find()?),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
-        ["torture"] => torture("200"),
-        ["torture", "--times", times] => torture(times),
+        ["torture", rest @ ..] => torture::torture(&Repository::find()?, rest),
         [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {
             Err(format!("wrong arguments for `{command}`\n\n{}", index()))
         }
@@ -66,7 +69,7 @@ fn index() -> String {
     let mut text = "Usage: cargo xtask COMMAND\n\n".to_owned();
     for (name, arguments, what) in COMMANDS {
         let call = format!("{name} {arguments}");
-        text.push_str(&format!("  {call:<22} {what}\n"));
+        text.push_str(&format!("  {call:<32} {what}\n"));
     }
     text
 }
@@ -74,19 +77,6 @@ fn index() -> String {
 /// The names that a document may use after `cargo xtask`.
 fn command_names() -> Vec<&'static str> {
     COMMANDS.iter().map(|(name, ..)| *name).collect()
-}
-
-fn torture(times: &str) -> Result<(), String> {
-    let valid = times.parse::<u32>().is_ok_and(|times| times > 0);
-    if !valid {
-        return Err(format!("--times wants a number above 0, not `{times}`"));
-    }
-    let filter = "test(storm) | test(kill)";
-    Program::cargo(&["nextest", "run", "--package", "coderclaw", "--features", "faults"])
-        .args(&["--profile", "torture", "--filterset", filter])
-        .env("CODERCLAW_TORTURE", times)
-        .installed_by("cargo install --locked cargo-nextest")
-        .run()
 }
 
 #[cfg(test)]
@@ -102,6 +92,8 @@ mod tests {
         assert!(said.contains("no `cargo xtask tests`") && said.contains("bench"), "{said}");
         assert!(dispatch(&["bench", "--fast"]).unwrap_err().contains("wrong arguments"));
         assert!(dispatch(&["torture", "--times", "0"]).unwrap_err().contains("above 0"));
+        assert!(dispatch(&["torture", "--hours", "1"]).unwrap_err().contains("wrong arguments"));
+        assert!(dispatch(&["torture", "--seed"]).unwrap_err().contains("wrong arguments"));
         assert!(dispatch(&["e2e", "--with", "browser"]).is_err());
     }
 }

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, ImportGuard, Legacy, Origin, Receipts, RuntimeCache, StoreSnapshot,
-    faults, fingerprint_key, parse_auth_json, parse_oauth_json, read_auth_store, read_fingerprint_key,
-    read_receipts, read_text,
+    fingerprint_key, parse_auth_json, parse_oauth_json, read_auth_store, read_fingerprint_key, read_receipts,
+    read_text,
 };
 use coderclaw_types::{Code, Fingerprint, FingerprintKey, ProfileId, ProviderId, Secret};
 
 use crate::cache::secrets;
 use crate::context::Auth;
-use crate::edit::{EditError, commit, lock};
+use crate::edit::{EditError, commit, fault, lock};
 use crate::grant::Refreshable;
 
 /// A login of an older file that the next command which uses a credential takes over.
@@ -341,10 +341,4 @@ pub(crate) fn fingerprint_of(
 ) -> Option<Fingerprint> {
     let secret = secrets(&doc.get(id)?).pop()?;
     Some(Fingerprint::of(key, &secret))
-}
-
-/// A fail point of an import.
-pub(crate) fn fault(point: &'static str) -> Result<(), EditError> {
-    faults::hit(point)
-        .map_err(|source| EditError::Write(coderclaw_store::WriteError::Io { path: point.into(), source }))
 }

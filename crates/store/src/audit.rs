@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::commit::WriteError;
+use crate::faults;
 use crate::locks::RotationGuard;
 use crate::paths::StateDir;
 use crate::read::ReadError;
@@ -88,7 +89,7 @@ pub fn append_audit(state: &StateDir, line: &AuditLine, max_bytes: u64) -> Resul
     if ends_within_a_line(&mut file) {
         text.insert(0, '\n');
     }
-    file.write_all(text.as_bytes()).map_err(WriteError::io(&path))
+    faults::hit("audit.write").and_then(|()| file.write_all(text.as_bytes())).map_err(WriteError::io(&path))
 }
 
 fn ends_within_a_line(file: &mut File) -> bool {

@@ -102,6 +102,7 @@ impl Auth {
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
+        fault("login.checked")?;
         let (listener, why_not) = if request.no_listener || !way.comes_back() {
             (None, None)
         } else {
@@ -142,6 +143,11 @@ impl Auth {
             Err(e) => Err(self.give_back(way, &tokens, e).await),
         }
     }
+}
+
+/// A fail point of a login.
+fn fault(point: &'static str) -> Result<(), LoginError> {
+    coderclaw_store::faults::hit(point).map_err(|e| LoginError::Local(e.to_string()))
 }
 
 fn runtime() -> Result<Runtime, LoginError> {
