@@ -201,19 +201,27 @@ impl Auth {
     /// note, and the command goes on.
     pub(crate) fn import_first(&self, agent: &AgentPaths) {
         if let Err(e) = self.take_over(agent) {
+            // Where the lock was not to be had in time, whoever held it may have done it by now.
+            let is_left = read_auth_store(&agent.store())
+                .is_ok_and(|store| !self.left_to_import(agent, &store).is_idle());
+            if !is_left && matches!(e, EditError::Lock(_)) {
+                return;
+            }
             self.note(format!("logins of an older version were not imported: {e}"));
         }
+    }
+
+    /// What there is to do.
+    fn left_to_import(&self, agent: &AgentPaths, store: &StoreSnapshot) -> Plan {
+        let mut plan = self.pending_imports(agent, store);
+        plan.unfinished = self.find_unfinished(agent, store);
+        plan
     }
 
     fn take_over(&self, agent: &AgentPaths) -> Result<(), EditError> {
         // What is wrong with the store is told by the command itself.
         let Ok(store) = read_auth_store(&agent.store()) else { return Ok(()) };
-        let look = |store: &StoreSnapshot| {
-            let mut plan = self.pending_imports(agent, store);
-            plan.unfinished = self.find_unfinished(agent, store);
-            plan
-        };
-        let plan = look(&store);
+        let plan = self.left_to_import(agent, &store);
         for problem in &plan.problems {
             self.note(problem.detail.clone());
         }
@@ -225,7 +233,7 @@ impl Auth {
         let guard = lock(self, agent)?;
         let store = guard.read()?;
         // Somebody else may have done it while we waited.
-        let plan = look(&store);
+        let plan = self.left_to_import(agent, &store);
         if plan.is_idle() {
             return Ok(());
         }

@@ -244,7 +244,7 @@ fn check(row: &Row, in_task: bool) {
     assert_eq!(*reason, json!(state(&world).0), "{name}: explain and status agree");
 }
 
-/// A4, A9, A11, A13, B10, H7: the whole table, by a worker and in a task. The rows that take 20 s each are for
+/// A4, A9, A11, A13: the whole table, by a worker and in a task. The rows that take 20 s each are for
 /// `cargo xtask torture`.
 #[test]
 fn a11_every_answer_of_a_token_endpoint() {

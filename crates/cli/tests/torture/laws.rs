@@ -14,20 +14,22 @@ use crate::world::{AGENTS, Ran, World};
 /// A look may take so long on a machine that starts hundreds of processes at once.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// What is said of a login that somebody has logged out.
+pub(crate) const GONE: [&str; 3] = ["missing_credential", "needs_login", "not_linked"];
+
 /// A fault that struck, as `CODERCLAW_FAULT`'s log has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Strike {
     pub(crate) pid: i32,
     pub(crate) point: String,
-    pub(crate) action: String,
 }
 
 impl Strike {
     pub(crate) fn read(text: &str) -> Vec<Self> {
         let one = |line: &str| {
             let words: Vec<_> = line.split(' ').collect();
-            let [pid, point, _, action] = words[..] else { return None };
-            Some(Self { pid: pid.parse().ok()?, point: point.into(), action: action.into() })
+            let [pid, point, ..] = words[..] else { return None };
+            Some(Self { pid: pid.parse().ok()?, point: point.into() })
         };
         text.lines().filter_map(one).filter(|strike| strike.point != "worker.spawn").collect()
     }
@@ -193,9 +195,7 @@ fn may_say(round: &Round, target: Target, is_carrier: bool, word: &str) -> bool 
     if word == "ok" {
         return true;
     }
-    if moves_of(round, target).contains(&Move::Logout)
-        && ["missing_credential", "needs_login"].contains(&word)
-    {
+    if moves_of(round, target).contains(&Move::Logout) && GONE.contains(&word) {
         return true;
     }
     let disk = ["not_writable", "unreadable", "worker_failed", "offline", "locked"];

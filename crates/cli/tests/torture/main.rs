@@ -102,12 +102,18 @@ fn torture(options: &Options) -> Result<(), String> {
             Ok(words) => println!("  {words}"),
             Err(why) => {
                 let kept = torture.keep(options.seed, number);
+                let (seed, time) = (options.seed, options.time.as_secs());
+                let again = match is_short {
+                    true => format!(
+                        "cargo test -p coderclaw --features faults --test torture -- --seconds {time} --seed {seed}"
+                    ),
+                    false => format!("cargo xtask torture --minutes {} --seed {seed}", time.div_ceil(60)),
+                };
+                let counts = torture.counts.in_words(&torture.world);
                 return Err(format!(
-                    "BROKEN in round {number}: {why}\n{}\nthe state dir is kept in {}\nagain: cargo xtask torture --seed {} --minutes {}",
-                    torture.counts.in_words(&torture.world),
+                    "{counts}\nthe state dir is kept in {}\nagain: {again}, or only this round: --round {number}\n\
+                     torture: BROKEN in round {number} of seed {seed}: {why}",
                     kept.display(),
-                    options.seed,
-                    options.time.as_secs().div_ceil(60),
                 ));
             }
         }

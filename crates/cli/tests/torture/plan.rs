@@ -101,7 +101,9 @@ impl Round {
     pub(crate) fn of(seed: u64, number: u64, is_short: bool) -> Self {
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number));
         // The generator's first numbers are close for seeds that are close.
-        (0..8).for_each(|_| drop(rng.u64(..)));
+        for _ in 0..8 {
+            rng.u64(..);
+        }
         let mut all: Vec<Target> = (0..AGENTS.len())
             .flat_map(|agent| (0..PROVIDERS.len()).map(move |provider| Target { agent, provider }))
             .collect();
@@ -145,7 +147,8 @@ fn trouble(rng: &mut Rng, targets: &[Target], is_short: bool) -> Trouble {
         }
         50..75 => {
             let point = POINTS[rng.usize(..POINTS.len())];
-            let passage = ["", "@1", "@2", "@3", "@4"][rng.usize(..5)];
+            let is_repeated = point.starts_with("store.") || point.starts_with("journal.");
+            let passage = ["", "@1", "@2", "@3", "@4"][rng.usize(..if is_repeated { 5 } else { 1 })];
             let action = ["kill", "kill", "kill", "eio", "emfile", "enospc", "erofs"][rng.usize(..7)];
             Trouble::Point { plan: format!("{point}{passage}:{action}"), is_in_task: rng.u8(..4) == 0 }
         }

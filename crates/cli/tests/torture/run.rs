@@ -1,7 +1,6 @@
 //! One round: the storm with what happens around it, then peace, recovery, and the laws.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -99,7 +98,7 @@ impl Torture {
                 self.struck.entry(*token).or_default().extend(strikes);
             }
         }
-        let words = self.told(round, &storm);
+        let words = self.told(&storm);
         laws::askers_were_told_the_truth(&self.world, round, &storm.asked)?;
         for (agent, ran) in &storm.looked {
             laws::look_is_true(round, *agent, &ids, ran)?;
@@ -295,7 +294,7 @@ impl Torture {
                     if since.elapsed() >= *time
                         && let Some(pid) = Pid::from_raw(strike.pid)
                     {
-                        drop(kill_process(pid, Signal::CONT));
+                        kill_process(pid, Signal::CONT).ok();
                     }
                 }
             }
@@ -308,7 +307,7 @@ impl Torture {
         }
     }
 
-    fn told(&mut self, round: &Round, storm: &Storm) -> String {
+    fn told(&mut self, storm: &Storm) -> String {
         let mut told: BTreeMap<&str, usize> = BTreeMap::new();
         for (.., ran) in &storm.asked {
             *told.entry(ran.word()).or_default() += 1;
@@ -319,15 +318,14 @@ impl Torture {
         self.counts.looks += storm.looked.len() * 2;
         let mut words = String::new();
         for (word, count) in told {
-            drop(write!(words, "{count} {word}, "));
+            words.push_str(&format!("{count} {word}, "));
         }
         let slowest = storm.asked.iter().map(|(.., ran)| ran.took).max().unwrap_or_default();
         let look = storm.looked.iter().map(|(_, ran)| ran.took).max().unwrap_or_default();
-        drop(write!(words, "slowest asker {slowest:.1?}, look {look:.1?}"));
+        words.push_str(&format!("slowest asker {slowest:.1?}, look {look:.1?}"));
         for ran in storm.moved.iter().filter(|ran| ran.code != Some(0)) {
-            drop(write!(words, "; {}: {}", ran.what, ran.word()));
+            words.push_str(&format!("; {}: {}", ran.what, ran.word()));
         }
-        let _ = round;
         words
     }
 
@@ -355,7 +353,7 @@ impl Torture {
             }
             let word = ran.word();
             let was_moved = laws::moves_of(round, target).contains(&Move::Logout);
-            let is_gone = was_moved && ["missing_credential", "needs_login"].contains(&word);
+            let is_gone = was_moved && laws::GONE.contains(&word);
             let is_lost = ["needs_login", "interrupted"].contains(&word)
                 && held.is_some_and(|token| laws::is_excused(&self.world, &self.struck, &token));
             if !is_gone && !is_lost {

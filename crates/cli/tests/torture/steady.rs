@@ -37,7 +37,7 @@ pub(crate) fn steady(state: &str, time: Duration) -> Result<(), String> {
     let agent = auth.agent(None).map_err(|e| e.to_string())?;
     let provider = auth.provider("openai-codex").map_err(|e| e.to_string())?;
     let began = Instant::now();
-    let (mut refreshes, mut warm) = (0, None);
+    let (mut refreshes, mut warm, mut half) = (0, None, None);
     while began.elapsed() < time {
         for _ in 0..LOANS {
             auth.lease(&agent, provider, &Ask::default()).map_err(|e| format!("a loan failed: {e}"))?;
@@ -48,15 +48,20 @@ pub(crate) fn steady(state: &str, time: Duration) -> Result<(), String> {
         if refreshes == 20 {
             warm = Some(size());
         }
+        if half.is_none() && began.elapsed() > time / 2 {
+            half = Some((refreshes, size()));
+        }
     }
     let (before, after) = (warm.unwrap_or_else(size), size());
-    let grown = i128::from(after.resident_kb) - i128::from(before.resident_kb);
+    let (at_half, middle) = half.unwrap_or((0, before));
+    let grown = |from: Size| i128::from(after.resident_kb) - i128::from(from.resident_kb);
     println!(
-        "one process: {refreshes} refreshes, {} loans; {} kB, {grown:+} kB since the 20th ({:+.2} kB a refresh); \
+        "one process: {refreshes} refreshes, {} loans; {} kB, {:+} since the 20th refresh, {:+} since the {at_half}th; \
          {} handles, then {}",
         refreshes * LOANS,
         after.resident_kb,
-        grown as f64 / (refreshes.max(21) - 20) as f64,
+        grown(before),
+        grown(middle),
         before.handles,
         after.handles
     );
