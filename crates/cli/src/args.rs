@@ -13,6 +13,7 @@ mod lazy;
 mod log;
 mod models;
 mod onboard;
+mod plugins;
 mod sessions;
 mod stored;
 
@@ -25,14 +26,15 @@ pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
-pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, KeysCommand};
+pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, InstallArgs, KeysCommand};
 pub(crate) use import::ImportCommand;
-pub(crate) use lazy::Lazy;
+pub(crate) use lazy::{Lazy, with_only};
 pub(crate) use log::LogArgs;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 #[cfg(test)]
 pub(crate) use onboard::KeyArgs;
 pub(crate) use onboard::{Compatibility, ConfigureArgs, Mode, OnboardArgs};
+pub(crate) use plugins::PluginsCommand;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -45,7 +47,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Option<Lazy<Command>>,
 }
 
 /// What every command takes.
@@ -84,7 +86,7 @@ pub(crate) enum Command {
     #[command(args_conflicts_with_subcommands = true)]
     Models {
         #[command(subcommand)]
-        command: Option<ModelsCommand>,
+        command: Option<Lazy<ModelsCommand>>,
         /// The same as `models status --json`
         #[arg(long)]
         status_json: bool,
@@ -119,6 +121,11 @@ pub(crate) enum Command {
     Import {
         #[command(subcommand)]
         command: Lazy<ImportCommand>,
+    },
+    /// Providers of your own, as data or as a program
+    Plugins {
+        #[command(subcommand)]
+        command: Lazy<PluginsCommand>,
     },
     /// The chat channels, and the profiles beside them
     Channels(Lazy<ChannelsArgs>),
@@ -383,12 +390,13 @@ pub(crate) enum OrderCommand {
 
 impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
-        let token_json = matches!(
-            &self.command,
-            Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
-                if args.0.format == TokenFormat::Json
-        );
-        let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
+        let (token_json, status_json) = match &self.command {
+            Some(Lazy(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. })) => {
+                (matches!(&command.0, AuthCommand::Token(args) if args.0.format == TokenFormat::Json), false)
+            }
+            Some(Lazy(Command::Models { status_json, .. })) => (false, *status_json),
+            _ => (false, false),
+        };
         self.global.json || token_json || status_json
     }
 }

@@ -61,6 +61,8 @@ fn world(limits: Limits, tell: fn(Note)) -> World {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let options = Options {
         address: "127.0.0.1:0".parse().unwrap(),
+        tls: None,
+        socket: None,
         env,
         clock: Clock::fixed(Millis(1_700_000_000_000)),
         runner: Runner::Thread,

@@ -11,7 +11,8 @@ pub(crate) fn table(all: &[Manifest]) -> String {
 }
 
 fn manifest(one: &Manifest) -> String {
-    let Manifest { id, name, aliases, env, default_model, api: uses, lend, auth, source: whence } = one;
+    let Manifest { id, name, aliases, env, default_model, api: uses, lend, auth, source: whence, plugin: _ } =
+        one;
     record(
         "Manifest",
         &[
@@ -24,6 +25,7 @@ fn manifest(one: &Manifest) -> String {
             ("lend", pairs(lend)),
             ("auth", list(auth, method)),
             ("source", source(whence)),
+            ("plugin", "None".to_owned()),
         ],
     )
 }

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::manifest::{Api, AuthMethod, Identity, List, Manifest, Pairs, Source, Text};
-use crate::parse::{ApiPatch, AuthPatch, Fault, LendPatch, Patch};
-use crate::words::MethodKind;
+use crate::manifest::{Api, AuthMethod, Identity, List, Manifest, Pairs, Plugin, Source, Text};
+use crate::parse::{ApiPatch, AuthPatch, Fault, LendPatch, Patch, PluginPatch};
+use crate::words::{MethodKind, PluginCall};
 
 /// The provider that `patch` describes: a new one where it has an id, `base` changed in place where it has none.
 pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> Result<Manifest, Fault> {
@@ -30,6 +30,7 @@ pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> R
         }
     };
     out.source = source.clone();
+    out.plugin = apply_plugin(patch.plugin, source)?.map(Box::new);
     set(&mut out.name, patch.name.map(|name| name.0));
     set_list(&mut out.aliases, patch.aliases.map(toml::Spanned::into_inner), |alias| alias.0.into());
     set_list(&mut out.env, patch.env, |name| name.0.into());
@@ -43,7 +44,36 @@ pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> R
         let message = "no way to log in is left: at least one [[auth]] is needed";
         return Err(subject.map_or_else(|| whole(message), |span| Fault::at(span, message)));
     }
+    let does = |call| out.plugin.as_ref().is_some_and(|plugin| plugin.does(call));
+    if out.auth.iter().any(|one| one.method == MethodKind::Plugin) != does(PluginCall::Login) {
+        return Err(whole("method \"plugin\" and \"login\" among what the program does go together"));
+    }
     Ok(out)
+}
+
+/// `[plugin]` stands in a plugin's own file and nowhere else.
+fn apply_plugin(patch: Option<toml::Spanned<PluginPatch>>, source: &Source) -> Result<Option<Plugin>, Fault> {
+    let Source::Plugin(folder) = source else {
+        let stray = |patch: toml::Spanned<PluginPatch>| {
+            Fault::at(patch.span(), "[plugin] stands in the coderclaw.plugin.toml of a plugin's folder only")
+        };
+        return patch.map_or(Ok(None), |patch| Err(stray(patch)));
+    };
+    let Some(patch) = patch else {
+        return Ok(Some(Plugin { folder: folder.clone(), ..Plugin::default() }));
+    };
+    let span = patch.span();
+    let PluginPatch { version, description, command, does } = patch.into_inner();
+    if command.is_empty() != does.is_empty() {
+        return Err(Fault::at(span, "command and does go together: a program, and what it takes over"));
+    }
+    Ok(Some(Plugin {
+        folder: folder.clone(),
+        version: version.map(|line| line.0),
+        description: description.map(|line| line.0),
+        command: command.into_iter().map(|line| line.0).collect(),
+        does,
+    }))
 }
 
 fn empty(source: &Source) -> Manifest {
@@ -57,6 +87,7 @@ fn empty(source: &Source) -> Manifest {
         lend: Pairs::default(),
         auth: List::default(),
         source: source.clone(),
+        plugin: None,
     }
 }
 

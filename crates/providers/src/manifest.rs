@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::words::{ApiKind, Billing, MethodKind, Revoke, TokenRequest};
+use crate::words::{ApiKind, Billing, MethodKind, PluginCall, Revoke, TokenRequest};
 
 /// Text from the binary or from a file.
 pub type Text = Cow<'static, str>;
@@ -37,6 +37,31 @@ pub struct Manifest {
     pub auth: List<AuthMethod>,
     /// Who says all this.
     pub source: Source,
+    /// What else the folder of a plugin brings.
+    pub plugin: Option<Box<Plugin>>,
+}
+
+/// A folder that brings a provider, and perhaps a program that does for it what data cannot say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plugin {
+    /// The folder. The program runs in it.
+    pub folder: PathBuf,
+    /// As its author counts.
+    pub version: Option<String>,
+    /// In one line.
+    pub description: Option<String>,
+    /// The program and its arguments; empty where the plugin is data only. A program with a slash in its name is in
+    /// the folder, any other is looked for in `PATH`.
+    pub command: Vec<String>,
+    /// What the program takes over.
+    pub does: Vec<PluginCall>,
+}
+
+impl Plugin {
+    /// Whether the program takes this over.
+    pub fn does(&self, call: PluginCall) -> bool {
+        self.does.contains(&call)
+    }
 }
 
 /// How a credential is used on the model API. What is `None` in a method's own table is as in the provider's.
@@ -127,6 +152,8 @@ pub enum Source {
     Builtin,
     /// From a file of the person's own.
     UserFile(PathBuf),
+    /// From the plugin in this folder.
+    Plugin(PathBuf),
 }
 
 impl AuthMethod {

@@ -13,7 +13,7 @@ use crate::checked::{
     BaseUrl, Endpoint, EnvName, EnvValue, HeaderName, HeaderValue, Id, Line, Path, Pattern, Pointers, Port,
     Redirect, Scope, Span,
 };
-use crate::words::{ApiKind, Billing, MethodKind, Revoke, TokenRequest};
+use crate::words::{ApiKind, Billing, MethodKind, PluginCall, Revoke, TokenRequest};
 
 /// What is wrong with a manifest, and where in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,19 @@ pub(crate) struct Patch {
     pub(crate) lend: LendPatch,
     #[serde(default)]
     pub(crate) auth: Vec<AuthPatch>,
+    pub(crate) plugin: Option<Spanned<PluginPatch>>,
+}
+
+/// `[plugin]`, which only a plugin's own file has.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PluginPatch {
+    pub(crate) version: Option<Line>,
+    pub(crate) description: Option<Line>,
+    #[serde(default)]
+    pub(crate) command: Vec<Line>,
+    #[serde(default)]
+    pub(crate) does: Vec<PluginCall>,
 }
 
 /// `[api]` and `[auth.api]`.

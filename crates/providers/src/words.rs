@@ -48,6 +48,24 @@ words! {
         ApiKey "api-key",
         /// OpenAI's "Sign in with ChatGPT": an authorization code with a registration of its own per person.
         Siwc "siwc",
+        /// By the program of a plugin.
+        Plugin "plugin",
+    }
+}
+
+words! {
+    /// What the program of a plugin takes over.
+    PluginCall {
+        /// Logging in.
+        Login "login",
+        /// Getting new tokens for old ones.
+        Refresh "refresh",
+        /// Further header lines of a request, such as a signature.
+        Headers "headers",
+        /// What of a plan is used up.
+        Usage "usage",
+        /// Telling the provider that a login has ended.
+        Revoke "revoke",
     }
 }
 
@@ -113,7 +131,7 @@ impl MethodKind {
         match self {
             Self::ApiKey => CredentialKind::ApiKey,
             Self::SetupToken | Self::Token => CredentialKind::Token,
-            Self::OAuth | Self::DeviceCode | Self::Siwc => CredentialKind::OAuth,
+            Self::OAuth | Self::DeviceCode | Self::Siwc | Self::Plugin => CredentialKind::OAuth,
         }
     }
 }
@@ -124,7 +142,7 @@ impl CredentialKind {
         match self {
             Self::ApiKey => &[MethodKind::ApiKey],
             Self::Token => &[MethodKind::SetupToken, MethodKind::Token],
-            Self::OAuth => &[MethodKind::OAuth, MethodKind::DeviceCode, MethodKind::Siwc],
+            Self::OAuth => &[MethodKind::OAuth, MethodKind::DeviceCode, MethodKind::Siwc, MethodKind::Plugin],
         }
     }
 

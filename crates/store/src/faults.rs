@@ -11,8 +11,10 @@ pub const POINTS: &[&str] = &[
     "store.read",
     "asker.locked",
     "worker.spawn",
+    "asker.handed",
     "refresh.locked",
     "refresh.settled",
+    "original.marked",
     "store.check",
     "journal.create",
     "journal.torn",
@@ -33,7 +35,6 @@ pub const POINTS: &[&str] = &[
     "refresh.done",
     "cache.write",
     "audit.write",
-    "asker.handed",
 ];
 
 /// The fail points of a login, in the order in which it passes them first.
@@ -172,6 +173,7 @@ mod armed {
             "enospc" => rustix::io::Errno::NOSPC,
             "erofs" => rustix::io::Errno::ROFS,
             "eacces" => rustix::io::Errno::ACCESS,
+            "ebusy" => rustix::io::Errno::BUSY,
             "emfile" => rustix::io::Errno::MFILE,
             _ => rustix::io::Errno::IO,
         };

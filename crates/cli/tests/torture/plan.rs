@@ -73,6 +73,7 @@ const POINTS: &[&str] = &[
     "asker.handed",
     "refresh.locked",
     "refresh.settled",
+    "original.marked",
     "store.read",
     "store.check",
     "journal.create",

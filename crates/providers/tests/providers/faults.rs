@@ -10,11 +10,11 @@ const ALONE: &[(&str, &str)] = &[
     ("id = 'a'", "1:6: no way to log in is left: at least one [[auth]] is needed"),
     (
         "id = 'a'\ncolour = 'red'\n[[auth]]\nmethod = 'token'",
-        "2:1: unknown key `colour`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `default_model`, `api`, `lend`, `auth`",
+        "2:1: unknown key `colour`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `default_model`, `api`, `lend`, `auth`, `plugin`",
     ),
     (
         "id = 'a'\n[api]\nurl = 'https://a.example'\n[[auth]]\nmethod = 'token'",
-        "3:1: unknown key `url`, expected one of `kind`, `base_url`, `header`, `headers`, `probe`",
+        "3:1: unknown key `url`, did you mean `base_url`?",
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'token'\nclient_secret = 'canary'",
@@ -36,11 +36,11 @@ const ALONE: &[(&str, &str)] = &[
     ("id = 'a'\nname = \"x\\u001b[2J\"", "2:8: one line of text is wanted, without control characters"),
     (
         "id = 'a'\n\"\\u001b[2J\" = 1",
-        "2:1: unknown key `\\u{1b}[2J`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `default_model`, `api`, `lend`, `auth`",
+        "2:1: unknown key `\\u{1b}[2J`, expected one of `id`, `extends`, `name`, `aliases`, `env`, `default_model`, `api`, `lend`, `auth`, `plugin`",
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'password'",
-        "3:10: unknown word `password`, expected one of `oauth`, `device-code`, `setup-token`, `token`, `api-key`, `siwc`",
+        "3:10: unknown word `password`, expected one of `oauth`, `device-code`, `setup-token`, `token`, `api-key`, `siwc`, `plugin`",
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'token'\nrotates = 'yes'",
