@@ -13,10 +13,10 @@ mod promises;
 mod repository;
 mod suite;
 mod tally;
+mod torture;
 
 use std::process::ExitCode;
 
-use program::Program;
 use repository::Repository;
 
 /// Name, arguments, what it does.
@@ -31,7 +31,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "[TARGET] [--seconds N]",
         "a search for bytes that break a promise (default 60 s a target; needs g++)",
     ),
-    ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
+    (
+        "torture",
+        "[--minutes M] [--seed N]",
+        "storms, faults and moves at random, and the laws after each round",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -63,8 +67,7 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
         ["fuzz", target] => fuzz::fuzz(&Repository::find()?, Some(target), fuzz::SECONDS),
         ["fuzz", target, "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, Some(target), seconds),
-        ["torture"] => torture("200"),
-        ["torture", "--times", times] => torture(times),
+        ["torture", rest @ ..] => torture::torture(&Repository::find()?, rest),
         [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {
             Err(format!("wrong arguments for `{command}`\n\n{}", index()))
         }
@@ -76,7 +79,7 @@ fn index() -> String {
     let mut text = "Usage: cargo xtask COMMAND\n\n".to_owned();
     for (name, arguments, what) in COMMANDS {
         let call = format!("{name} {arguments}");
-        text.push_str(&format!("  {call:<28} {what}\n"));
+        text.push_str(&format!("  {call:<32} {what}\n"));
     }
     text
 }
@@ -84,19 +87,6 @@ fn index() -> String {
 /// The names that a document may use after `cargo xtask`.
 fn command_names() -> Vec<&'static str> {
     COMMANDS.iter().map(|(name, ..)| *name).collect()
-}
-
-fn torture(times: &str) -> Result<(), String> {
-    let valid = times.parse::<u32>().is_ok_and(|times| times > 0);
-    if !valid {
-        return Err(format!("--times wants a number above 0, not `{times}`"));
-    }
-    let filter = "test(storm) | test(kill)";
-    Program::cargo(&["nextest", "run", "--package", "coderclaw", "--features", "faults"])
-        .args(&["--profile", "torture", "--filterset", filter])
-        .env("CODERCLAW_TORTURE", times)
-        .installed_by("cargo install --locked cargo-nextest")
-        .run()
 }
 
 #[cfg(test)]
@@ -114,6 +104,8 @@ mod tests {
         assert!(dispatch(&["torture", "--times", "0"]).unwrap_err().contains("above 0"));
         assert!(dispatch(&["fuzz", "--seconds", "0"]).unwrap_err().contains("above 0"));
         assert!(dispatch(&["fuzz", "nothing"]).unwrap_err().contains("no such target"));
+        assert!(dispatch(&["torture", "--hours", "1"]).unwrap_err().contains("wrong arguments"));
+        assert!(dispatch(&["torture", "--seed"]).unwrap_err().contains("wrong arguments"));
         assert!(dispatch(&["e2e", "--with", "browser"]).is_err());
     }
 }

@@ -11,6 +11,7 @@ use coderclaw_types::{AgentId, Fingerprint, Millis, ProfileId, ProviderId};
 use serde::Serialize;
 
 use crate::commit::WriteError;
+use crate::faults;
 use crate::locks::RotationGuard;
 use crate::paths::StateDir;
 
@@ -80,7 +81,7 @@ pub fn append_audit(state: &StateDir, line: &AuditLine, max_bytes: u64) -> Resul
     if ends_within_a_line(&mut file) {
         text.insert(0, '\n');
     }
-    file.write_all(text.as_bytes()).map_err(WriteError::io(&path))
+    faults::hit("audit.write").and_then(|()| file.write_all(text.as_bytes())).map_err(WriteError::io(&path))
 }
 
 fn ends_within_a_line(file: &mut File) -> bool {

@@ -335,7 +335,7 @@ impl<'lock> Journal<'lock> {
         let file = self.file()?;
         let mut written = file
             .seek(SeekFrom::Start(end))
-            .and_then(|_| file.write_all(&bytes))
+            .and_then(|_| faults::write_all(file, &bytes, "journal.torn"))
             .and_then(|()| file.sync_data());
         if is_answer {
             written =
@@ -414,6 +414,7 @@ impl<'lock> Journal<'lock> {
         let next = self.path.with_extension("next");
         let written = create_private(&next).and_then(|mut file| {
             file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(WriteError::io(&next))?;
+            faults::hit("journal.before_rename").map_err(WriteError::io(&self.path))?;
             fs::rename(&next, &self.path).map_err(WriteError::io(&self.path))
         });
         if written.is_err() {
