@@ -5,6 +5,7 @@ mod alerts;
 mod channels;
 mod chat;
 mod config;
+mod connect;
 mod doctor;
 mod exec;
 mod gateway;
@@ -23,6 +24,7 @@ pub(crate) use alerts::AlertsArgs;
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
+pub(crate) use connect::{ConnectArgs, DisconnectArgs, Tool, Way};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, KeysCommand};
@@ -110,6 +112,10 @@ pub(crate) enum Command {
     Sessions(Lazy<SessionsArgs>),
     /// Start a program with an access token in its environment
     Exec(Lazy<ExecArgs>),
+    /// Connect a program: it borrows a login from here instead of holding one
+    Connect(Lazy<ConnectArgs>),
+    /// Take back what `connect` wrote
+    Disconnect(Lazy<DisconnectArgs>),
     /// Lend logins to other programs over loopback HTTP
     Gateway {
         #[command(subcommand)]
@@ -315,6 +321,9 @@ pub(crate) struct TokenArgs {
     /// What is printed
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TokenFormat,
+    /// Ask the provider first whether it takes the token; one that it rejects is refreshed
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -14,9 +14,11 @@ mod attention;
 mod audit;
 mod commit;
 mod config;
+mod connect;
 mod foreign;
 mod gateway_keys;
 mod journal;
+mod kept_key;
 mod key;
 mod ledger;
 mod legacy;
@@ -44,11 +46,16 @@ pub use config::{
     ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
     check_config, config_value, edit_config, json5_value,
 };
+pub use connect::{
+    ConnectError, Connection, ConnectionPlan, SettingChange, SettingsFormat, ToolSetting, ToolSettings,
+    plan_connection, plan_disconnection, read_connections,
+};
 pub use foreign::{StoreOwner, store_owner};
 pub use gateway_keys::{
     GatewayKey, GatewayKeysError, add_gateway_key, read_gateway_keys, revoke_gateway_key,
 };
 pub use journal::{Journal, JournalView, Pending, Record};
+pub use kept_key::{keep_gateway_key, read_kept_gateway_key};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};

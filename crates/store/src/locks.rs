@@ -202,6 +202,22 @@ impl KeysGuard {
     }
 }
 
+/// Proof that nobody else connects a program or disconnects one.
+#[derive(Debug)]
+pub(crate) struct ConnectionsGuard(Held);
+
+impl ConnectionsGuard {
+    /// Takes the lock of `connections.json`.
+    pub(crate) fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "connections", &state.connections())?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that the lock of `attention.json` is held.
 #[derive(Debug)]
 pub struct AttentionGuard(Held);
@@ -267,7 +283,7 @@ fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<Held, LockEr
     Ok(Held { file: wait_for(&lock, STORE_WAIT)?, target })
 }
 
-fn real_path(path: &Path) -> Result<PathBuf, WriteError> {
+pub(crate) fn real_path(path: &Path) -> Result<PathBuf, WriteError> {
     match fs::canonicalize(path) {
         Ok(real) => Ok(real),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {

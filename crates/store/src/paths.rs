@@ -109,6 +109,16 @@ impl StateDir {
         self.root.join("gateway").join("keys.toml")
     }
 
+    /// The gateway key with this id, where it is kept for a program that CoderClaw was connected to.
+    pub fn kept_gateway_key(&self, id: &str) -> PathBuf {
+        self.root.join("gateway").join(format!("{id}.key"))
+    }
+
+    /// What was written into other programs' settings, so that it can be undone.
+    pub fn connections(&self) -> PathBuf {
+        self.root.join("connections.json")
+    }
+
     /// The logins of versions before there were stores: in `CODERCLAW_OAUTH_DIR`, else in `credentials/`. Only ever read.
     pub fn oauth_json(&self) -> PathBuf {
         self.oauth_dir.clone().unwrap_or_else(|| self.root.join("credentials")).join("oauth.json")

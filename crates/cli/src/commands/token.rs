@@ -1,6 +1,8 @@
 //! `models auth token`: lends an access token.
 
-use coderclaw_auth::Lease;
+use std::time::Duration;
+
+use coderclaw_auth::{Ask, Lease};
 use coderclaw_providers::CredentialKind;
 use coderclaw_types::{Fingerprint, Millis, ProfileId};
 use serde::Serialize;
@@ -9,6 +11,9 @@ use crate::args::{TokenArgs, TokenFormat};
 use crate::commands::Context;
 use crate::error::CommandError;
 use crate::report::{Report, say};
+
+/// For the provider's word on a token. One that says nothing in this time says nothing against it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,7 +37,12 @@ struct HeaderJson<'a> {
 }
 
 pub(super) fn run(context: &Context, args: TokenArgs) -> Result<Report, CommandError> {
-    let (_, lease) = context.lease(&args.loan)?;
+    let (manifest, mut lease) = context.lease(&args.loan)?;
+    if args.verify && context.auth.is_rejected(manifest, &lease, PATIENCE) {
+        let agent = context.agent()?;
+        let ask = Ask { rejected: Some(lease.token.clone()), ..context.ask(&agent, &args.loan)? };
+        lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    }
     if lease.is_keyless() && !context.global.quiet {
         say(&format!("{}: no credential needed", lease.provider));
     }

@@ -16,6 +16,7 @@ mod chat;
 mod chat_terminal;
 mod commands;
 mod config;
+mod connect;
 mod demo;
 mod doctor;
 mod exec;
