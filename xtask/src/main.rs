@@ -23,7 +23,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
     ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
-    ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
+    (
+        "e2e",
+        "[--with NAMES]",
+        "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
+    ),
     ("bench", "", "instructions, time and memory of the release binary, beside their budgets"),
     ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
 ];
@@ -50,7 +54,8 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["check"] => suite::check(&Repository::find()?),
         ["promises"] => promises::show(&Repository::find()?),
         ["promises", "--write"] => promises::write(&Repository::find()?),
-        ["e2e"] => e2e::e2e(&Repository::find()?),
+        ["e2e"] => e2e::e2e(&Repository::find()?, ""),
+        ["e2e", "--with", names] => e2e::e2e(&Repository::find()?, names),
         ["bench"] => bench::bench(&Repository::find()?),
         ["torture"] => torture("200"),
         ["torture", "--times", times] => torture(times),
@@ -101,6 +106,6 @@ mod tests {
         assert!(said.contains("no `cargo xtask tests`") && said.contains("bench"), "{said}");
         assert!(dispatch(&["bench", "--fast"]).unwrap_err().contains("wrong arguments"));
         assert!(dispatch(&["torture", "--times", "0"]).unwrap_err().contains("above 0"));
-        assert!(dispatch(&["e2e", "--with", "browser"]).is_err());
+        assert!(dispatch(&["e2e", "--with", "emacs"]).unwrap_err().contains("--with knows"));
     }
 }

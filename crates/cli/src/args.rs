@@ -189,12 +189,12 @@ pub(crate) struct StatusArgs {
     /// Probe only these profiles
     #[arg(long, value_name = "ID", value_delimiter = ',', requires = "probe")]
     pub(crate) probe_profile: Vec<String>,
-    /// Milliseconds for all probes together
-    #[arg(long, value_name = "MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..), requires = "probe")]
-    pub(crate) probe_timeout: u64,
-    /// How many probes at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
-    pub(crate) probe_concurrency: u64,
+    /// Milliseconds for all probes together; by default 8000
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..), requires = "probe")]
+    pub(crate) probe_timeout: Option<u64>,
+    /// How many probes at a time; by default 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
+    pub(crate) probe_concurrency: Option<u64>,
     /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
     pub(crate) probe_max_tokens: Option<u32>,
@@ -318,9 +318,9 @@ pub(crate) struct LoanArgs {
 pub(crate) struct TokenArgs {
     #[command(flatten)]
     pub(crate) loan: LoanArgs,
-    /// What is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: TokenFormat,
+    /// What is printed; by default the token
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<TokenFormat>,
     /// Ask the provider first whether it takes the token; one that it rejects is refreshed
     #[arg(long)]
     pub(crate) verify: bool,
@@ -395,7 +395,7 @@ impl Cli {
         let token_json = matches!(
             &self.command,
             Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
-                if args.0.format == TokenFormat::Json
+                if args.0.format == Some(TokenFormat::Json)
         );
         let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
         self.global.json || token_json || status_json

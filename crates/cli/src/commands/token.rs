@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, args: TokenArgs) -> Result<Report, CommandE
     if lease.is_keyless() && !context.global.quiet {
         say(&format!("{}: no credential needed", lease.provider));
     }
-    let format = if context.global.json { TokenFormat::Json } else { args.format };
+    let format = if context.global.json { TokenFormat::Json } else { args.format.unwrap_or_default() };
     Ok(match format {
         TokenFormat::Token => Report::text(format!("{}\n", lease.token.expose())),
         TokenFormat::Json => {
