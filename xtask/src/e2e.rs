@@ -1,14 +1,15 @@
 //! `cargo xtask e2e`: the commands against programs that nobody here wrote.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::program::Program;
 use crate::repository::Repository;
 use crate::suite;
 use crate::tally::{Runner, Tally};
 
-/// Where the authorization servers are named, each with its version.
-const OIDC: &str = "e2e/oidc";
+/// Where the programs from npm are named, each with its version: authorization servers, and the driver of a browser.
+const FOLDERS: [&str; 2] = ["e2e/oidc", "e2e/console"];
+const CHROMIUM: &str = "apt-get install chromium, or name a browser of its kind in CHROMIUM";
 /// Where the Python SDKs are.
 const SDKS: &str = "e2e/sdks";
 const NODE: &str = "apt-get install nodejs npm, or https://nodejs.org (version 20 or later)";
@@ -47,7 +48,10 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
     let guests = chosen(with)?;
     let node = Program::new("node", &["--version"]).installed_by(NODE).text()?;
     println!("node {}", node.trim());
-    npm(&repository.path(OIDC), &[])?;
+    for folder in FOLDERS {
+        npm(&repository.path(folder), &[])?;
+    }
+    let browser = browser()?;
     python(&repository.path(SDKS))?;
     for guest in &guests {
         println!("\nFetching {},\ninto e2e/{}/node_modules.", guest.what, guest.name);
@@ -58,13 +62,13 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
         npm(&repository.path(&format!("e2e/{}", guest.name)), &["--ignore-scripts"])?;
     }
     let mut tally = Tally::default();
-    let servers = run(repository, &mut tally, "e2e", &[]);
+    let servers = run(repository, &mut tally, &browser, "e2e", &[]);
     let mut filters: Vec<&str> = guests.iter().map(|guest| guest.tests).collect();
     filters.push(ALWAYS);
     if guests.len() == GUESTS.len() {
         filters.push(TOGETHER);
     }
-    let programs = run(repository, &mut tally, "programs", &filters);
+    let programs = run(repository, &mut tally, &browser, "programs", &filters);
     println!("\n{tally}");
     servers.and(programs)?;
     for guest in GUESTS.iter().filter(|guest| !guests.iter().any(|one| one.name == guest.name)) {
@@ -111,7 +115,13 @@ fn python(folder: &Path) -> Result<(), String> {
     std::fs::write(&mark, wanted).map_err(|e| format!("{}: {e}", mark.display()))
 }
 
-fn run(repository: &Repository, tally: &mut Tally, test: &str, filters: &[&str]) -> Result<(), String> {
+fn run(
+    repository: &Repository,
+    tally: &mut Tally,
+    browser: &Path,
+    test: &str,
+    filters: &[&str],
+) -> Result<(), String> {
     let (runner, program) = if suite::nextest_version(repository.root()).is_some() {
         (Runner::Nextest, Program::cargo(&["nextest", "run", "--profile", "ci"]))
     } else {
@@ -119,7 +129,32 @@ fn run(repository: &Repository, tally: &mut Tally, test: &str, filters: &[&str])
     };
     let program = program.args(&["--package", "coderclaw", "--features", "e2e", "--test", test]);
     let program = if filters.is_empty() { program } else { program.args(&["--"]).args(filters) };
-    program.inside(repository.root()).run_and_read(|line| tally.read(runner, line))
+    program.env("CHROMIUM", browser).inside(repository.root()).run_and_read(|line| tally.read(runner, line))
+}
+
+/// The browser: the one that `CHROMIUM` names, else Debian's, which whoever may install packages gets.
+fn browser() -> Result<PathBuf, String> {
+    if let Some(named) = std::env::var_os("CHROMIUM") {
+        return Ok(named.into());
+    }
+    let path = PathBuf::from("/usr/bin/chromium");
+    if path.is_file() {
+        return Ok(path);
+    }
+    let is_root = Program::new("id", &["-u"]).text().is_ok_and(|user| user.trim() == "0");
+    if !is_root {
+        return Err(format!("chromium is not installed; get it with: {CHROMIUM}"));
+    }
+    println!("chromium is not installed; installing Debian's");
+    Program::new("apt-get", &["update", "-qq"]).installed_by(CHROMIUM).run()?;
+    Program::new(
+        "apt-get",
+        &["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation"],
+    )
+    .env("DEBIAN_FRONTEND", "noninteractive")
+    .installed_by(CHROMIUM)
+    .run()?;
+    Ok(path)
 }
 
 #[cfg(test)]

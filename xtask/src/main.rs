@@ -28,7 +28,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "[--with NAMES]",
         "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
     ),
-    ("bench", "", "instructions, time and memory of the release binary, beside their budgets"),
+    ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
 ];
 
@@ -56,7 +56,8 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["promises", "--write"] => promises::write(&Repository::find()?),
         ["e2e"] => e2e::e2e(&Repository::find()?, ""),
         ["e2e", "--with", names] => e2e::e2e(&Repository::find()?, names),
-        ["bench"] => bench::bench(&Repository::find()?),
+        ["bench"] => bench::bench(&Repository::find()?, false),
+        ["bench", "--write"] => bench::bench(&Repository::find()?, true),
         ["torture"] => torture("200"),
         ["torture", "--times", times] => torture(times),
         [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use coderclaw_auth::{Auth, OpenError, Runner};
+use coderclaw_auth::{Auth, Lender, OpenError, Runner};
 use coderclaw_http::{HttpError, Network, Relay, RelayLimits};
 use coderclaw_types::{Clock, Env};
 
@@ -12,11 +12,14 @@ const STALE: Duration = Duration::from_millis(500);
 
 /// As whom the audit trail knows what is done here.
 const CALLER: &str = "gateway";
+const CONSOLE: &str = "console";
 
 /// What a request works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
     pub(crate) auth: Auth,
+    /// The same, for the many requests between two changes.
+    pub(crate) lender: Lender,
     pub(crate) relay: Relay,
     network: String,
 }
@@ -49,7 +52,8 @@ impl Logins {
         let auth = Auth::open(env.clone(), clock.clone(), runner.clone())?;
         auth.called_by(CALLER);
         let network = Network::from_env(auth.env());
-        let open = Open { auth, relay: Relay::new(&network, limits)?, network: network.digest() };
+        let relay = Relay::new(&network, limits)?;
+        let open = Open { lender: Lender::new(auth.clone()), auth, relay, network: network.digest() };
         Ok(Self { env, clock, runner, limits, now: Mutex::new((open, Instant::now(), None)) })
     }
 
@@ -79,6 +83,13 @@ impl Logins {
         }
     }
 
+    /// For a person who looks or changes something: as it is at this moment, with its own troubles.
+    pub(crate) fn console(&self) -> Result<Auth, OpenError> {
+        let auth = Auth::open(self.env.clone(), self.clock.clone(), self.runner.clone())?;
+        auth.called_by(CONSOLE);
+        Ok(auth)
+    }
+
     fn again(&self, before: &Open) -> Result<Open, LoginsError> {
         let auth = Auth::open(self.env.clone(), self.clock.clone(), self.runner.clone())?;
         auth.called_by(CALLER);
@@ -87,6 +98,6 @@ impl Logins {
         // A relay holds connections, and building one reads the system's CAs.
         let relay =
             if digest == before.network { before.relay.clone() } else { Relay::new(&network, self.limits)? };
-        Ok(Open { auth, relay, network: digest })
+        Ok(Open { lender: Lender::new(auth.clone()), auth, relay, network: digest })
     }
 }

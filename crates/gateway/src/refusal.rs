@@ -4,10 +4,8 @@
 //! up: Claude Code 2.1.330 tries again for minutes after a 401 or a 403; Codex CLI 0.169.0 five times after 401, 402 or 403;
 //! both stop at a 400, and show its words. Both stop at a limit if they are told of it in the provider's words.
 
-use std::time::Duration;
-
 use coderclaw_providers::ApiKind;
-use coderclaw_types::{Code, Millis};
+use coderclaw_types::{Code, Millis, span};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
@@ -180,15 +178,6 @@ fn at_which_it_stops(shape: Shape) -> u16 {
 /// Rounded up: a second too early would be refused again.
 fn unix(at: Millis) -> i64 {
     at.0.saturating_add(999).div_euclid(1000)
-}
-
-fn span(span: Duration) -> String {
-    match span.as_secs() {
-        secs @ 0..=119 => format!("{secs} s"),
-        secs @ 120..=7_199 => format!("{} min", secs / 60),
-        secs @ 7_200..=172_799 => format!("{} h", secs / 3_600),
-        secs => format!("{} days", secs / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,14 @@ pub mod faults;
 mod agent_file;
 mod attention;
 mod audit;
+mod audit_read;
 mod commit;
 mod config;
 mod connect;
+mod console_links;
 mod foreign;
 mod gateway_keys;
+mod generations;
 mod journal;
 mod kept_key;
 mod key;
@@ -25,22 +28,26 @@ mod legacy;
 mod locks;
 mod logins;
 mod loose;
+mod original;
 mod outcome;
 mod paths;
 mod profiles;
+mod provider_files;
 mod read;
 mod receipts;
 mod runtime_cache;
 mod sessions;
 mod settings;
 mod state;
+mod token_socket;
 mod transcript;
 mod trash;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use attention::{Attention, Told, read_attention};
-pub use audit::{AuditLine, AuditRead, append_audit, read_audit};
-pub use commit::{WriteError, write_private};
+pub use audit::{AuditLine, append_audit};
+pub use audit_read::{AuditPlace, AuditRead, read_audit, read_audit_since};
+pub use commit::{WriteError, take_away, write_private};
 pub use config::{
     AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
     ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
@@ -50,26 +57,30 @@ pub use connect::{
     ConnectError, Connection, ConnectionPlan, SettingChange, SettingsFormat, ToolSetting, ToolSettings,
     plan_connection, plan_disconnection, read_connections,
 };
+pub use console_links::{LinkUse, make_console_link, use_console_link};
 pub use foreign::{StoreOwner, store_owner};
 pub use gateway_keys::{
     GatewayKey, GatewayKeysError, add_gateway_key, read_gateway_keys, revoke_gateway_key,
 };
+pub use generations::generation_of;
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use kept_key::{keep_gateway_key, read_kept_gateway_key};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
-    AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, StateGuard,
-    StoreGuard, WorkerLock,
+    AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, SocketGuard,
+    StateGuard, StoreGuard, WorkerLock,
 };
-pub use logins::PendingLogin;
+pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
+pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
+pub use provider_files::{ProviderFolder, read_provider_file};
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use receipts::{ImportReceipt, Receipts, read_receipts};
 pub use runtime_cache::RuntimeCache;

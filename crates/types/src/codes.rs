@@ -162,8 +162,14 @@ codes! {
         => "coderclaw sessions list --agent {agent}";
     ConfigInvalid Error "config_invalid" "The config file cannot be understood."
         => "coderclaw config validate";
-    ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
-        => "coderclaw models auth paths";
+    ManifestInvalid Error "manifest_invalid" "A provider file, or the file of a plugin, cannot be used."
+        => "coderclaw plugins check";
+    UnknownPlugin Error "unknown_plugin" "No plugin of this id is installed."
+        => "coderclaw plugins list";
+    PluginExists Error "plugin_exists" "A plugin of this id, or a file of this name, is there already."
+        => "coderclaw plugins list";
+    PluginFailed Error "plugin_failed" "The program of a plugin did not do what was asked of it; nothing was stored."
+        => "coderclaw plugins check";
     NotWritable Error "not_writable" "A file cannot be written: nothing was changed."
         => "coderclaw models auth paths";
     LoginDenied Error "login_denied" "The provider ended the login."
@@ -217,6 +223,12 @@ codes! {
         => "coderclaw connect --help";
     NotConnected Error "not_connected" "The program is not connected to CoderClaw."
         => "coderclaw connect --help";
+    SocketTaken Error "socket_taken" "Another gateway of this state dir has the token socket."
+        => "coderclaw gateway run --no-socket";
+    SocketDown Error "socket_down" "No gateway answers on the token socket that CODERCLAW_SOCKET names."
+        => "coderclaw gateway run";
+    NeedsStore Error "needs_store" "This needs the logins themselves, and CODERCLAW_SOCKET says that they are elsewhere."
+        => "coderclaw models status";
     ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
         => "coderclaw demo --keep";
     Internal Error "internal" "Something that should not happen did."
