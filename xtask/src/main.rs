@@ -24,7 +24,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
     ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
-    ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
+    (
+        "e2e",
+        "[--with NAMES]",
+        "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
+    ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     (
         "fuzz",
@@ -60,7 +64,8 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["check"] => suite::check(&Repository::find()?),
         ["promises"] => promises::show(&Repository::find()?),
         ["promises", "--write"] => promises::write(&Repository::find()?),
-        ["e2e"] => e2e::e2e(&Repository::find()?),
+        ["e2e"] => e2e::e2e(&Repository::find()?, ""),
+        ["e2e", "--with", names] => e2e::e2e(&Repository::find()?, names),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
         ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
@@ -106,6 +111,6 @@ mod tests {
         assert!(dispatch(&["fuzz", "nothing"]).unwrap_err().contains("no such target"));
         assert!(dispatch(&["torture", "--hours", "1"]).unwrap_err().contains("wrong arguments"));
         assert!(dispatch(&["torture", "--seed"]).unwrap_err().contains("wrong arguments"));
-        assert!(dispatch(&["e2e", "--with", "browser"]).is_err());
+        assert!(dispatch(&["e2e", "--with", "emacs"]).unwrap_err().contains("--with knows"));
     }
 }

@@ -133,6 +133,13 @@ impl Auth {
         add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
         add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
         add(state.gateway_keys(), "the gateway's keys: their hashes only");
+        for path in beside(&state.root().join("gateway"), "gk_") {
+            add(path, "a gateway key, kept for a program that was connected");
+        }
+        add(
+            state.connections(),
+            "what was written into other programs' settings, and what stood there before",
+        );
         add(state.oauth_json(), "logins of an older version; imported once, never written");
         add(state.fingerprint_key_path(), "the key of the fingerprints");
         let config = state.config_path();

@@ -158,11 +158,23 @@ impl StateGuard {
 ///
 /// The caller holds the lock that guards `target`, so the one `.next` name is its own.
 pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    replace_as(target, bytes, None)
+}
+
+/// The same for a file of another program, which keeps the mode that it had.
+pub(crate) fn replace_as(
+    target: &Path,
+    bytes: &[u8],
+    mode: Option<fs::Permissions>,
+) -> Result<(), WriteError> {
     let next = next_path(target);
     let written = create_private(&next).and_then(|mut file| {
         faults::hit("store.write")
             .and_then(|()| faults::write_all(&mut file, bytes, "store.torn"))
             .map_err(WriteError::io(&next))?;
+        if let Some(mode) = mode {
+            file.set_permissions(mode).map_err(WriteError::io(&next))?;
+        }
         file.sync_all().map_err(WriteError::io(&next))?;
         faults::hit("store.before_rename").map_err(not_replaced(target))?;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that renames")]

@@ -18,6 +18,7 @@ mod chat;
 mod chat_terminal;
 mod commands;
 mod config;
+mod connect;
 mod console;
 mod console_guard;
 mod console_login;
