@@ -9,9 +9,9 @@ use super::board::Board;
 use super::frame::{hidden, home, name, place, token, words};
 use super::line::{Line, Move};
 
-/// Whether a browser login of this provider can begin on a page.
+/// Whether a browser login of this provider can begin on a page. What nobody has tried begins at a terminal, which says so.
 pub(super) fn logs_in(manifest: &Manifest) -> bool {
-    manifest.auth(MethodKind::OAuth).is_some()
+    manifest.auth(MethodKind::OAuth).is_some_and(|method| !method.untested)
 }
 
 /// What needs somebody, before anything else.

@@ -121,8 +121,8 @@ impl LoginUi for Screen {
         let code = clean(wait.user_code);
         if !wait.alone {
             self.words("");
-            self.words("Or open this page on any device, and type in the code behind it:\n");
-            say(&format!("{}  {code}", wait.page));
+            self.words("Or type in this code on any device:\n");
+            say(&format!("{code}  at  {}", wait.page));
             self.words("");
             return Ok(());
         }
