@@ -11,7 +11,7 @@ use super::line::{Line, Move};
 
 /// Whether a browser login of this provider can begin on a page.
 pub(super) fn logs_in(manifest: &Manifest) -> bool {
-    manifest.auth(MethodKind::OAuth).is_some()
+    [MethodKind::OAuth, MethodKind::DeviceCode].into_iter().any(|kind| manifest.auth(kind).is_some())
 }
 
 /// What needs somebody, before anything else.
