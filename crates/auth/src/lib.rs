@@ -62,7 +62,7 @@ pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winne
 pub use first_use::{ImportProblem, PendingImport};
 pub use herald::{HERALD_VARIABLE, run_herald_process};
 pub use import::{
-    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
+    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores,
 };
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;

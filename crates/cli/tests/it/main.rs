@@ -35,6 +35,7 @@ mod gateway_life;
 mod gateway_within;
 mod gateway_world;
 mod import;
+mod import_programs;
 mod kill;
 mod links;
 mod login;

@@ -67,6 +67,12 @@ pub(super) fn in_browser(
     context.auth.login(&agent, manifest, &request, &mut screen).map_err(context.about(manifest))
 }
 
+/// Logs in, waits for it, and says what came of it.
+pub(super) fn and_report(context: &Context, provider: &str, wish: LoginWish) -> Result<Report, CommandError> {
+    let done = in_browser(context, provider, wish, &Shown::default())?;
+    Ok(report(context, &context.agent()?, &done))
+}
+
 fn request(wish: LoginWish, door: Door) -> Result<LoginRequest, CommandError> {
     let profile_id = wish.profile_id.as_deref().map(ProfileId::new).transpose();
     Ok(LoginRequest {
