@@ -25,6 +25,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
+    ("bench gateway", "", "the gateway beside nginx under the load of wrk (Debian packages)"),
     ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
 ];
 
@@ -53,6 +54,7 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["e2e"] => e2e::e2e(&Repository::find()?),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
+        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?),
         ["torture"] => torture("200"),
         ["torture", "--times", times] => torture(times),
         [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {

@@ -143,8 +143,7 @@ mod tests {
         let to = Arc::clone(&seen);
         let mut watch = Watch::new(move |data| to.lock().unwrap().push(String::from_utf8(data).unwrap()));
         chunks.iter().for_each(|chunk| watch.see(chunk));
-        let found = seen.lock().unwrap().clone();
-        found
+        seen.lock().unwrap().clone()
     }
 
     /// Each dialect's way of saying it, and what only looks like it.

@@ -227,7 +227,7 @@ impl Borrower<'_> {
             }
             match (&provider.profile_id, &provider.source) {
                 (None, Some(source)) => {
-                    out.push_str(&format!("→ {}  a key from outside the store\n", clean(source)))
+                    out.push_str(&format!("→ {}  a key from outside the store\n", clean(source)));
                 }
                 (None, None) => out.push_str("  nothing of this can be used now\n"),
                 _ => {}
