@@ -176,7 +176,7 @@ async fn pass(
     let began = Instant::now();
     let kept = Kept::new(body, shared.limits.keep, shared.limits.body);
     for sending in 1.. {
-        let relayed = match send(case, head, &kept, &lease).await? {
+        let mut relayed = match send(case, head, &kept, &lease).await? {
             Ok(relayed) => relayed,
             Err(_) if kept.is_late() => {
                 let message = "CoderClaw: the request's body stopped in the middle";
@@ -198,7 +198,7 @@ async fn pass(
             note_success(shared, case, &lease);
             let mut response = Response::new(());
             *response.status_mut() = relayed.status;
-            *response.headers_mut() = relayed.headers.clone();
+            *response.headers_mut() = std::mem::take(&mut relayed.headers);
             strip_hop_by_hop(response.headers_mut());
             let watch = within::is_stream(response.headers()).then(|| watch(shared, case, &lease));
             return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open(), watch)));
