@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use coderclaw_http::Network;
 use coderclaw_providers::{Manifest, ManifestError, Registry};
 use coderclaw_store::{
-    AgentPaths, AuthState, Config, ConfigError, ReadError, StateDir, StoreSnapshot, look_at_auth_store,
-    read_auth_state, read_auth_store,
+    AgentPaths, AuthState, Config, ConfigError, ProviderFolder, ReadError, StateDir, StoreSnapshot,
+    look_at_auth_store, read_auth_state, read_auth_store,
 };
 use coderclaw_types::{AgentId, Clock, Code, Env, ProviderId};
 
+use crate::plugin::BrokenPlugin;
 use crate::resolve::ResolveError;
 
 /// A program that runs for weeks and takes no notes must not fill its memory with them.
@@ -63,9 +64,20 @@ struct Inner {
     config: Config,
     registry: Registry,
     runner: Runner,
+    broken: Vec<BrokenPlugin>,
     command: OnceLock<String>,
     herald: OnceLock<PathBuf>,
     notes: Mutex<Vec<String>>,
+}
+
+/// The built-in providers with what `providers/` adds to them. Where it adds nothing, nothing more is read.
+fn assemble(state: &StateDir, folder: ProviderFolder) -> Result<(Registry, Vec<BrokenPlugin>), OpenError> {
+    let mut registry = match folder.files.is_empty() {
+        true => Registry::built_in(),
+        false => Registry::with_files(folder.files)?,
+    };
+    let broken = crate::plugin::load(state, &folder.plugins, &mut registry);
+    Ok((registry, broken))
 }
 
 impl Auth {
@@ -76,9 +88,24 @@ impl Auth {
     pub fn open(env: Env, clock: Clock, runner: Runner) -> Result<Self, OpenError> {
         let state = StateDir::from_env(&env);
         let config = Config::load(&state, &env)?;
-        let files = state.provider_files()?;
-        let registry = if files.is_empty() { Registry::built_in() } else { Registry::with_files(files)? };
-        Ok(Self::assembled(state, env, clock, runner, config, registry))
+        let folder = state.provider_folder()?;
+        let (registry, broken) = assemble(&state, folder)?;
+        Ok(Self::assembled(state, env, clock, runner, config, registry, broken))
+    }
+
+    /// The state dir that `env` names with these providers and no others, to try one of them out.
+    ///
+    /// # Errors
+    /// Where the config is not understood.
+    pub fn with_registry(
+        env: Env,
+        clock: Clock,
+        runner: Runner,
+        registry: Registry,
+    ) -> Result<Self, OpenError> {
+        let state = StateDir::from_env(&env);
+        let config = Config::load(&state, &env)?;
+        Ok(Self::assembled(state, env, clock, runner, config, registry, Vec::new()))
     }
 
     /// Opens as much as can be understood, to look for what is wrong: a config or provider files that are not understood
@@ -90,12 +117,13 @@ impl Auth {
             problems.push(e.into());
             Config::default()
         });
-        let files = state.provider_files().map_err(OpenError::from);
-        let registry = files.and_then(|files| Ok(Registry::with_files(files)?)).unwrap_or_else(|e| {
+        let folder = state.provider_folder().map_err(OpenError::from);
+        let assembled = folder.and_then(|folder| assemble(&state, folder));
+        let (registry, broken) = assembled.unwrap_or_else(|e| {
             problems.push(e);
-            Registry::built_in()
+            (Registry::built_in(), Vec::new())
         });
-        (Self::assembled(state, env, clock, runner, config, registry), problems)
+        (Self::assembled(state, env, clock, runner, config, registry, broken), problems)
     }
 
     fn assembled(
@@ -105,6 +133,7 @@ impl Auth {
         runner: Runner,
         config: Config,
         mut registry: Registry,
+        broken: Vec<BrokenPlugin>,
     ) -> Self {
         let env = config.extend_env(env);
         for provider in config.providers() {
@@ -114,7 +143,27 @@ impl Auth {
         }
         let command = OnceLock::new();
         let (notes, herald) = (Mutex::default(), OnceLock::new());
-        Self(Arc::new(Inner { state, env, clock, config, registry, runner, command, herald, notes }))
+        let auth = Self(Arc::new(Inner {
+            state,
+            env,
+            clock,
+            config,
+            registry,
+            runner,
+            broken,
+            command,
+            herald,
+            notes,
+        }));
+        for plugin in &auth.0.broken {
+            auth.note(format!("the plugin {} is not in force: {}", plugin.id, plugin.why));
+        }
+        auth
+    }
+
+    /// The plugins that are allowed and cannot be used. Their providers are not there; all others are.
+    pub fn broken_plugins(&self) -> &[BrokenPlugin] {
+        &self.0.broken
     }
 
     /// The state dir.

@@ -13,6 +13,7 @@ mod lazy;
 mod log;
 mod models;
 mod onboard;
+mod plugins;
 mod sessions;
 mod stored;
 
@@ -25,14 +26,17 @@ pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
-pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, InstallArgs, KeysCommand};
+pub(crate) use gateway::{
+    AddKeyArgs, GatewayCommand, GatewayOpenArgs, GatewayRunArgs, InstallArgs, KeysCommand,
+};
 pub(crate) use import::ImportCommand;
-pub(crate) use lazy::Lazy;
+pub(crate) use lazy::{Lazy, with_only};
 pub(crate) use log::LogArgs;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 #[cfg(test)]
 pub(crate) use onboard::KeyArgs;
 pub(crate) use onboard::{Compatibility, ConfigureArgs, Mode, OnboardArgs};
+pub(crate) use plugins::PluginsCommand;
 pub(crate) use sessions::{SessionsArgs, SessionsCommand};
 pub(crate) use stored::{
     CooldownCommand, PasteArgs, SetupTokenArgs, SourceArgs, StoredCommand, TargetArgs, UseArgs,
@@ -45,7 +49,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Option<Lazy<Command>>,
 }
 
 /// What every command takes.
@@ -84,7 +88,7 @@ pub(crate) enum Command {
     #[command(args_conflicts_with_subcommands = true)]
     Models {
         #[command(subcommand)]
-        command: Option<ModelsCommand>,
+        command: Option<Lazy<ModelsCommand>>,
         /// The same as `models status --json`
         #[arg(long)]
         status_json: bool,
@@ -119,6 +123,11 @@ pub(crate) enum Command {
     Import {
         #[command(subcommand)]
         command: Lazy<ImportCommand>,
+    },
+    /// Providers of your own, as data or as a program
+    Plugins {
+        #[command(subcommand)]
+        command: Lazy<PluginsCommand>,
     },
     /// The chat channels, and the profiles beside them
     Channels(Lazy<ChannelsArgs>),
@@ -196,7 +205,7 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
-    /// Log in with a browser, on this machine or any other
+    /// Log in with a browser, on this machine or any other, or by a code
     Login(Lazy<Box<LoginArgs>>),
     /// The agent's profiles
     List(Lazy<ListArgs>),
@@ -260,7 +269,7 @@ pub(crate) enum LoginStep {
         #[command(flatten)]
         wish: LoginWish,
     },
-    /// Finish with the address where the browser ended, or the code, on standard input
+    /// Finish with the address where the browser ended, or the code, on standard input; for --device, wait until it is done
     Finish {
         /// What `start` printed
         #[arg(value_name = "ID")]
@@ -274,9 +283,12 @@ pub(crate) enum LoginStep {
 /// What a login is to bring.
 #[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
-    /// How to log in
+    /// How to log in: oauth, device-code; by default by all that the provider has, and the first answer counts
     #[arg(long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
+    /// Only by a code that is typed in on another device
+    #[arg(long, conflicts_with = "method")]
+    pub(crate) device: bool,
     /// The profile's id; by default it is made from the identity
     #[arg(long, value_name = "ID")]
     pub(crate) profile_id: Option<String>,
@@ -383,12 +395,13 @@ pub(crate) enum OrderCommand {
 
 impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
-        let token_json = matches!(
-            &self.command,
-            Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
-                if args.0.format == TokenFormat::Json
-        );
-        let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
+        let (token_json, status_json) = match &self.command {
+            Some(Lazy(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. })) => {
+                (matches!(&command.0, AuthCommand::Token(args) if args.0.format == TokenFormat::Json), false)
+            }
+            Some(Lazy(Command::Models { status_json, .. })) => (false, *status_json),
+            _ => (false, false),
+        };
         self.global.json || token_json || status_json
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use coderclaw_http::{BODY_LIMIT, Relayed, SendError};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::sync::mpsc;
 
+use crate::gathered::Gathered;
 use crate::numbers::Open;
 use crate::within::Watch;
 
@@ -25,6 +25,8 @@ pub(crate) struct Answer {
     before: VecDeque<Bytes>,
     /// What follows.
     rest: Option<Relayed>,
+    /// What somebody here says as it happens; it ends when they do.
+    live: Option<mpsc::Receiver<Bytes>>,
     /// Sees what passes.
     watch: Option<Watch>,
     /// What has come and waits for what else is there already.
@@ -35,7 +37,12 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
-        Self { before: VecDeque::from([text.into()]), rest: None, _open: None, ..Self::default() }
+        Self { before: VecDeque::from([text.into()]), ..Self::default() }
+    }
+
+    /// Parts that come as they are made here.
+    pub(crate) fn live(parts: mpsc::Receiver<Bytes>) -> Self {
+        Self { live: Some(parts), ..Self::default() }
     }
 
     pub(crate) fn passed(rest: Relayed, open: Open, watch: Option<Watch>) -> Self {
@@ -72,69 +79,6 @@ impl Answer {
     }
 }
 
-/// Parts that arrive together go on together: each part that is written by itself is a system call here and a wake-up at
-/// the client. Nothing waits for what is not there: after a part, everybody else who can run does so once, and that is
-/// when the connection to the provider hands over the next part, if it has one.
-#[derive(Debug, Default)]
-struct Gathered {
-    first: Option<Bytes>,
-    more: BytesMut,
-    /// Set once everybody else who could run has done so; none while nobody is waited for.
-    others: Option<Arc<AtomicBool>>,
-    /// How the body ended, where that was seen with something still to be passed on.
-    end: Option<Option<SendError>>,
-}
-
-/// Enough to be worth a call of its own.
-const ENOUGH: usize = 16 * 1024;
-
-impl Gathered {
-    /// Takes a part; gives all back where that is enough.
-    fn add(&mut self, bytes: Bytes) -> Option<Bytes> {
-        match &self.first {
-            // One alone is not copied.
-            None => self.first = Some(bytes),
-            Some(first) => {
-                if self.more.is_empty() {
-                    self.more.extend_from_slice(first);
-                }
-                self.more.extend_from_slice(&bytes);
-            }
-        }
-        let size = self.more.len().max(self.first.as_ref().map_or(0, Bytes::len));
-        if size < ENOUGH { None } else { self.take() }
-    }
-
-    fn take(&mut self) -> Option<Bytes> {
-        let first = self.first.take()?;
-        Some(if self.more.is_empty() { first } else { self.more.split().freeze() })
-    }
-
-    /// Has this body polled again after everybody else who can run now. A task at the end of the queue tells when that is:
-    /// whoever polls this may do so several times in a row.
-    fn wait_for_others(&mut self, context: &Context<'_>) {
-        let others = Arc::new(AtomicBool::new(false));
-        let (done, waker) = (Arc::clone(&others), context.waker().clone());
-        tokio::spawn(async move {
-            done.store(true, Ordering::Relaxed);
-            waker.wake();
-        });
-        self.others = Some(others);
-    }
-
-    fn is_waiting(&mut self) -> bool {
-        let is_waiting = self.others.as_ref().is_some_and(|others| !others.load(Ordering::Relaxed));
-        if !is_waiting {
-            self.others = None;
-        }
-        is_waiting
-    }
-
-    fn is_empty(&self) -> bool {
-        self.first.is_none() && self.end.is_none()
-    }
-}
-
 impl Body for Answer {
     type Data = Bytes;
     type Error = SendError;
@@ -145,6 +89,9 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
         if let Some(bytes) = self.before.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if let Some(live) = &mut self.live {
+            return live.poll_recv(context).map(|part| part.map(|bytes| Ok(Frame::data(bytes))));
         }
         let Self { rest, watch, gathered, .. } = &mut *self;
         if let Some(end) = gathered.end.take() {
@@ -195,43 +142,17 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        let is_over = self.before.is_empty() && self.gathered.is_empty();
+        let is_over = self.before.is_empty() && self.live.is_none() && self.gathered.is_empty();
         is_over && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let before = self.before.iter().map(|bytes| bytes.len() as u64).sum();
         match &self.rest {
+            None if self.live.is_some() => SizeHint::default(),
             None => SizeHint::with_exact(before),
             Some(rest) if before == 0 && self.gathered.is_empty() => rest.size_hint(),
             Some(_) => SizeHint::default(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What comes together goes together, in order, and not beyond what is enough; one part alone is passed on as it is.
-    #[test]
-    fn parts_are_gathered_in_order() {
-        let mut gathered = Gathered::default();
-        assert!(gathered.is_empty() && gathered.take().is_none());
-        let one = Bytes::from_static(b"one");
-        assert!(gathered.add(one.clone()).is_none() && !gathered.is_empty());
-        assert_eq!(gathered.take().unwrap().as_ptr(), one.as_ptr(), "not copied");
-        for _ in 0..2 {
-            for part in ["a", "bc", "", "def"] {
-                assert!(gathered.add(Bytes::from_static(part.as_bytes())).is_none());
-            }
-            assert_eq!(gathered.take().unwrap(), "abcdef");
-            assert!(gathered.is_empty());
-        }
-        let large = Bytes::from(vec![b'x'; ENOUGH]);
-        assert_eq!(gathered.add(large.clone()).unwrap().as_ptr(), large.as_ptr());
-        assert!(gathered.add(one).is_none());
-        assert_eq!(gathered.add(large).unwrap().len(), 3 + ENOUGH);
-        assert!(gathered.take().is_none());
     }
 }

@@ -3,10 +3,8 @@
 //! The status decides what a coding tool does. Claude Code tries again for minutes after a 401 and stops at a 403; Codex
 //! stops at either; both wait politely for a limit if they are told of it in the provider's words.
 
-use std::time::Duration;
-
 use coderclaw_providers::ApiKind;
-use coderclaw_types::{Code, Millis};
+use coderclaw_types::{Code, Millis, span};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
@@ -168,13 +166,4 @@ fn at_which_it_stops(shape: Shape) -> u16 {
 /// Rounded up: a second too early would be refused again.
 fn unix(at: Millis) -> i64 {
     at.0.saturating_add(999).div_euclid(1000)
-}
-
-fn span(span: Duration) -> String {
-    match span.as_secs() {
-        secs @ 0..=119 => format!("{secs} s"),
-        secs @ 120..=7_199 => format!("{} min", secs / 60),
-        secs @ 7_200..=172_799 => format!("{} h", secs / 3_600),
-        secs => format!("{} days", secs / 86_400),
-    }
 }

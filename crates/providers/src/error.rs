@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::near::nearest;
 use crate::parse::Fault;
 
 /// A provider file that cannot be used, and the place in it.
@@ -40,7 +41,20 @@ impl ManifestError {
             path: path.to_owned(),
             line,
             column,
-            message: fault.message.trim().chars().map(plain).collect(),
+            message: suggested(fault.message.trim()).chars().map(plain).collect(),
         }
     }
+}
+
+/// Where the parser names a word it does not know and all that could stand there: the one that was meant, if that can be
+/// told.
+fn suggested(message: &str) -> String {
+    let known = || {
+        let (said, expected) = message.split_once(", expected ")?;
+        let typed = said.strip_prefix("unknown ")?.split('`').nth(1)?;
+        let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        let near = nearest(typed, names.iter().map(|name| (*name, vec![(*name).to_owned()])));
+        Some(format!("{said}, did you mean `{}`?", near.first()?))
+    };
+    known().unwrap_or_else(|| message.to_owned())
 }

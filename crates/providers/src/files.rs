@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use coderclaw_types::ProviderId;
 
 use crate::apply::apply;
+use crate::elsewhere;
 use crate::error::ManifestError;
 use crate::manifest::{Manifest, Source};
 use crate::near::nearest;
@@ -89,6 +90,8 @@ pub(crate) fn resolve(mut texts: Vec<(PathBuf, String)>) -> Result<Registry, Man
         let base = file.base.as_deref().and_then(|base| registry.by_id(base));
         let made = apply(file.patch, base, &Source::UserFile(file.path.clone()))
             .map_err(|fault| ManifestError::new(&file.path, &file.text, &fault))?;
+        elsewhere::check(&made, &file.text)
+            .map_err(|fault| ManifestError::new(&file.path, &file.text, &fault))?;
         registry.insert(made);
     }
     for (path, text, span) in aliases {
@@ -157,7 +160,11 @@ fn circle(files: &[File]) -> ManifestError {
 /// What is wrong with the aliases of the provider from that file, if anything.
 fn taken_alias(registry: &Registry, path: &Path) -> Option<String> {
     let from_here = |one: &&Manifest| matches!(&one.source, Source::UserFile(from) if from == path);
-    let own = registry.iter().find(from_here)?;
+    aliases_taken(registry, registry.iter().find(from_here)?)
+}
+
+/// What is wrong with the aliases of `own`, which need not be in the registry.
+pub(crate) fn aliases_taken(registry: &Registry, own: &Manifest) -> Option<String> {
     own.aliases.iter().find_map(|alias| {
         let canonical = ProviderId::new(alias);
         if canonical.as_str() != alias {

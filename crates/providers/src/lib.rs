@@ -30,21 +30,29 @@ mod accept;
 mod apply;
 mod built_in;
 mod checked;
+mod elsewhere;
 mod endpoint;
 mod error;
 mod failure;
 mod files;
+mod keys;
 mod manifest;
 mod near;
 mod parse;
+mod plugin;
 mod registry;
 mod request;
+mod template;
 mod words;
 
 pub use accept::Rejected;
 pub use endpoint::endpoint_origin;
 pub use error::ManifestError;
 pub use failure::{Failure, FailureKind, Scope, read_event_failure, read_failure};
-pub use manifest::{Api, AuthMethod, Identity, List, Manifest, Pairs, Source, Text};
+pub use keys::schema;
+pub use manifest::{Api, AuthMethod, ClientSecret, Identity, List, Manifest, Pairs, Plugin, Source, Text};
 pub use registry::Registry;
-pub use words::{ApiKind, Billing, CredentialKind, MethodKind, Revoke, TokenRequest};
+pub use template::template;
+pub use words::{
+    ApiKind, Billing, CredentialKind, DeviceDialect, MethodKind, PluginCall, Revoke, TokenRequest,
+};

@@ -1,6 +1,6 @@
 //! All providers: the built-in ones, and what a person's own files add to them or change in them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use coderclaw_types::ProviderId;
 
@@ -9,6 +9,7 @@ use crate::error::ManifestError;
 use crate::files::resolve;
 use crate::manifest::{Api, AuthMethod, List, Manifest, Pairs, Source, Text};
 use crate::near::nearest;
+use crate::plugin;
 use crate::words::{ApiKind, MethodKind};
 
 /// All providers that one can log in to.
@@ -42,6 +43,27 @@ impl Registry {
         resolve(files.into_iter().collect())
     }
 
+    /// Takes in the provider of a plugin, given by its `coderclaw.plugin.toml` and that file's text.
+    ///
+    /// # Errors
+    /// [`ManifestError`] where it is not understood, or wants what is another provider's: its id, its aliases, its
+    /// variables. The registry is then as it was.
+    pub fn add_plugin(&mut self, file: &Path, text: &str) -> Result<&Manifest, ManifestError> {
+        let made = plugin::read(self, file, text)?;
+        let id = made.id.clone();
+        self.insert(made);
+        let at = self.own.partition_point(|other| other.id < id);
+        Ok(&self.own[at])
+    }
+
+    /// The same registry with this provider in the place of the one that has its id, to try it out.
+    #[must_use]
+    pub fn with(mut self, one: Manifest) -> Self {
+        self.own.retain(|other| other.id != one.id);
+        self.insert(one);
+        self
+    }
+
     /// Takes in a provider of which the config at `source` says only where it is, unless it is known already: an API key
     /// goes there as a bearer token.
     pub fn declare(&mut self, id: &ProviderId, base_url: &str, dialect: Option<&str>, source: PathBuf) {
@@ -67,6 +89,7 @@ impl Registry {
             lend: Pairs::default(),
             auth: vec![AuthMethod::new(MethodKind::ApiKey, source.clone())].into(),
             source,
+            plugin: None,
         });
     }
 

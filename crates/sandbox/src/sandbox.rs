@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use coderclaw_types::{Clock, Secret, TokenHash};
 
+use crate::device;
 use crate::faults::{Fault, Faults, On};
 use crate::gate::Gate;
 use crate::jwt::Minter;
@@ -82,6 +83,7 @@ impl Sandbox {
             signs_in: None,
             denials: VecDeque::new(),
             codes: HashMap::new(),
+            devices: HashMap::new(),
             tokens: Tokens::default(),
             minter: Minter::new(seed),
             signer: Signer::generate("sandbox-key-1".into())?,
@@ -132,6 +134,28 @@ impl Sandbox {
              redirect = \"http://127.0.0.1/auth/callback\"\n\
              redirect_ports = []\n"
         )
+    }
+
+    /// The same with a device login as `openai-codex` has it.
+    pub fn device_manifest(&self, provider: &str) -> String {
+        let origin = self.origin();
+        format!(
+            "{}\n\
+             [[auth]]\n\
+             method = \"device-code\"\n\
+             device_dialect = \"openai\"\n\
+             device_url = \"{origin}/api/accounts/deviceauth/usercode\"\n\
+             device_poll_url = \"{origin}/api/accounts/deviceauth/token\"\n\
+             device_page = \"{origin}/codex/device\"\n\
+             device_redirect = \"{origin}/deviceauth/callback\"\n",
+            self.manifest(provider)
+        )
+    }
+
+    /// The person types in this code and says yes, or no. False where no such code waits.
+    #[must_use]
+    pub fn type_in(&self, user_code: &str, yes: bool) -> bool {
+        self.shared.change(|state| device::say(state, user_code, yes))
     }
 
     /// The same for a provider whose model API is here too: Anthropic's for `anthropic`, the ChatGPT route for

@@ -12,8 +12,10 @@ pub mod faults;
 mod agent_file;
 mod attention;
 mod audit;
+mod audit_read;
 mod commit;
 mod config;
+mod console_links;
 mod foreign;
 mod gateway_keys;
 mod generations;
@@ -24,9 +26,11 @@ mod legacy;
 mod locks;
 mod logins;
 mod loose;
+mod original;
 mod outcome;
 mod paths;
 mod profiles;
+mod provider_files;
 mod read;
 mod receipts;
 mod runtime_cache;
@@ -39,13 +43,15 @@ mod trash;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use attention::{Attention, Told, read_attention};
-pub use audit::{AuditLine, AuditRead, append_audit, read_audit};
+pub use audit::{AuditLine, append_audit};
+pub use audit_read::{AuditPlace, AuditRead, read_audit, read_audit_since};
 pub use commit::{WriteError, take_away, write_private};
 pub use config::{
     AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
     ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
     check_config, config_value, edit_config, json5_value,
 };
+pub use console_links::{LinkUse, make_console_link, use_console_link};
 pub use foreign::{StoreOwner, store_owner};
 pub use gateway_keys::{
     GatewayKey, GatewayKeysError, add_gateway_key, read_gateway_keys, revoke_gateway_key,
@@ -59,13 +65,15 @@ pub use locks::{
     AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, SocketGuard,
     StateGuard, StoreGuard, WorkerLock,
 };
-pub use logins::PendingLogin;
+pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
+pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
+pub use provider_files::{ProviderFolder, read_provider_file};
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use receipts::{ImportReceipt, Receipts, read_receipts};
 pub use runtime_cache::RuntimeCache;

@@ -9,7 +9,7 @@ use coderclaw_types::{AgentId, Env, GrantId};
 
 use crate::commit::{WriteError, sync_folder};
 use crate::config::Config;
-use crate::read::{ReadError, read_text};
+use crate::read::ReadError;
 
 /// The folder that holds everything: `CODERCLAW_STATE_DIR`, else `~/.coderclaw-<CODERCLAW_PROFILE>`, else
 /// `~/.coderclaw`.
@@ -104,9 +104,24 @@ impl StateDir {
         self.root.join("providers")
     }
 
+    /// The folder of installed plugins, one folder each.
+    pub fn plugins(&self) -> PathBuf {
+        self.root.join("plugins")
+    }
+
+    /// What one plugin has said on its standard error.
+    pub fn plugin_log(&self, id: &str) -> PathBuf {
+        self.root.join("logs").join(format!("plugin-{id}.log"))
+    }
+
     /// The file of the gateway's keys: their hashes, and what each may do.
     pub fn gateway_keys(&self) -> PathBuf {
         self.root.join("gateway").join("keys.toml")
+    }
+
+    /// One file for each link that still lets a browser into the console.
+    pub fn console_links(&self) -> PathBuf {
+        self.root.join("gateway").join("links")
     }
 
     /// The Unix socket on which the gateway lends tokens.
@@ -191,42 +206,6 @@ impl StateDir {
             return true;
         }
         fs::read_dir(self.root.join("agents")).is_ok_and(|entries| entries.take(2).count() > 1)
-    }
-
-    /// The texts of `providers/*.toml`, by name.
-    ///
-    /// # Errors
-    /// Where a file cannot be read, or where others than its owner may write it: a provider file decides where
-    /// tokens are sent.
-    pub fn provider_files(&self) -> Result<Vec<(PathBuf, String)>, ReadError> {
-        let dir = self.providers();
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(Vec::new());
-            }
-            Err(e) => return Err(ReadError::unreadable(&dir, e)),
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(|e| ReadError::unreadable(&dir, e))?.path();
-            if path.extension().is_some_and(|ext| ext == "toml") {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        let mut files = Vec::new();
-        for path in paths {
-            let mode = fs::metadata(&path).map_err(|e| ReadError::unreadable(&path, e))?.mode();
-            if mode & 0o022 != 0 {
-                let detail = format!("others may write it (mode {:03o}); chmod go-w it", mode & 0o777);
-                return Err(ReadError::Corrupt { path, detail });
-            }
-            if let Some(text) = read_text(&path)? {
-                files.push((path, text));
-            }
-        }
-        Ok(files)
     }
 
     /// Creates `dir` and what is missing above it, each 0700 from birth.
@@ -356,13 +335,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let tmp = tempfile::tempdir().unwrap();
         let dir = StateDir::from_env(&env(&[("CODERCLAW_STATE_DIR", tmp.path().to_str().unwrap())]));
-        assert!(dir.provider_files().unwrap().is_empty());
+        assert!(dir.provider_folder().unwrap().files.is_empty());
         fs::create_dir(dir.providers()).unwrap();
         let path = dir.providers().join("x.toml");
         fs::write(&path, "id = 'x'").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(dir.provider_files().unwrap().len(), 1);
+        assert_eq!(dir.provider_folder().unwrap().files.len(), 1);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
-        assert!(matches!(dir.provider_files(), Err(ReadError::Corrupt { .. })));
+        assert!(matches!(dir.provider_folder(), Err(ReadError::Corrupt { .. })));
     }
 }

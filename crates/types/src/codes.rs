@@ -162,8 +162,14 @@ codes! {
         => "coderclaw sessions list --agent {agent}";
     ConfigInvalid Error "config_invalid" "The config file cannot be understood."
         => "coderclaw config validate";
-    ManifestInvalid Error "manifest_invalid" "A provider file cannot be understood."
-        => "coderclaw models auth paths";
+    ManifestInvalid Error "manifest_invalid" "A provider file, or the file of a plugin, cannot be used."
+        => "coderclaw plugins check";
+    UnknownPlugin Error "unknown_plugin" "No plugin of this id is installed."
+        => "coderclaw plugins list";
+    PluginExists Error "plugin_exists" "A plugin of this id, or a file of this name, is there already."
+        => "coderclaw plugins list";
+    PluginFailed Error "plugin_failed" "The program of a plugin did not do what was asked of it; nothing was stored."
+        => "coderclaw plugins check";
     NotWritable Error "not_writable" "A file cannot be written: nothing was changed."
         => "coderclaw models auth paths";
     LoginDenied Error "login_denied" "The provider ended the login."

@@ -1,14 +1,15 @@
 //! What the exchange brought goes into the store, and is read back.
 
-use coderclaw_oauth::{Identity, TokenSet, expiry, read_identity};
+use coderclaw_oauth::{Identity, TokenSet, expiry, identity_of};
+use coderclaw_providers::CredentialKind;
 use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, LoginEntry, StateGuard, StoreGuard, TokenUpdate, UsageStats,
     fingerprint_key, read_auth_state, read_auth_store,
 };
-use coderclaw_types::{AgentId, ProfileId, ProviderId};
+use coderclaw_types::{AgentId, GrantId, ProfileId, ProviderId};
 
-use super::attempt::Way;
 use super::error::{LoginError, check_expected};
+use super::way::Way;
 use super::{LoggedIn, LoginRequest};
 use crate::context::Auth;
 use crate::discovered::remember;
@@ -32,8 +33,11 @@ impl Auth {
             }
         }
         let endpoint = &way.endpoint;
-        let identity = read_identity(&set.access, set.id_token.as_ref(), &endpoint.identity);
+        let identity = identity_of(set, &endpoint.identity);
         check_expected(&identity, request.expect.as_deref(), request.workspace.as_deref())?;
+        if way.method.method.makes() == CredentialKind::ApiKey {
+            return self.keep_key(agent, way.manifest, set, identity, request);
+        }
         let refresh =
             set.refresh.clone().ok_or_else(|| LoginError::Exchange("no refresh token came".into()))?;
         let now = self.clock().now();
@@ -46,13 +50,17 @@ impl Auth {
         tokens.issuer.clone_from(&identity.issuer);
         tokens.client_id = Some(endpoint.token.client_id.clone());
         tokens.token_origin = Some(endpoint.origin.clone());
-        remember(way.own, &way.method, &endpoint.token.url, &mut tokens)?;
+        // From birth: the original clones stores and refreshes one of them, and the key is all that still tells then that
+        // they hold one login.
+        let client_id = &endpoint.token.client_id;
+        tokens.grant = Some(GrantId::mint(&endpoint.origin, client_id, &tokens.refresh));
+        remember(&way.own, &way.method, &endpoint.token.url, &mut tokens)?;
 
         let provider = ProviderId::new(&way.manifest.id);
         self.readmit(&endpoint.origin, &endpoint.token.client_id, &tokens.refresh)
             .map_err(|e| LoginError::Local(e.to_string()))?;
         fingerprint_key(self.state())?;
-        let guard = StoreGuard::acquire(self.state(), &agent.store())?;
+        let guard = StoreGuard::acquire_patiently(self.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;
         let profile = self.choose_id(&doc, &provider, &identity, request)?;
         let replaced = doc.get(&profile).is_some();
@@ -80,6 +88,7 @@ impl Auth {
             still_set_aside,
             profile,
             provider,
+            kind: CredentialKind::OAuth,
             identity,
             replaced,
         })
@@ -155,7 +164,8 @@ impl Auth {
         if let Some(id) = doc.ids().find(|id| doc.get(id).is_some() && of_same(id)) {
             return Ok(id);
         }
-        let name = identity.email.as_deref().or(identity.subject.as_deref()).unwrap_or("default");
+        let names = [&identity.email, &identity.name, &identity.subject];
+        let name = names.into_iter().find_map(|name| name.as_deref()).unwrap_or("default");
         let plain = ProfileId::stored(&format!("{provider}:{name}"));
         let named = identity.account.as_deref().map(|account| {
             let short: String = account.chars().take(8).collect();

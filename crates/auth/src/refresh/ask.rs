@@ -238,6 +238,7 @@ mod tests {
                 rotates: true,
                 default_lifetime: Duration::from_secs(3600),
                 identity: IdentityPointers::default(),
+                access: None,
                 named_by_user: false,
                 issuer: None,
             },

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
-use coderclaw_oauth::{RefreshAnswer, TokenSet, expiry, read_identity, refresh_request, send};
-use coderclaw_store::{Entry, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
+use coderclaw_oauth::{RefreshAnswer, TokenSet, expiry, make_access, read_identity, refresh_request, send};
+use coderclaw_store::{Entry, OriginalGuard, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
 use coderclaw_types::{Code, Millis, TokenHash, redact};
 
 use crate::context::Auth;
@@ -26,6 +26,7 @@ const SKEW: u64 = 120_000;
 pub(super) fn exchange(
     auth: &Auth,
     due: &mut Due<'_>,
+    original: &OriginalGuard,
     want: &Want,
     asked_to_end: &AtomicBool,
 ) -> Result<Option<(TokenHash, TokenUpdate)>, RefreshError> {
@@ -37,16 +38,21 @@ pub(super) fn exchange(
         .enable_all()
         .build()
         .map_err(|e| internal(e.to_string()))?;
-    let request = refresh_request(&due.one.endpoint.token, &due.one.refresh);
-
     let (failures, ambiguous) = due.counts();
     let token = due.one.token;
     if asked_to_end.load(Ordering::Relaxed) {
         return Err(internal("it was asked to end before anything was sent".into()));
     }
+    original.renew()?;
     due.journal.append(Record::Sending { token, at: auth.clock().now(), ambiguous, failures })?;
     fault("refresh.sending")?;
-    let answer = runtime.block_on(send(&client, request));
+    let answer = runtime.block_on(async {
+        let one = &due.one;
+        match &one.endpoint.access {
+            Some(access) => make_access(&client, access, &one.refresh, auth.clock().now()).await,
+            None => send(&client, refresh_request(&one.endpoint.token, &one.refresh)).await,
+        }
+    });
     // A name look-up that hangs must not hold up the end.
     runtime.shutdown_background();
     fault("refresh.sent")?;

@@ -17,6 +17,8 @@ pub(crate) enum GatewayCommand {
         #[arg(long, value_name = "N")]
         port: Option<u16>,
     },
+    /// Open the console in a browser, with a link that works once
+    Open(GatewayOpenArgs),
     /// The keys with which programs come to the gateway
     Keys {
         #[command(subcommand)]
@@ -59,6 +61,19 @@ pub(crate) struct InstallArgs {
     /// Call systemctl too: start it, or stop it
     #[arg(long)]
     pub(crate) now: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayOpenArgs {
+    /// The gateway on this port
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Under this address, where the gateway is reached by another: https://box.example:18789
+    #[arg(long, value_name = "URL", conflicts_with = "port")]
+    pub(crate) at: Option<String>,
+    /// Only print the link, for a browser elsewhere
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 #[derive(Debug, Subcommand)]

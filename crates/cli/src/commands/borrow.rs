@@ -8,7 +8,7 @@ use coderclaw_types::{Clock, Code, Env, Millis, Secret};
 use serde_json::{Value, json};
 
 use crate::args::{
-    AuthCommand, Command, ExecArgs, Global, LoanArgs, ModelsCommand, StatusArgs, TokenArgs, TokenFormat,
+    AuthCommand, Command, ExecArgs, Global, Lazy, LoanArgs, ModelsCommand, StatusArgs, TokenArgs, TokenFormat,
 };
 use crate::commands::{exec, token};
 use crate::error::CommandError;
@@ -41,8 +41,11 @@ pub(super) fn run(
             let args = StatusArgs { plain: status_plain, ..StatusArgs::default() };
             Borrower { global, ..borrower }.status(&args)
         }
-        Some(Command::Models { command: Some(ModelsCommand::Status(args)), .. }) => borrower.status(&args.0),
-        Some(Command::Models { command: Some(ModelsCommand::Auth { command }), .. }) => match command.0 {
+        Some(Command::Models { command: Some(Lazy(ModelsCommand::Status(args))), .. }) => {
+            borrower.status(&args.0)
+        }
+        Some(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. }) => match command.0
+        {
             AuthCommand::Token(args) => borrower.token(&args.0),
             _ => Err(borrower.needs_store("this command")),
         },

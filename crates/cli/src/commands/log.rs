@@ -2,6 +2,7 @@
 
 mod story;
 
+use coderclaw_auth::TrailLine;
 use coderclaw_store::{AuditRead, read_audit, read_settings};
 use coderclaw_types::{AgentId, Millis, ProfileId};
 use serde_json::{Map, Value, json};
@@ -17,7 +18,7 @@ type Line = Map<String, Value>;
 
 pub(super) fn run(context: &Context, args: &LogArgs) -> Result<Report, CommandError> {
     let state = context.auth.state();
-    let AuditRead { lines, damaged } =
+    let AuditRead { lines, damaged, .. } =
         read_audit(state).map_err(|e| CommandError::new(e.code(), e.to_string()))?;
     let settings = read_settings(state);
     let provider = args.provider.as_deref().map(|name| context.provider(name)).transpose()?;
@@ -97,26 +98,11 @@ fn at(line: &Line) -> Millis {
 
 /// One event on one line; below it what more there is.
 fn screen(line: &Line, width: usize) -> String {
-    let code = match word(line, "code") {
-        "" | "ok" => String::new(),
-        code => format!(" [{code}]"),
-    };
-    let whose = match word(line, "profileId") {
-        "" => word(line, "provider"),
-        profile => profile,
-    };
-    let what = format!("{} {}{code}", word(line, "event"), word(line, "outcome"));
-    let head = format!("{}  {what}  {whose}", text::local(at(line)));
-    let who = match word(line, "command") {
-        "" => String::new(),
-        command => {
-            let pid = line.get("pid").and_then(Value::as_u64).unwrap_or_default();
-            format!("by {command}, pid {pid}")
-        }
-    };
-    let more: Vec<&str> = [word(line, "detail"), &who].into_iter().filter(|part| !part.is_empty()).collect();
+    let TrailLine { at, what, code, whose, more, .. } = TrailLine::of(line);
+    let code = code.map(|code| format!(" [{code}]")).unwrap_or_default();
+    let head = format!("{}  {what}{code}  {whose}", text::local(at));
     let mut out = format!("{}\n", clean(head.trim_end()));
-    for line in text::wrap(&clean(&more.join("; ")), width.saturating_sub(4)) {
+    for line in text::wrap(&clean(&more), width.saturating_sub(4)) {
         if !line.is_empty() {
             out.push_str(&format!("    {line}\n"));
         }

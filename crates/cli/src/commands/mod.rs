@@ -24,6 +24,7 @@ mod onboard;
 mod order;
 mod paste;
 mod paths;
+mod plugins;
 mod probe;
 mod profiles;
 mod refresh;
@@ -141,12 +142,12 @@ pub(crate) fn own_program() -> std::path::PathBuf {
 }
 
 pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandError> {
-    let global = cli.global;
+    let (global, command) = (cli.global, cli.command.map(|command| command.0));
     if let Some(socket) = env.get("CODERCLAW_SOCKET") {
         let socket = env.resolve(socket);
-        return borrow::run(global, env, clock, cli.command, &socket);
+        return borrow::run(global, env, clock, command, &socket);
     }
-    here(global, env, clock, cli.command)
+    here(global, env, clock, command)
 }
 
 /// With the logins of this machine.
@@ -160,6 +161,8 @@ fn here(global: Global, env: Env, clock: Clock, command: Option<Command>) -> Res
         Some(Command::Onboard(args)) => onboard::run(global, &args.0, env, clock),
         // It opens what it can, since what cannot be opened is what it is asked about.
         Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
+        // A manifest that keeps everything else from opening is what they are there for.
+        Some(Command::Plugins { command }) => plugins::run(global, env, clock, command.0),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
         Some(Command::Models { command: None, status_json, status_plain }) => {
@@ -187,7 +190,7 @@ fn run_in(context: &Context, command: Option<Command>) -> Result<Report, Command
         Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Import { command }) => import::run(context, command.0),
         Some(Command::Exec(args)) => exec::run(context, &args.0),
-        Some(Command::Models { command: Some(command), .. }) => models(context, command),
+        Some(Command::Models { command: Some(command), .. }) => models(context, command.0),
         _ => status::run(context, &StatusArgs::default()),
     }
 }

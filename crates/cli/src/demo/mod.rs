@@ -18,6 +18,7 @@ use crate::error::CommandError;
 use crate::report::Report;
 use scenes::STEPS;
 use stage::Stage;
+pub(crate) use stage::{new_folder, remove};
 use told::Told;
 
 /// One thing that the demo says, and whether it saw it happen.

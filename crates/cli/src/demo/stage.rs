@@ -256,7 +256,7 @@ fn write_manifest(root: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Makes a folder with a new name, 0700 from birth. A name that is taken, by whatever it is, is not used.
-fn new_folder(parent: &Path) -> io::Result<PathBuf> {
+pub(crate) fn new_folder(parent: &Path) -> io::Result<PathBuf> {
     let mut tries = 0;
     loop {
         let random = RandomState::new().build_hasher().finish();
@@ -270,7 +270,7 @@ fn new_folder(parent: &Path) -> io::Result<PathBuf> {
 }
 
 /// A refresh that outlives its asker may still be writing its last file, so removing is tried a few times.
-fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let mut tries = 0;
     loop {
         match std::fs::remove_dir_all(path) {

@@ -174,7 +174,7 @@ fn leftovers(exam: &mut Exam<'_>) {
             } else if name.contains(".json.damaged-") {
                 "is a damaged store that was set aside; once nothing of it is missed, it can be deleted"
             } else if name == "auth-profiles.json.lock" {
-                "is the original program's lock; where that does not run, it can be deleted"
+                "is the original program's lock, or of a change under way; one that was left behind counts for nothing"
             } else {
                 continue;
             };

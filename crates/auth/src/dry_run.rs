@@ -1,0 +1,169 @@
+//! The requests that a provider's manifest leads to, made by the very functions that make the real ones, and not sent.
+
+use coderclaw_http::{HeaderText, Request, Url};
+use coderclaw_oauth::{
+    AuthorizationRequest, State, TokenEndpoint, TokenHint, exchange_request, refresh_request, revoke_request,
+};
+use coderclaw_providers::{AuthMethod, Manifest, MethodKind, Revoke};
+use coderclaw_types::Secret;
+
+use crate::grant::encoding;
+
+/// What stands for everything secret.
+const SECRET: &str = "***";
+/// Where discovery names the place; never shown, never asked.
+const LATER: &str = "https://discovered.invalid/";
+
+/// One request, as it would be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sketch {
+    /// The method of the manifest that it belongs to.
+    pub way: MethodKind,
+    /// `page`, `code`, `refresh`, `revoke`, `call`.
+    pub step: &'static str,
+    /// `GET` or `POST`.
+    pub verb: &'static str,
+    /// Where to, without parameters; or in words, where the issuer will name it.
+    pub place: String,
+    /// Parameters, of the address or of the body.
+    pub fields: Vec<(String, String)>,
+    /// Header lines.
+    pub headers: Vec<(String, String)>,
+    /// The type of the body.
+    pub body: Option<&'static str>,
+}
+
+/// The requests of all ways to log in that are made of requests. Secrets are `***`.
+pub fn sketches(manifest: &Manifest) -> Vec<Sketch> {
+    let mut all = Vec::new();
+    for method in manifest.auth.iter() {
+        if method.method == MethodKind::OAuth {
+            oauth(method, &mut all);
+        }
+        all.extend(call(manifest, method));
+    }
+    all
+}
+
+fn oauth(method: &AuthMethod, all: &mut Vec<Sketch>) {
+    let issuer = method.issuer.as_deref().unwrap_or_default();
+    let page = method.authorize_url.as_deref().unwrap_or(LATER).parse();
+    let token: Result<Url, _> = method.token_url.as_deref().unwrap_or(LATER).parse();
+    let (Ok(page), Ok(token)) = (page, token) else { return };
+    let secret = || Secret::from(SECRET);
+    let redirect = method.redirect.as_deref().unwrap_or("http://127.0.0.1/callback");
+    let port = method.redirect_ports.first().map_or_else(|| "PORT".to_owned(), ToString::to_string);
+    let redirect = match redirect.strip_prefix("http://").and_then(|rest| rest.split_once('/')) {
+        Some((host, path)) => format!("http://{host}:{port}/{path}"),
+        None => redirect.to_owned(),
+    };
+    let endpoint = TokenEndpoint {
+        url: token,
+        client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
+        encoding: encoding(method.token_request),
+        extra: Vec::new(),
+    };
+    let url = AuthorizationRequest {
+        authorize_url: page,
+        client_id: endpoint.client_id.clone(),
+        redirect_uri: redirect.clone(),
+        scopes: method.scopes.iter().map(ToString::to_string).collect(),
+        extra: method.authorize_params.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
+        challenge: SECRET.to_owned(),
+        state: State::from_secret(secret()),
+    }
+    .url();
+    let mut add = |step, request: Request| all.push(sketch(method.method, step, &request, issuer));
+    add("page", Request::get(url));
+    add("code", exchange_request(&endpoint, &secret(), &secret(), &redirect));
+    add("refresh", refresh_request(&endpoint, &secret()));
+    let revoked = method.revoke_url.as_deref().filter(|_| method.revoke != Revoke::Never);
+    if let Some(url) = revoked.and_then(|url| url.parse().ok()) {
+        let encoding = method.revoke_request.map_or(endpoint.encoding, encoding);
+        let endpoint = TokenEndpoint { url, encoding, ..endpoint };
+        add("revoke", revoke_request(&endpoint, &secret(), TokenHint::Refresh));
+    }
+}
+
+/// The cheapest call of the API with what this method brings.
+fn call(manifest: &Manifest, method: &AuthMethod) -> Option<Sketch> {
+    let kind = method.method.makes();
+    let api = manifest.api(kind);
+    let url: Url = format!("{}{}", api.base_url?, api.probe?).parse().ok()?;
+    let mut request = Request::get(url);
+    for (name, value) in manifest.request_headers(kind, &Secret::from(SECRET), Some("ACCOUNT")) {
+        request = request.header(&name, HeaderText::Secret(value));
+    }
+    Some(sketch(method.method, "call", &request, ""))
+}
+
+fn sketch(way: MethodKind, step: &'static str, request: &Request, issuer: &str) -> Sketch {
+    let pairs = |url: &Url| url.query_pairs().into_owned().collect();
+    let mut fields: Vec<(String, String)> = pairs(&request.url);
+    let mut body = None;
+    if let Some(sent) = &request.body {
+        body = Some(sent.content_type);
+        let text = sent.bytes.expose();
+        if let Ok(serde_json::Value::Object(map)) = serde_json::from_str(text) {
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            fields.extend(map.iter().map(|(name, value)| (name.clone(), text(value))));
+        } else if let Ok(url) = Url::parse(&format!("http://x/?{text}")) {
+            fields.extend::<Vec<_>>(pairs(&url));
+        }
+    }
+    let mut place = request.url.clone();
+    place.set_query(None);
+    let place = match place.as_str() {
+        LATER => format!("what {issuer} names"),
+        known => known.to_owned(),
+    };
+    let headers = request.headers.iter().map(|(name, value)| {
+        let value = match value {
+            HeaderText::Plain(text) => text.clone(),
+            // It was made of nothing secret.
+            HeaderText::Secret(text) => text.expose().to_owned(),
+        };
+        (name.clone(), value)
+    });
+    let verb = match request.method {
+        coderclaw_http::Method::Get => "GET",
+        coderclaw_http::Method::Post => "POST",
+    };
+    Sketch { way, step, verb, place, fields, headers: headers.collect(), body }
+}
+
+#[cfg(test)]
+mod tests {
+    use coderclaw_providers::Registry;
+    use coderclaw_types::ProviderId;
+
+    use super::*;
+
+    #[test]
+    fn the_requests_of_a_manifest_are_those_that_are_sent() {
+        let registry = Registry::built_in();
+        let codex = registry.get(&ProviderId::new("openai-codex")).unwrap();
+        let all: Vec<Sketch> =
+            sketches(codex).into_iter().filter(|one| one.way == MethodKind::OAuth).collect();
+        let steps: Vec<&str> = all.iter().map(|one| one.step).collect();
+        assert_eq!(steps, ["page", "code", "refresh", "revoke", "call"]);
+        let field = |at: usize, name: &str| {
+            all[at].fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
+        assert_eq!(field(0, "redirect_uri"), Some("http://127.0.0.1:1455/auth/callback"));
+        assert_eq!(field(0, "code_challenge_method"), Some("S256"));
+        assert_eq!(field(1, "code_verifier"), Some("***"));
+        assert_eq!(field(2, "grant_type"), Some("refresh_token"));
+        assert_eq!(all[3].body, Some("application/json"));
+        assert_eq!(all[4].headers[0], ("authorization".into(), "Bearer ***".into()));
+        assert!(all[0].place.ends_with("/oauth/authorize"));
+    }
+
+    #[test]
+    fn what_an_issuer_will_name_is_said_in_words() {
+        let text = "id = 'a'\n[[auth]]\nmethod = 'oauth'\nclient_id = 'c'\nissuer = 'https://id.a.example'";
+        let registry = Registry::with_files([("a.toml".into(), text.to_owned())]).unwrap();
+        let all = sketches(registry.get(&ProviderId::new("a")).unwrap());
+        assert_eq!(all[1].place, "what https://id.a.example names");
+    }
+}

@@ -1,0 +1,43 @@
+//! `plugins`: manifests and plugins, looked at and changed. Works also where one of them keeps everything else from
+//! opening.
+
+mod check;
+mod new;
+#[cfg(feature = "demo")]
+mod trial;
+
+use coderclaw_auth::{Auth, Runner};
+use coderclaw_store::{ReadError, WriteError};
+use coderclaw_types::{Clock, Env};
+
+use crate::args::{Global, PluginsCommand};
+use crate::commands::{Context, own_program};
+use crate::error::CommandError;
+use crate::report::Report;
+
+pub(super) fn run(
+    global: Global,
+    env: Env,
+    clock: Clock,
+    command: PluginsCommand,
+) -> Result<Report, CommandError> {
+    let (auth, _) = Auth::open_despite(env, clock, Runner::Process(own_program()));
+    auth.called_by(&global.command);
+    let context = Context { auth, global };
+    match command {
+        PluginsCommand::Check { file, no_trial } => check::run(&context, file.as_deref(), !no_trial),
+        PluginsCommand::New { name, from, print } => new::run(&context, &name, from.as_deref(), print),
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<WriteError> for CommandError {
+    fn from(error: WriteError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
