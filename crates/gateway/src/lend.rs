@@ -60,6 +60,7 @@ pub(crate) async fn answer(
     let mut response = match Box::pin(serve(&shared, &head, body, shape)).await {
         Ok(response) => response,
         Err((refusal, shape)) => {
+            let refusal = refusal.heard_by(&head.headers);
             shared.numbers.refused(refusal.code);
             shared.tell(Note::event(format!(
                 "refused [{}] {}: {}",

@@ -15,11 +15,13 @@ mod audit;
 mod audit_read;
 mod commit;
 mod config;
+mod connect;
 mod console_links;
 mod foreign;
 mod gateway_keys;
 mod generations;
 mod journal;
+mod kept_key;
 mod key;
 mod ledger;
 mod legacy;
@@ -51,6 +53,10 @@ pub use config::{
     ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
     check_config, config_value, edit_config, json5_value,
 };
+pub use connect::{
+    ConnectError, Connection, ConnectionPlan, SettingChange, SettingsFormat, ToolSetting, ToolSettings,
+    plan_connection, plan_disconnection, read_connections,
+};
 pub use console_links::{LinkUse, make_console_link, use_console_link};
 pub use foreign::{StoreOwner, store_owner};
 pub use gateway_keys::{
@@ -58,6 +64,7 @@ pub use gateway_keys::{
 };
 pub use generations::generation_of;
 pub use journal::{Journal, JournalView, Pending, Record};
+pub use kept_key::{keep_gateway_key, read_kept_gateway_key};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};

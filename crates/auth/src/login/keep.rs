@@ -10,7 +10,7 @@ use coderclaw_types::{AgentId, GrantId, ProfileId, ProviderId};
 
 use super::error::{LoginError, check_expected};
 use super::way::Way;
-use super::{LoggedIn, LoginRequest};
+use super::{LoggedIn, LoginRequest, fault};
 use crate::context::Auth;
 use crate::discovered::remember;
 use crate::events::{Event, Note};
@@ -25,6 +25,7 @@ impl Auth {
         set: &TokenSet,
         request: &LoginRequest,
     ) -> Result<LoggedIn, LoginError> {
+        fault("login.exchanged")?;
         if let Some(granted) = &set.scope {
             let mut required = way.method.required_scopes.iter();
             if let Some(scope) = required.find(|scope| !granted.split_whitespace().any(|one| one == **scope))
@@ -59,6 +60,7 @@ impl Auth {
         let provider = ProviderId::new(&way.manifest.id);
         self.readmit(&endpoint.origin, &endpoint.token.client_id, &tokens.refresh)
             .map_err(|e| LoginError::Local(e.to_string()))?;
+        fault("login.admitted")?;
         fingerprint_key(self.state())?;
         let guard = StoreGuard::acquire_patiently(self.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;
@@ -76,12 +78,14 @@ impl Auth {
         if !kept {
             return Err(LoginError::NotKept);
         }
+        fault("login.stored")?;
         let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
         self.audit_of(Some(&set.access), note.of(Some(&provider), &profile));
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         let still_set_aside = self.take_back(agent, &doc, &profile);
         self.renew_cache(agent);
         self.attend(agent, &profile);
+        fault("login.done")?;
         Ok(LoggedIn {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),

@@ -130,6 +130,7 @@ impl Auth {
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
+        fault("login.checked")?;
         let Doors { browser, mut device } = doors;
         let has_browser = browser.is_some();
         let mut pastes = None;
@@ -238,6 +239,11 @@ fn show(
         untested: way.way.method.untested,
         only_way,
     })?)
+}
+
+/// A fail point of a login.
+fn fault(point: &'static str) -> Result<(), LoginError> {
+    coderclaw_store::faults::hit(point).map_err(|e| LoginError::Local(e.to_string()))
 }
 
 fn runtime() -> Result<Runtime, LoginError> {
