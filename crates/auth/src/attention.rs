@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::context::Auth;
 use crate::edit::EditError;
 use crate::events::{Event, Note};
-use crate::first_use::fault;
+use crate::edit::fault;
 use crate::grant::Refreshable;
 use crate::resolve::ResolveError;
 use crate::scene::{Scene, Seen, Whose};

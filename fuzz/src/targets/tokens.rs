@@ -19,6 +19,7 @@ pub(super) fn run(bytes: &[u8]) {
         email: list("/email"),
         account: list("/account"),
         plan: list("/plan"),
+        name: list("/name"),
     };
     let identity = read_identity(&token, None, &pointers);
     let names = [&identity.issuer, &identity.subject, &identity.email, &identity.account, &identity.plan];
