@@ -16,6 +16,7 @@ mod ahead;
 mod answer;
 mod console;
 mod gateway;
+mod gathered;
 mod guard;
 mod heads;
 mod keep;
