@@ -13,7 +13,7 @@ use crate::context::Auth;
 use crate::decide::{Contender, Decision};
 use crate::explain::{Explanation, Winner};
 use crate::first_use::Plan;
-use crate::lease::{KEYLESS, Lease};
+use crate::lease::{ELSEWHERE, KEYLESS, Lease};
 use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
 use crate::standing::{Standing, set_aside, standing};
@@ -263,7 +263,8 @@ impl<'a> Scene<'a> {
         let kind = contender.kind?;
         let token = standing.secret.clone()?;
         let account = standing.account_id.as_deref();
-        let source = contender.candidate.source.clone().unwrap_or_else(|| "profile".into());
+        let usual = if standing.reference.is_some() { ELSEWHERE } else { "profile" };
+        let source = contender.candidate.source.clone().unwrap_or_else(|| usual.into());
         let mut headers = manifest.request_headers(kind, &token, account);
         let mut env = manifest.lend_env(kind, &token, account);
         if source == KEYLESS {

@@ -111,6 +111,7 @@ impl Auth {
         }
         add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
         add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
+        add(state.helpers(), "the folder of what helper programs gave, each for its time");
         add(state.gateway_keys(), "the gateway's keys: their hashes only");
         add(state.oauth_json(), "logins of an older version; imported once, never written");
         add(state.fingerprint_key_path(), "the key of the fingerprints");

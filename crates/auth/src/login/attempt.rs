@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use coderclaw_http::{Client, Limits, Url};
-use coderclaw_oauth::{AuthorizationRequest, Pkce, RefreshAnswer, State, exchange};
-use coderclaw_providers::{AuthMethod, Manifest, MethodKind};
+use coderclaw_oauth::{AuthorizationRequest, Identity, Pkce, RefreshAnswer, State, exchange};
+use coderclaw_providers::{AuthMethod, Manifest, MethodKind, Plugin};
 use coderclaw_types::Secret;
 
 use super::error::LoginError;
@@ -24,6 +24,8 @@ pub(super) struct Way<'a> {
     /// The same, with the URLs that its issuer names where the manifest does not.
     pub(super) method: Cow<'a, AuthMethod>,
     pub(super) endpoint: Endpoint,
+    /// Who it is, where somebody says so besides the tokens.
+    pub(super) said: Option<Identity>,
     answers_name_issuer: bool,
     authorize_url: Url,
     redirect: Url,
@@ -39,7 +41,30 @@ impl<'a> Way<'a> {
         let url = |text: Option<&str>| text.and_then(|text| Url::parse(text).ok()).ok_or_else(no_method);
         let authorize_url = url(method.authorize_url.as_deref())?;
         let redirect = url(Some(method.redirect.as_deref().unwrap_or("http://127.0.0.1/callback")))?;
-        Ok(Self { manifest, own, method, endpoint, answers_name_issuer, authorize_url, redirect })
+        let said = None;
+        Ok(Self { manifest, own, method, endpoint, said, answers_name_issuer, authorize_url, redirect })
+    }
+
+    /// For what the program of a plugin has brought, which says whose it is.
+    pub(super) fn of_plugin(
+        manifest: &'a Manifest,
+        own: &'a AuthMethod,
+        plugin: &Plugin,
+        identity: Identity,
+    ) -> Option<Self> {
+        let endpoint = Endpoint::of_plugin(manifest, own, plugin)?;
+        let (authorize_url, redirect) = (endpoint.token.url.clone(), endpoint.token.url.clone());
+        let (method, said) = (Cow::Borrowed(own), Some(identity));
+        Some(Self {
+            manifest,
+            own,
+            method,
+            endpoint,
+            said,
+            answers_name_issuer: false,
+            authorize_url,
+            redirect,
+        })
     }
 
     /// The browser comes back to this machine, not to a page of the vendor's that shows the code.

@@ -32,7 +32,8 @@ impl Auth {
             }
         }
         let endpoint = &way.endpoint;
-        let identity = read_identity(&set.access, set.id_token.as_ref(), &endpoint.identity);
+        let read = || read_identity(&set.access, set.id_token.as_ref(), &endpoint.identity);
+        let identity = way.said.clone().unwrap_or_else(read);
         check_expected(&identity, request.expect.as_deref(), request.workspace.as_deref())?;
         let refresh =
             set.refresh.clone().ok_or_else(|| LoginError::Exchange("no refresh token came".into()))?;

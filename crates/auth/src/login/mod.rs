@@ -5,6 +5,7 @@ mod error;
 mod give_back;
 mod keep;
 mod later;
+mod plugin;
 mod ui;
 mod wait;
 
@@ -20,6 +21,7 @@ use tokio::runtime::Runtime;
 use self::attempt::{Attempt, Way};
 pub use self::error::LoginError;
 pub use self::later::StartedLogin;
+pub use self::plugin::PluginUi;
 pub use self::ui::{LoginUi, LoginWait, Pastes};
 use self::wait::{Answered, Waiting};
 use crate::context::Auth;

@@ -240,6 +240,7 @@ mod tests {
                 identity: IdentityPointers::default(),
                 named_by_user: false,
                 issuer: None,
+                plugin: None,
             },
         }
     }

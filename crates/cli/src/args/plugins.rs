@@ -6,6 +6,18 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginsCommand {
+    /// What is installed, and whether it is in force
+    List {
+        /// Only what is in force
+        #[arg(long)]
+        enabled: bool,
+    },
+    /// What a plugin is, and what it may do
+    Info {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
     /// Whether a manifest is good, and the requests it leads to; without FILE, everything that is in force
     Check {
         /// A manifest, or the folder of a plugin
@@ -26,5 +38,44 @@ pub(crate) enum PluginsCommand {
         /// Print it instead of writing it into providers/ of the state dir
         #[arg(long)]
         print: bool,
+    },
+    /// Install a plugin from its folder or a .tar.gz, after it was shown what it may do
+    Install {
+        /// The folder or the archive
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// Ask nothing
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Put a plugin in force, as it is now
+    Enable {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Ask nothing
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Put a plugin out of force; its files and its logins stay
+    Disable {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Remove a plugin's files; its logins stay in the store
+    Uninstall {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Only put it out of force
+        #[arg(long)]
+        keep_files: bool,
+        /// Ask nothing
+        #[arg(long, short, visible_alias = "yes")]
+        force: bool,
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
     },
 }

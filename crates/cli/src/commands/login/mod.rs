@@ -1,5 +1,6 @@
 //! `models auth login`: with a browser on this machine or any other, in one run or in two.
 
+mod plugin;
 mod qr;
 mod remote;
 mod screen;
@@ -55,6 +56,13 @@ pub(super) fn in_browser(
     let agent = context.agent()?;
     let request = request(wish)?;
     let mut screen = Screen::new(context, shown.no_browser, shown.qr, shown.url_file);
+    if manifest.auth(MethodKind::Plugin).is_some() {
+        let mut screen = plugin::PluginScreen(screen);
+        return context
+            .auth
+            .plugin_login(&agent, manifest, &request, &mut screen)
+            .map_err(context.about(manifest));
+    }
     context.auth.login(&agent, manifest, &request, &mut screen).map_err(context.about(manifest))
 }
 
@@ -185,6 +193,7 @@ fn provider<'a>(
 ) -> Result<&'a Manifest, CommandError> {
     let manifest = context.provider(name)?;
     let method = match method {
+        None | Some("plugin") if manifest.auth(MethodKind::Plugin).is_some() => MethodKind::Plugin,
         None | Some("oauth") => MethodKind::OAuth,
         Some(other) => {
             let known = MethodKind::from_text(other).filter(|kind| manifest.auth(*kind).is_some());
