@@ -1,19 +1,28 @@
-//! `cargo xtask bench`: what one cold process of the release binary costs, beside `/bin/true` and the budgets.
+//! `cargo xtask bench`: what things cost, beside their budgets, beside other programs, and beside the last run.
 //!
 //! Budgets are told, not enforced: a busy machine must not fail a build.
 
-mod measure;
+mod beside;
+mod inside;
+mod process;
 mod state;
+mod table;
 
 use std::path::Path;
 
-use measure::{Figures, Reached};
+use process::{Figures, Reached};
+use table::{Table, judged};
 
 use crate::program::Program;
 use crate::repository::Repository;
 
+/// The page that shows the figures of one run, between its marks.
+const PAGE: &str = "docs/speed.md";
+const BEGIN: &str = "<!-- cargo xtask bench --write: begin -->\n";
+const END: &str = "<!-- cargo xtask bench --write: end -->\n";
+
 /// The budgets of a command that only looks.
-const INSTRUCTIONS: u64 = 1_500_000;
+const INSTRUCTIONS: f64 = 1_500_000.0;
 const MILLISECONDS: f64 = 5.0;
 const RESIDENT_MB: f64 = 10.0;
 const BINARY_MB: f64 = 15.0;
@@ -26,72 +35,101 @@ const COMMANDS: [&[&str]; 4] = [
     &["models", "auth", "explain", "--provider", "openai-codex", "--json"],
 ];
 
-pub(crate) fn bench(repository: &Repository) -> Result<(), String> {
+/// Measures everything but the gateway, and prints it; with `write`, onto the page as well.
+pub(crate) fn bench(repository: &Repository, write: bool) -> Result<(), String> {
     Program::cargo(&["build", "--release", "--package", "coderclaw"]).inside(repository.root()).run()?;
-    let binary = repository.target()?.join("release/coderclaw");
-    let state = state::StateDir::make()?;
-
-    let mut commands = vec![measure::Command::new(Path::new("/bin/true"), &[], &state)];
-    commands.extend(COMMANDS.iter().map(|args| measure::Command::new(&binary, args, &state)));
-    let figures = measure::measure(&commands)?;
-
-    let base = figures[0].instructions;
-    println!("\n{}", headline()?);
-    println!(
-        "{:<62} {:>22} {:>8} {:>16} {:>16}  threads/sockets/CA files",
-        "command", "instructions", "x true", "median ms", "peak MB"
-    );
-    for (command, figures) in commands.iter().zip(&figures) {
-        println!("{}", line(&command.name, figures, base, command.name != "/bin/true"));
+    let target = repository.target()?;
+    let tables = [
+        processes(repository, &target.join("release/coderclaw"))?,
+        inside::resolver(repository)?,
+        inside::storms(repository)?,
+    ];
+    let mut text = headline()?;
+    for table in &tables {
+        text.push_str(&format!("\n{table}"));
     }
-    let bytes = std::fs::metadata(&binary).map_err(|e| format!("{}: {e}", binary.display()))?.len();
+    print!("\n{text}");
+    let changes = table::changes(&target.join("bench/last.tsv"), &tables)?;
+    if !changes.is_empty() {
+        println!("\nSince the last run here:\n  {}", changes.join("\n  "));
+    }
+    if write { put_on_page(repository, &text) } else { Ok(()) }
+}
+
+fn put_on_page(repository: &Repository, text: &str) -> Result<(), String> {
+    let page = repository.read(PAGE)?;
+    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| format!("{PAGE} has no mark {BEGIN}"))?;
+    let (_, after) = rest.split_once(END).ok_or_else(|| format!("{PAGE} has no mark {END}"))?;
+    let page = format!("{before}{BEGIN}\n{text}\n{END}{after}");
+    std::fs::write(repository.path(PAGE), page).map_err(|e| format!("{PAGE}: {e}"))
+}
+
+/// One cold process of each command, beside `/bin/true` and what others have.
+fn processes(repository: &Repository, binary: &Path) -> Result<Table, String> {
+    let state = state::StateDir::make()?;
+    let mut commands = vec![process::Command::new(Path::new("/bin/true"), &[], &state)];
+    commands.extend(COMMANDS.iter().map(|args| process::Command::new(binary, args, &state)));
+    let ours = commands.len();
+    let (others, missing) = beside::others(repository);
+    commands.extend(others.iter().map(|(program, args)| process::Command::new(program, args, &state)));
+    let figures = process::measure(&commands)?;
+
+    let columns = ["command", "instructions", "x true", "median ms", "peak MB", "threads, sockets, CA files"];
+    let mut table = Table::new("One cold process, five profiles in the store", &columns);
+    let base = figures[0].instructions;
+    for (at, (command, figures)) in commands.iter().zip(&figures).enumerate() {
+        table.row(cells(&command.name, figures, base, (1..ours).contains(&at)));
+        if let Some(instructions) = figures.instructions {
+            table.figure(format!("{}, M instructions", command.name), instructions / 1e6);
+        }
+        figures.notes.iter().for_each(|note| table.note(note));
+    }
+    missing.into_iter().for_each(|note| table.note(note));
+    let bytes = std::fs::metadata(binary).map_err(|e| format!("{}: {e}", binary.display()))?.len();
     #[expect(clippy::cast_precision_loss, reason = "a file's size in MB, to one digit")]
     let size = bytes as f64 / 1e6;
-    println!("\nrelease binary: {size:.1} MB, {}", judged(size <= BINARY_MB, &format!("{BINARY_MB} MB")));
-    for note in figures.iter().flat_map(|figures| &figures.notes).collect::<std::collections::BTreeSet<_>>() {
-        println!("note: {note}");
-    }
-    Ok(())
+    table.figure("release binary, MB", size);
+    table.note(format!(
+        "Budgets: {:.1} M instructions, {MILLISECONDS} ms, {RESIDENT_MB} MB. The release binary has {size:.1} MB, {} its {BINARY_MB}.",
+        INSTRUCTIONS / 1e6,
+        judged(size, Some(BINARY_MB))
+    ));
+    Ok(table)
 }
 
 fn headline() -> Result<String, String> {
     let rustc = Program::new("rustc", &["--version"]).text()?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let date = Program::new("date", &["+%Y-%m-%d"]).text()?;
+    let runs = process::RUNS;
     Ok(format!(
-        "{}, {cores} cores, {} runs of each by turns, five profiles; budgets: {:.1} M instructions, {MILLISECONDS} ms, \
-         {RESIDENT_MB} MB",
-        rustc.trim(),
-        measure::RUNS,
-        millions(INSTRUCTIONS)
+        "{}, {}, {cores} cores; cold processes timed {runs} times each, by turns.\n",
+        date.trim(),
+        rustc.trim()
     ))
 }
 
-fn line(name: &str, figures: &Figures, base: Option<u64>, has_budget: bool) -> String {
-    let judge = |within: bool| if has_budget { judged(within, "") } else { String::new() };
+fn cells(name: &str, figures: &Figures, base: Option<f64>, has_budget: bool) -> [String; 6] {
     let none = || "not measured".to_owned();
-    let instructions = figures
-        .instructions
-        .map_or_else(none, |n| format!("{:.2} M {}", millions(n), judge(n <= INSTRUCTIONS)));
-    #[expect(clippy::cast_precision_loss, reason = "a ratio, to one digit")]
+    let within = |value: f64, budget: f64| judged(value, has_budget.then_some(budget));
+    let instructions = figures.instructions.map(|n| format!("{:.2} M {}", n / 1e6, within(n, INSTRUCTIONS)));
     let ratio = match (figures.instructions, base) {
-        (Some(n), Some(base)) if base > 0 => format!("{:.1}", n as f64 / base as f64),
+        (Some(n), Some(base)) if base > 0.0 => format!("{:.1}", n / base),
         _ => "-".to_owned(),
     };
-    let time = format!("{:.2} {}", figures.median_ms, judge(figures.median_ms <= MILLISECONDS));
-    let resident = figures.peak_mb.map_or_else(none, |mb| format!("{mb:.1} {}", judge(mb <= RESIDENT_MB)));
-    let reached = figures.reached.as_ref().map_or_else(none, |Reached { threads, sockets, ca_files }| {
-        format!("{threads}/{sockets}/{ca_files}")
-    });
-    let cells = [instructions, time, resident].map(|cell| cell.trim_end().to_owned());
-    format!("{name:<62} {:>22} {ratio:>8} {:>16} {:>16}  {reached}", cells[0], cells[1], cells[2])
-}
-
-fn judged(within: bool, budget: &str) -> String {
-    let word = if within { "within" } else { "over" };
-    if budget.is_empty() { word.to_owned() } else { format!("{word} {budget}") }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-fn millions(n: u64) -> f64 {
-    n as f64 / 1e6
+    let time = format!("{:.2} {}", figures.median_ms, within(figures.median_ms, MILLISECONDS));
+    let resident = figures.peak_mb.map(|mb| format!("{mb:.1} {}", within(mb, RESIDENT_MB)));
+    let reached = figures
+        .reached
+        .as_ref()
+        .map(|Reached { threads, sockets, ca_files }| format!("{threads}, {sockets}, {ca_files}"));
+    let trimmed = |cell: String| cell.trim_end().to_owned();
+    [
+        format!("`{name}`"),
+        instructions.map_or_else(none, trimmed),
+        ratio,
+        trimmed(time),
+        resident.map_or_else(none, trimmed),
+        reached.unwrap_or_else(none),
+    ]
 }

@@ -24,7 +24,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
-    ("bench", "", "instructions, time and memory of the release binary, beside their budgets"),
+    ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
 ];
 
@@ -51,7 +51,8 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["promises"] => promises::show(&Repository::find()?),
         ["promises", "--write"] => promises::write(&Repository::find()?),
         ["e2e"] => e2e::e2e(&Repository::find()?),
-        ["bench"] => bench::bench(&Repository::find()?),
+        ["bench"] => bench::bench(&Repository::find()?, false),
+        ["bench", "--write"] => bench::bench(&Repository::find()?, true),
         ["torture"] => torture("200"),
         ["torture", "--times", times] => torture(times),
         [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {

@@ -41,6 +41,11 @@ impl Life {
         if left < min_validity { Freshness::TooShort } else { Freshness::Fresh }
     }
 
+    /// When it falls due.
+    pub(crate) fn due_at(&self, salt: &TokenHash) -> Millis {
+        self.expires.minus(self.margin(salt))
+    }
+
     fn margin(&self, salt: &TokenHash) -> Duration {
         let whole = self.issued_at.map_or(WIDEST_MARGIN * 10, |issued| self.expires.since(issued));
         let margin = WIDEST_MARGIN.min(whole / 10);

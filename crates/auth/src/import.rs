@@ -17,6 +17,7 @@ pub use self::judge::ImportVerdict;
 use crate::context::Auth;
 use crate::edit::{EditError, commit, lock};
 use crate::first_use::{fault, fingerprint_of};
+use crate::grant::Refreshable;
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
@@ -188,12 +189,13 @@ impl Auth {
         let mut doc = store.doc.clone();
         for id in &taken {
             doc.put_from(source, id);
+            self.join_grant(&mut doc, id);
         }
         commit(&guard, &doc, &taken)?;
         let kept = guard.read().map_err(EditError::from)?.doc;
         let added = taken.iter().filter(|id| store.doc.get(id).is_none()).count();
         let is_whole = kept.ids().count() == store.doc.ids().count() + added
-            && taken.iter().all(|id| kept.is_same(source, id));
+            && taken.iter().all(|id| kept.is_same(&doc, id));
         if !is_whole {
             return Err(EditError::NotKept { store: agent.store().display().to_string() }.into());
         }
@@ -213,6 +215,25 @@ impl Auth {
             self.audit_import(agent, id, from);
         }
         Ok(report(plan))
+    }
+
+    /// The import may make a copy of a login that another agent of ours has and has refreshed before: then both are one
+    /// grant, and the copy alone would not show it.
+    fn join_grant(&self, doc: &mut AuthProfiles, id: &ProfileId) {
+        let Some(Entry::OAuth(entry)) = doc.get(id) else { return };
+        let Some(one) = Refreshable::of(self, id, &entry).filter(|one| one.entry.grant.is_none()) else {
+            return;
+        };
+        for agent in self.state().agents(self.config()).unwrap_or_default() {
+            let Ok(store) = read_auth_store(&agent.store()) else { continue };
+            let mut grants = store.doc.entries().filter_map(|(known, entry)| match entry {
+                Entry::OAuth(entry) => Refreshable::of(self, &known, &entry),
+                _ => None,
+            });
+            if let Some(known) = grants.find(|known| known.token == one.token && known.grant != one.grant) {
+                return doc.set_grant(id, &known.grant);
+            }
+        }
     }
 
     fn judge_all(

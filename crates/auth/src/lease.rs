@@ -61,4 +61,15 @@ impl Lease {
     pub fn is_keyless(&self) -> bool {
         self.source == KEYLESS
     }
+
+    /// How it is presented: `Bearer`, `api_key` for a header of its own, or `none`.
+    pub fn token_type(&self) -> &'static str {
+        let is_bearer =
+            self.headers.first().is_some_and(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        match self.kind {
+            _ if self.is_keyless() => "none",
+            CredentialKind::ApiKey if !is_bearer => "api_key",
+            _ => "Bearer",
+        }
+    }
 }

@@ -24,6 +24,7 @@ mod identity;
 mod import;
 mod keep_alive;
 mod lease;
+mod lender;
 mod link;
 mod login;
 mod logout;
@@ -64,6 +65,7 @@ pub use import::{
 };
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;
+pub use lender::Lender;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, PluginUi, StartedLogin};
 pub use logout::LoggedOut;

@@ -59,6 +59,7 @@ impl Auth {
                 let mut standing = Standing::new(Readiness::Now, Code::Ok);
                 standing.secret = Some(token);
                 standing.valid_until = Some(until);
+                standing.changes_at = Some(until);
                 standing
             }
             Some(HelperResult { failure: Some(failure), .. }) => {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use coderclaw_providers::{CredentialKind, Manifest};
+use coderclaw_providers::{CredentialKind, Manifest, PluginCall};
 use coderclaw_store::{AgentPaths, ReadError, read_fingerprint_key};
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
-use crate::decide::Contender;
+use crate::decide::{Contender, Decision};
 use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
 use crate::moved::Moved;
@@ -213,6 +213,18 @@ impl Auth {
     /// # Errors
     /// Where no credential may be used, or the one to be used gives no token now.
     pub fn lease(&self, agent: &AgentPaths, manifest: &Manifest, ask: &Ask) -> Result<Lease, LeaseError> {
+        self.lease_on(agent, manifest, ask, &mut |_, _| ())
+    }
+
+    /// The same; `stands` is told where what was lent stands in the files as they are, and the next one who asks would
+    /// get it too.
+    pub(crate) fn lease_on(
+        &self,
+        agent: &AgentPaths,
+        manifest: &Manifest,
+        ask: &Ask,
+        stands: &mut dyn FnMut(&Scene<'_>, &Decision),
+    ) -> Result<Lease, LeaseError> {
         let mut tried: Vec<ProfileId> = Vec::new();
         let mut needs_login: Option<(ProfileId, RefreshError)> = None;
         let mut has_imported = false;
@@ -258,6 +270,17 @@ impl Auth {
                     });
                     if let Some(moved) = &moved {
                         self.audit_move(agent, moved);
+                    }
+                    let standing = &winner.standing;
+                    let as_it_stands = standing.readiness == Readiness::Now && !standing.unfinished;
+                    // Header lines of a program are made for each request.
+                    let is_whole = !manifest.plugin.as_ref().is_some_and(|one| one.does(PluginCall::Headers));
+                    if tried.is_empty()
+                        && is_whole
+                        && as_it_stands
+                        && standing.secret.as_ref() == Some(&lease.token)
+                    {
+                        stands(&scene, &decision);
                     }
                     return Ok(Lease { after_rejection: ask.rejected.is_some(), moved, ..lease });
                 }

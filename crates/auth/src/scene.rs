@@ -1,10 +1,11 @@
 //! What the resolver looks at, read once.
 
 use std::cell::OnceCell;
+use std::path::PathBuf;
 
 use coderclaw_providers::Manifest;
 use coderclaw_store::{
-    AgentPaths, AgentSettings, AuthState, Entry, ReadError, StoreSnapshot, read_agent_settings,
+    AgentPaths, AgentSettings, AuthState, Entry, HelperCache, ReadError, StoreSnapshot, read_agent_settings,
     read_fingerprint_key,
 };
 use coderclaw_types::{AgentId, Fingerprint, FingerprintKey, Millis, ProfileId, ProviderId, Secret};
@@ -14,6 +15,7 @@ use crate::decide::{Contender, Decision};
 use crate::explain::{Explanation, Winner};
 use crate::first_use::Plan;
 use crate::lease::{ELSEWHERE, KEYLESS, Lease};
+use crate::lender::Grounds;
 use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
 use crate::standing::{Standing, set_aside, standing};
@@ -251,6 +253,28 @@ impl<'a> Scene<'a> {
             fingerprint,
             valid_until: contender.standing.valid_until,
         }
+    }
+
+    /// What the decision was made from, beside config and provider files.
+    pub(crate) fn grounds(&self, decision: &Decision, ask: &Ask) -> Grounds {
+        let shelves = std::iter::once(&self.own).chain(&self.linked);
+        let mut files: Vec<PathBuf> = shelves
+            .flat_map(|shelf| [shelf.agent.store(), shelf.agent.state(), shelf.agent.settings()])
+            .collect();
+        files.extend(ask.session.as_ref().map(|_| self.own.agent.sessions()));
+        let mut until = None;
+        for standing in decision.contenders.iter().map(|contender| &contender.standing) {
+            files.extend(standing.grant.as_ref().map(|grant| self.auth.state().journal(grant)));
+            let helper = standing
+                .reference
+                .as_ref()
+                .and_then(|reference| HelperCache::of(self.auth.state(), &decision.provider, reference));
+            files.extend(helper.map(|cache| cache.path().to_path_buf()));
+            let ahead =
+                [standing.until, standing.changes_at].into_iter().flatten().filter(|at| *at > self.now);
+            until = ahead.chain(until).min();
+        }
+        Grounds { files, until }
     }
 
     /// The winner as a lease on what `standing` holds. `None` where it holds nothing that could be lent.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coderclaw_providers::CredentialKind;
 use coderclaw_store::{AuthState, Entry, JournalView, OAuthEntry, OutcomeKind, Reference, StoreSnapshot};
-use coderclaw_types::{Code, Millis, ProfileId, Secret, TokenHash};
+use coderclaw_types::{Code, GrantId, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::cooldown::unusable_until;
@@ -48,6 +48,10 @@ pub(crate) struct Standing {
     pub(crate) works: bool,
     /// A refresh is answered and not yet in the store.
     pub(crate) unfinished: bool,
+    /// When time alone makes it stand otherwise, where that is not `until`.
+    pub(crate) changes_at: Option<Millis>,
+    /// The grant whose journal was read for it.
+    pub(crate) grant: Option<GrantId>,
     /// When it was last refreshed, and by how many milliseconds our clock was ahead of the server's then.
     pub(crate) clock: Option<(Millis, i64)>,
 }
@@ -65,6 +69,8 @@ impl Standing {
             reference: None,
             works: false,
             unfinished: false,
+            changes_at: None,
+            grant: None,
             clock: None,
         }
     }
@@ -149,6 +155,7 @@ pub(crate) fn standing(
         };
         standing.secret = Some(secret.clone());
         standing.valid_until = expires;
+        standing.changes_at = expires;
         standing
     };
     Ok(match entry {
@@ -220,6 +227,9 @@ fn oauth_standing(
         }
     };
     let refreshed = journal.outcomes.iter().rev().find(|outcome| outcome.kind == OutcomeKind::Refreshed);
+    let turns = life(login).map(|life| [life.due_at(&one.token), life.expires]);
+    standing.changes_at = turns.into_iter().flatten().filter(|at| *at > now).min();
+    standing.grant = Some(one.grant);
     standing.clock = refreshed.map(|outcome| (outcome.at, outcome.clock_ahead.unwrap_or(0)));
     Ok(standing)
 }
@@ -238,6 +248,7 @@ fn unrenewable(login: &OAuthEntry, now: Millis) -> Standing {
     };
     standing.secret = Some(access.clone());
     standing.valid_until = expires;
+    standing.changes_at = expires;
     standing.account_id.clone_from(&login.account_id);
     standing
 }

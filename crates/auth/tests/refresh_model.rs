@@ -40,6 +40,7 @@ mod refresh_model {
     pub(crate) mod server;
     pub(crate) mod settle;
     pub(crate) mod state;
+    pub(crate) mod visitors;
     pub(crate) mod worker;
 }
 
@@ -128,6 +129,30 @@ fn an_older_copy_finds_its_successor() {
 fn the_original_is_kept_out_and_let_in() {
     holds(original(), &[p::RECOVERED, p::ADOPTED]);
     holds(original_and_clone(), &[p::DOUBTFUL]);
+}
+
+/// A2: a store that two state dirs share is refreshed by one of them, and its copies with it.
+#[test]
+fn a_store_outside_has_one_refresher() {
+    holds(outside(), &[p::FOREIGN, p::CLONE_UPDATED, p::RECOVERED]);
+}
+
+/// A2, A5: a copy that an import brings is the login that it is a copy of, whenever it comes.
+#[test]
+fn an_imported_copy_joins_its_login() {
+    holds(import(), &[p::COPY_HEALED, p::DOUBTFUL]);
+}
+
+/// A5: the same token may come back with a login, and is refreshed as if it had never been gone.
+#[test]
+fn a_login_that_was_logged_out_comes_back() {
+    holds(comeback(), &[p::CAME_BACK]);
+}
+
+/// A15: one alert for each trouble, and one when it has ended, whoever finds it.
+#[test]
+fn people_are_told_once() {
+    holds(alerts(), &[p::RECOVERY_TOLD]);
 }
 
 // Below, one rule at a time is broken.
@@ -280,4 +305,34 @@ fn no_reading_after_the_original_s_lock_is_noticed() {
 #[test]
 fn a_clone_of_what_the_original_spent_is_noticed() {
     notices(Rule::DoubtfulNotSent, original_and_clone(), p::NO_KILL);
+}
+
+/// A2: the copy is a grant of its own.
+#[test]
+fn a_copy_without_its_key_is_noticed() {
+    notices(Rule::CopyJoinsGrant, import(), p::NO_KILL);
+}
+
+/// A5: the login is stored, and nobody ends what the journal has against it.
+#[test]
+fn a_comeback_beside_the_journal_is_noticed() {
+    notices(Rule::ComebackReadmitted, comeback(), p::BACK);
+}
+
+/// A2: two state dirs refresh one store; a journal of the one means nothing to the other.
+#[test]
+fn a_foreign_store_refreshed_all_the_same_is_noticed() {
+    notices(Rule::ForeignLeftAlone, outside(), p::SENT_ONCE);
+}
+
+/// A15: two of them saw the same trouble, and nobody looks again.
+#[test]
+fn an_alert_decided_before_the_lock_is_noticed() {
+    notices(Rule::AlertUnderLock, alerts(), p::TOLD_ONCE);
+}
+
+/// A15: "somebody was told something" keeps the next trouble quiet.
+#[test]
+fn an_alert_that_knows_no_token_is_noticed() {
+    notices(Rule::AlertPerToken, alerts(), p::TOLD);
 }

@@ -26,9 +26,9 @@ pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
-pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, KeysCommand};
+pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, InstallArgs, KeysCommand};
 pub(crate) use import::ImportCommand;
-pub(crate) use lazy::Lazy;
+pub(crate) use lazy::{Lazy, with_only};
 pub(crate) use log::LogArgs;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
 #[cfg(test)]
@@ -47,7 +47,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Option<Lazy<Command>>,
 }
 
 /// What every command takes.
@@ -86,7 +86,7 @@ pub(crate) enum Command {
     #[command(args_conflicts_with_subcommands = true)]
     Models {
         #[command(subcommand)]
-        command: Option<ModelsCommand>,
+        command: Option<Lazy<ModelsCommand>>,
         /// The same as `models status --json`
         #[arg(long)]
         status_json: bool,
@@ -390,12 +390,13 @@ pub(crate) enum OrderCommand {
 
 impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
-        let token_json = matches!(
-            &self.command,
-            Some(Command::Models { command: Some(ModelsCommand::Auth { command: Lazy(AuthCommand::Token(args)) }), .. })
-                if args.0.format == TokenFormat::Json
-        );
-        let status_json = matches!(&self.command, Some(Command::Models { status_json: true, .. }));
+        let (token_json, status_json) = match &self.command {
+            Some(Lazy(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. })) => {
+                (matches!(&command.0, AuthCommand::Token(args) if args.0.format == TokenFormat::Json), false)
+            }
+            Some(Lazy(Command::Models { status_json, .. })) => (false, *status_json),
+            _ => (false, false),
+        };
         self.global.json || token_json || status_json
     }
 }

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 use coderclaw_types::{Code, Env};
 
-use crate::args::Cli;
+use crate::args::{Cli, with_only};
 use crate::error::CommandError;
 
 /// Parses the arguments. `--profile NAME` or `--dev` before the first command choose another state dir.
@@ -19,6 +19,12 @@ pub(crate) fn parse(arguments: Vec<OsString>, env: Env) -> Result<(Cli, Env), Co
 }
 
 fn read(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let quickly = with_only(&arguments, || read_from_tree(arguments.clone()));
+    // What is wrong, or what there is, only the whole tree can say.
+    quickly.or_else(|_| read_from_tree(arguments))
+}
+
+fn read_from_tree(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     let name = command_name(&matches);
@@ -172,5 +178,37 @@ mod tests {
         assert!(text.contains("--provider") && !text.contains('\n'), "{text}");
         let error = parsed("coderclaw models statsu").unwrap_err();
         assert!(error.to_string().contains("statsu"), "{error}");
+    }
+
+    /// What is parsed with little of the tree is what the whole tree says, also where a word could be a command and is none.
+    #[test]
+    fn a_part_of_the_tree_says_what_the_whole_does() {
+        let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        let lines = [
+            "coderclaw",
+            "coderclaw --json",
+            "coderclaw models",
+            "coderclaw models --status-json",
+            "coderclaw models auth token --provider agent --agent models",
+            "coderclaw --agent auth models status --check",
+            "coderclaw agent --message models --session-key auth",
+            "coderclaw models auth order set --provider set get clear order",
+            "coderclaw exec --provider models -- coderclaw models status",
+            "coderclaw config get models",
+            "coderclaw models auth login start --provider finish",
+        ];
+        for line in lines {
+            let part = with_only(&words(line), || read_from_tree(words(line)));
+            let whole = read_from_tree(words(line)).unwrap();
+            assert_eq!(format!("{:?}", part.unwrap()), format!("{whole:?}"), "{line}");
+        }
+        let said = |line: &str| read(words(line)).unwrap_err().to_string();
+        let (help, asked) = (said("coderclaw --help"), said("coderclaw models --help"));
+        assert!(
+            help.contains("models") && help.contains("doctor") && asked.contains("aliases"),
+            "{help}{asked}"
+        );
+        let meant = said("coderclaw modles agent");
+        assert!(meant.contains("modles") && meant.contains("models"), "{meant}");
     }
 }

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::numbers::Open;
+use crate::within::Watch;
 
 /// How long the words of a failed answer are waited for before it is passed on as it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,17 +23,19 @@ pub(crate) struct Answer {
     before: VecDeque<Bytes>,
     /// What follows.
     rest: Option<Relayed>,
+    /// Sees what passes.
+    watch: Option<Watch>,
     /// Counts it while it is on its way.
     _open: Option<Open>,
 }
 
 impl Answer {
     pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
-        Self { before: VecDeque::from([text.into()]), rest: None, _open: None }
+        Self { before: VecDeque::from([text.into()]), rest: None, watch: None, _open: None }
     }
 
-    pub(crate) fn passed(rest: Relayed, open: Open) -> Self {
-        Self { before: VecDeque::new(), rest: Some(rest), _open: Some(open) }
+    pub(crate) fn passed(rest: Relayed, open: Open, watch: Option<Watch>) -> Self {
+        Self { before: VecDeque::new(), rest: Some(rest), watch, _open: Some(open) }
     }
 
     /// Reads the words of a failure, as far as they are short and come soon; nothing of them is lost to the client.
@@ -61,7 +64,7 @@ impl Answer {
         // What comes too late follows as it comes.
         let _in_time = tokio::time::timeout(PATIENCE, read).await;
         let rest = (!is_whole).then_some(rest);
-        (Self { before, rest, _open: Some(open) }, words)
+        (Self { before, rest, watch: None, _open: Some(open) }, words)
     }
 }
 
@@ -76,10 +79,15 @@ impl Body for Answer {
         if let Some(bytes) = self.before.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        match &mut self.rest {
-            Some(rest) => Pin::new(rest).poll_frame(context),
-            None => Poll::Ready(None),
+        let Self { rest, watch, .. } = &mut *self;
+        let Some(rest) = rest else { return Poll::Ready(None) };
+        let polled = Pin::new(rest).poll_frame(context);
+        if let (Some(watch), Poll::Ready(Some(Ok(frame)))) = (watch, &polled)
+            && let Some(bytes) = frame.data_ref()
+        {
+            watch.see(bytes);
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,19 +3,22 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coderclaw_auth::{OpenError, Runner};
 use coderclaw_http::{HttpError, RelayLimits};
 use coderclaw_providers::Manifest;
+use coderclaw_store::{GatewayKeysError, read_gateway_keys};
 use coderclaw_types::{AgentId, Clock, Code, Env, Millis, ProfileId};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::ahead::look_after;
 use crate::keys::Keys;
@@ -23,7 +26,9 @@ use crate::lend::answer;
 use crate::logins::{Logins, LoginsError};
 use crate::noted::Noted;
 use crate::numbers::Numbers;
+use crate::socket::{Lent, Listening, listen};
 use crate::status::{GatewayStatus, ask_status};
+use crate::tls::{Tls, TlsError, TlsFiles};
 
 /// Something that happened, for whoever runs the gateway: one line, without any secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +78,12 @@ pub struct Limits {
     pub ahead: Duration,
     /// Connections at a time.
     pub connections: usize,
+    /// Clients of the token socket at a time.
+    pub socket_clients: usize,
+    /// How long a client of the token socket may be silent between two lines.
+    pub socket_idle: Duration,
+    /// Bytes of a line on the token socket.
+    pub line_bytes: usize,
 }
 
 impl Default for Limits {
@@ -87,14 +98,21 @@ impl Default for Limits {
             drain: Duration::from_secs(30),
             ahead: Duration::from_secs(15),
             connections: 4096,
+            socket_clients: 256,
+            socket_idle: Duration::from_secs(600),
+            line_bytes: 64 * 1024,
         }
     }
 }
 
 /// What a gateway is made from.
 pub struct Options {
-    /// Where it listens. Only loopback is allowed; port 0 takes a free one.
+    /// Where it listens; port 0 takes a free one. Anything but loopback takes `tls`, and a key that somebody has.
     pub address: SocketAddr,
+    /// What is shown to those who connect; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Where the token socket is made; `None`: there is none.
+    pub socket: Option<PathBuf>,
     /// The captured environment.
     pub env: Env,
     /// The clock.
@@ -121,12 +139,28 @@ impl fmt::Debug for Options {
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// Others on the network would be served.
-    #[error("{address} is not loopback; the gateway lends logins to this machine only")]
-    NotLoopback {
+    /// Others on the network would read along.
+    #[error(
+        "{address} is not loopback, and others on the network come in over TLS only: name --tls-cert FILE and --tls-key FILE"
+    )]
+    NoTls {
         /// What was asked for.
         address: SocketAddr,
     },
+    /// Others on the network would be let in without a key, or nobody at all.
+    #[error(
+        "{address} is not loopback, and others on the network come in with a key only: there is none that counts"
+    )]
+    NoKeys {
+        /// What was asked for.
+        address: SocketAddr,
+    },
+    /// The keys are not understood.
+    #[error(transparent)]
+    Keys(#[from] GatewayKeysError),
+    /// Certificate and key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Somebody else listens there.
     #[error("{}", taken(address, other))]
     PortTaken {
@@ -142,6 +176,24 @@ pub enum GatewayError {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another gateway of this state dir has the token socket.
+    #[error("another gateway has the token socket {} ({holder})", path.display())]
+    SocketTaken {
+        /// Which socket.
+        path: PathBuf,
+        /// Who has it, as far as is known.
+        holder: String,
+    },
+    /// The token socket cannot be made.
+    #[error("the token socket {} cannot be made: {detail}", path.display())]
+    Socket {
+        /// Which socket.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+        /// The code of that.
+        code: Code,
     },
     /// The state dir is not understood.
     #[error(transparent)]
@@ -162,9 +214,13 @@ impl GatewayError {
     /// The code of this failure.
     pub fn code(&self) -> Code {
         match self {
-            Self::NotLoopback { .. } => Code::Usage,
+            Self::NoTls { .. } | Self::Tls(_) => Code::Usage,
+            Self::NoKeys { .. } => Code::GatewayKeyRefused,
+            Self::Keys(e) => e.code(),
             Self::PortTaken { .. } => Code::PortTaken,
             Self::Listen { .. } => Code::NotStarted,
+            Self::SocketTaken { .. } => Code::SocketTaken,
+            Self::Socket { code, .. } => *code,
             Self::Open(e) => e.code(),
             Self::Http(_) => Code::Offline,
         }
@@ -183,11 +239,13 @@ impl From<LoginsError> for GatewayError {
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) port: u16,
+    pub(crate) tls: Option<Tls>,
     pub(crate) clock: Clock,
     pub(crate) logins: Logins,
     pub(crate) keys: Keys,
     pub(crate) numbers: Arc<Numbers>,
     pub(crate) noted: Noted,
+    pub(crate) lent: Lent,
     pub(crate) limits: Limits,
     pub(crate) started_at: Millis,
     pub(crate) next_command: fn(&Trouble<'_>) -> String,
@@ -218,6 +276,7 @@ impl Shared {
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
+    socket: Option<Listening>,
     shared: Arc<Shared>,
 }
 
@@ -233,12 +292,18 @@ impl Gateway {
     /// # Errors
     /// Where the state dir is not understood, or nobody may listen there.
     pub async fn bind(options: Options) -> Result<Self, GatewayError> {
-        let Options { address, env, clock, runner, tell, next_command, limits } = options;
-        if !address.ip().is_loopback() {
-            return Err(GatewayError::NotLoopback { address });
+        let Options { address, tls, socket, env, clock, runner, tell, next_command, limits } = options;
+        let is_open = !address.ip().is_loopback();
+        if is_open && tls.is_none() {
+            return Err(GatewayError::NoTls { address });
         }
+        let tls = tls.as_ref().map(Tls::load).transpose()?;
         let relay = RelayLimits { connect: limits.connect, idle: limits.idle };
         let logins = Logins::open(env, clock.clone(), runner, relay)?;
+        let state = logins.now().0.auth.state().clone();
+        if is_open && read_gateway_keys(&state)?.iter().all(|key| key.has_ended(clock.now())) {
+            return Err(GatewayError::NoKeys { address });
+        }
         let listener = match TcpListener::bind(address).await {
             Ok(listener) => listener,
             Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
@@ -248,19 +313,22 @@ impl Gateway {
             Err(source) => return Err(GatewayError::Listen { address, source }),
         };
         let address = listener.local_addr().map_err(|source| GatewayError::Listen { address, source })?;
+        let socket = socket.map(|path| listen(&state, &path)).transpose()?;
         let shared = Arc::new(Shared {
             port: address.port(),
+            tls,
             started_at: clock.now(),
             clock,
             logins,
             keys: Keys::default(),
             numbers: Arc::new(Numbers::default()),
             noted: Noted::default(),
+            lent: Lent::default(),
             limits,
             next_command,
             tell,
         });
-        Ok(Self { listener, address, shared })
+        Ok(Self { listener, address, socket, shared })
     }
 
     /// Where it listens.
@@ -268,10 +336,22 @@ impl Gateway {
         self.address
     }
 
+    /// Whether it speaks TLS.
+    pub fn is_tls(&self) -> bool {
+        self.shared.tls.is_some()
+    }
+
+    /// Where the token socket is.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.socket.as_ref().map(Listening::path)
+    }
+
     /// Serves until `stop`. Then nobody new is let in, and answers under way are finished, if they end in time. True
     /// where all did.
     pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
-        let Self { listener, shared, .. } = self;
+        let Self { listener, socket, shared, .. } = self;
+        let (ending, ended) = watch::channel(false);
+        let lending = socket.map(|socket| tokio::spawn(socket.run(Arc::clone(&shared), ended)));
         let ahead = tokio::spawn(look_after(Arc::clone(&shared)));
         let graceful = GracefulShutdown::new();
         let seats = Arc::new(Semaphore::new(shared.limits.connections));
@@ -290,7 +370,7 @@ impl Gateway {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };
-            let served = connection(&shared, &graceful, stream);
+            let served = connection(Arc::clone(&shared), graceful.watcher(), stream);
             tokio::spawn(async move {
                 served.await;
                 drop(seat);
@@ -299,29 +379,41 @@ impl Gateway {
         // From now on nobody gets a connection.
         drop(listener);
         ahead.abort();
-        tokio::time::timeout(shared.limits.drain, graceful.shutdown()).await.is_ok()
+        ending.send_replace(true);
+        let drained = async {
+            graceful.shutdown().await;
+            if let Some(lending) = lending {
+                // A panic in there has ended it as well.
+                let _ended = lending.await;
+            }
+        };
+        tokio::time::timeout(shared.limits.drain, drained).await.is_ok()
     }
 }
 
 /// One connection. A panic in one of its requests ends this task and nothing else.
-fn connection(
-    shared: &Arc<Shared>,
-    graceful: &GracefulShutdown,
-    stream: TcpStream,
-) -> impl Future<Output = ()> + Send + use<> {
-    let limits = shared.limits;
-    let shared = Arc::clone(shared);
+async fn connection(shared: Arc<Shared>, watcher: Watcher, stream: TcpStream) {
     // Where it fails, small parts of a stream arrive a little later.
     let _is_quick = stream.set_nodelay(true);
+    let Some(tls) = &shared.tls else { return speak(shared, watcher, stream).await };
+    let shaken = tokio::time::timeout(shared.limits.head, tls.acceptor.accept(stream)).await;
+    // Who speaks something else than TLS, or nothing, has its connection closed.
+    if let Ok(Ok(stream)) = shaken {
+        speak(Arc::clone(&shared), watcher, stream).await;
+    }
+}
+
+async fn speak<S>(shared: Arc<Shared>, watcher: Watcher, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = shared.limits;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         answer(shared, request)
     });
-    let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-    async move {
-        // A client that left, or one that speaks no HTTP: its connection is closed, and there is nobody to tell.
-        let _ended = served.await;
-    }
+    // A client that left, or one that speaks no HTTP: its connection is closed, and there is nobody to tell.
+    let _ended = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
 }

@@ -7,10 +7,14 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
 use crate::refusal::Refusal;
+use crate::tls::Tls;
 
 /// Whether a request with this head may be looked at further.
-pub(crate) fn check(head: &Parts, port: u16) -> Result<(), Refusal> {
-    host(&head.headers, port)?;
+pub(crate) fn check(head: &Parts, port: u16, tls: Option<&Tls>) -> Result<(), Refusal> {
+    match tls {
+        None => host(&head.headers, port)?,
+        Some(tls) => certified_host(&head.headers, port, |name| tls.is_for(name))?,
+    }
     no_browser(&head.headers)?;
     target(&head.uri)?;
     match head.method {
@@ -25,18 +29,37 @@ fn refused(status: u16, message: &str) -> Refusal {
 
 /// A page whose name was pointed at 127.0.0.1 (DNS rebinding) sends that name here.
 fn host(headers: &HeaderMap, port: u16) -> Result<(), Refusal> {
-    let mut all = headers.get_all(HOST).iter();
-    let (Some(host), None) = (all.next(), all.next()) else {
-        return Err(refused(400, "a request has one Host header"));
-    };
-    let host = host.to_str().unwrap_or_default().to_ascii_lowercase();
+    let host = one_host(headers)?;
     let is_ours = ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| {
         let rest = host.strip_prefix(name);
         rest.is_some_and(|rest| {
             rest.strip_prefix(':') == Some(&port.to_string()) || (rest.is_empty() && port == 80)
         })
     });
-    if is_ours { Ok(()) } else { Err(refused(403, "this gateway does not go by the name in Host")) }
+    if is_ours { Ok(()) } else { Err(other_name()) }
+}
+
+/// Over TLS, the gateway goes by the names that its certificate is for.
+fn certified_host(headers: &HeaderMap, port: u16, is_for: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+    let host = one_host(headers)?;
+    // What follows the last colon is a port, unless it is inside the brackets of an IPv6 address.
+    let (name, named_port) = match host.rsplit_once(':') {
+        Some((name, digits)) if !digits.ends_with(']') => (name, digits.parse().ok()),
+        _ => (host.as_str(), Some(443)),
+    };
+    if named_port == Some(port) && is_for(name) { Ok(()) } else { Err(other_name()) }
+}
+
+fn one_host(headers: &HeaderMap) -> Result<String, Refusal> {
+    let mut all = headers.get_all(HOST).iter();
+    match (all.next(), all.next()) {
+        (Some(host), None) => Ok(host.to_str().unwrap_or_default().to_ascii_lowercase()),
+        _ => Err(refused(400, "a request has one Host header")),
+    }
+}
+
+fn other_name() -> Refusal {
+    refused(403, "this gateway does not go by the name in Host")
 }
 
 /// Browsers name the page that asks, and no page has business here. Programs send neither header.
@@ -80,7 +103,7 @@ mod tests {
 
     fn status(build: impl FnOnce(http::request::Builder) -> http::request::Builder, target: &str) -> u16 {
         let request = build(Request::builder().uri(target)).body(()).unwrap();
-        check(&request.into_parts().0, 18_789).map_or_else(|refusal| refusal.status(), |()| 200)
+        check(&request.into_parts().0, 18_789, None).map_or_else(|refusal| refusal.status(), |()| 200)
     }
 
     #[test]
@@ -111,6 +134,33 @@ mod tests {
             request.header("host", "127.0.0.1:18789").header("host", "evil.example")
         };
         assert_eq!(status(twice, "/"), 400);
+    }
+
+    #[test]
+    fn over_tls_the_certificate_says_the_names() {
+        let with = |host: &str, port: u16| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            certified_host(&headers, port, |name| {
+                matches!(name, "box.example" | "192.0.2.1" | "[2001:db8::1]")
+            })
+            .is_ok()
+        };
+        for good in ["box.example:8443", "Box.Example:8443", "192.0.2.1:8443", "[2001:db8::1]:8443"] {
+            assert!(with(good, 8443), "{good}");
+        }
+        assert!(with("box.example", 443) && with("[2001:db8::1]", 443) && with("box.example:443", 443));
+        for bad in [
+            "box.example",
+            "box.example:443",
+            "evil.example:8443",
+            "box.example:8443:8443",
+            "",
+            ":8443",
+            "box.example:+8443x",
+        ] {
+            assert!(!with(bad, 8443), "{bad}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use coderclaw_store::{GatewayKey, Signature, StateDir, read_gateway_keys};
+use coderclaw_store::{GatewayKey, GatewayKeysError, Signature, StateDir, read_gateway_keys};
 use coderclaw_types::{Code, Millis, Secret};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -17,6 +17,33 @@ pub(crate) struct Keys(Mutex<Read>);
 struct Read {
     of: Option<Signature>,
     keys: Arc<Vec<GatewayKey>>,
+}
+
+/// Why nobody is let in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    #[error("this gateway knows no such key, or no longer")]
+    Unknown,
+    #[error("the gateway key \"{name}\" ({id}) has ended")]
+    Ended { name: String, id: String },
+    #[error(transparent)]
+    File(#[from] GatewayKeysError),
+}
+
+impl KeyError {
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Unknown | Self::Ended { .. } => Code::GatewayKeyRefused,
+            Self::File(_) => Code::GatewayKeysInvalid,
+        }
+    }
+
+    pub(crate) fn next_command(&self) -> &'static str {
+        match self {
+            Self::Ended { .. } => "coderclaw gateway keys add NAME",
+            Self::Unknown | Self::File(_) => "coderclaw gateway keys list",
+        }
+    }
 }
 
 impl Keys {
@@ -34,40 +61,44 @@ impl Keys {
                            coderclaw gateway keys add NAME";
             return Err(Refusal::stranger(shape, message));
         }
+        self.find(state, &presented, now).map_err(|e| match e {
+            KeyError::File(e) => Refusal::new(500, Code::GatewayKeysInvalid, format!("CoderClaw: {e}")),
+            e => Refusal::stranger(shape, format!("CoderClaw: {e}. Type: {}", e.next_command())),
+        })
+    }
+
+    /// The key that one of these is, as the file has it now. Reads a file.
+    pub(crate) fn find(
+        &self,
+        state: &StateDir,
+        presented: &[Secret],
+        now: Millis,
+    ) -> Result<GatewayKey, KeyError> {
         let keys = self.now(state)?;
         // Each is compared with each, so that the time says nothing of which was near.
         let mut found = None;
         for key in keys.iter() {
-            for secret in &presented {
+            for secret in presented {
                 if key.hash.is_of(secret) {
                     found = Some(key);
                 }
             }
         }
         match found {
-            None => {
-                let message = "CoderClaw: this gateway knows no such key, or no longer. Type: coderclaw gateway keys list";
-                Err(Refusal::stranger(shape, message))
-            }
+            None => Err(KeyError::Unknown),
             Some(key) if key.has_ended(now) => {
-                let message = format!(
-                    "CoderClaw: the gateway key \"{}\" ({}) has ended. Type: coderclaw gateway keys add NAME",
-                    key.name, key.id
-                );
-                Err(Refusal::stranger(shape, message))
+                Err(KeyError::Ended { name: key.name.clone(), id: key.id.clone() })
             }
             Some(key) => Ok(key.clone()),
         }
     }
 
-    fn now(&self, state: &StateDir) -> Result<Arc<Vec<GatewayKey>>, Refusal> {
+    fn now(&self, state: &StateDir) -> Result<Arc<Vec<GatewayKey>>, GatewayKeysError> {
         // Before it is read: a change in between is then seen at the next request.
         let signature = Signature::of(&state.gateway_keys());
         let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if signature.is_none() || read.of != signature {
-            let keys = read_gateway_keys(state)
-                .map_err(|e| Refusal::new(500, Code::GatewayKeysInvalid, format!("CoderClaw: {e}")))?;
-            *read = Read { of: signature, keys: Arc::new(keys) };
+            *read = Read { of: signature, keys: Arc::new(read_gateway_keys(state)?) };
         }
         Ok(Arc::clone(&read.keys))
     }

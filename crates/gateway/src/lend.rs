@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use coderclaw_auth::{Ask, Auth, Halt, Lease, LeaseError, Next, Outcome, ReportError};
 use coderclaw_http::{RelayRequest, Relayed, SendError};
-use coderclaw_providers::{ApiKind, Failure, Manifest, Scope, read_failure};
+use coderclaw_providers::{ApiKind, Failure, Manifest, Scope, read_event_failure, read_failure};
 use coderclaw_store::{AgentPaths, GatewayKey};
 use coderclaw_types::{Code, Millis, ProfileId, for_people};
+use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
@@ -23,7 +24,8 @@ use crate::keep::Kept;
 use crate::logins::Open;
 use crate::refusal::{Refusal, Shape};
 use crate::route::{address, destination};
-use crate::{guard, status};
+use crate::within::{self, Watch};
+use crate::{guard, status, unpack};
 
 /// No request is sent more often; one that would be is going in circles.
 const MOST_SENDINGS: u32 = 8;
@@ -80,7 +82,7 @@ async fn serve(
     body: Incoming,
     shape: Shape,
 ) -> Result<Response<Answer>, (Refusal, Shape)> {
-    guard::check(head, shared.port).map_err(|refusal| (refusal.closing(), shape))?;
+    guard::check(head, shared.port, shared.tls.as_ref()).map_err(|refusal| (refusal.closing(), shape))?;
     if head.uri.path() == "/healthz" {
         return Ok(status::health(shared));
     }
@@ -124,7 +126,7 @@ fn admit(
         destination(&open.auth, &agent, &key, headers, path, shape).map_err(|e| (e, shape))?;
     let shape = Shape::of(manifest.api.kind);
     let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
-    let lease = open.auth.lease(&agent, manifest, &ask).map_err(|e| {
+    let lease = open.lender.lease(&agent, manifest, &ask).map_err(|e| {
         let refusal = of_lease(shared, shape, manifest, &key, &e, now);
         (refusal, shape)
     })?;
@@ -172,7 +174,8 @@ async fn pass(
             *response.status_mut() = relayed.status;
             *response.headers_mut() = relayed.headers.clone();
             strip_hop_by_hop(response.headers_mut());
-            return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open())));
+            let watch = within::is_stream(response.headers()).then(|| watch(shared, case, &lease));
+            return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open(), watch)));
         }
         let (response, failure) = failed(shared, case, relayed).await;
         let next = report(shared, case, &lease, &failure).await?;
@@ -234,6 +237,9 @@ async fn failed(shared: &Shared, case: &Case, relayed: Relayed) -> (Response<Ans
         .collect();
     let status = relayed.status.as_u16();
     let (answer, words) = Answer::peeked(relayed, shared.numbers.open()).await;
+    let encoding =
+        response.headers().get(CONTENT_ENCODING).and_then(|how| how.to_str().ok()).unwrap_or_default();
+    let words = unpack::words(encoding, &words);
     let kind = case.manifest.api.kind.unwrap_or(ApiKind::OpenAiChat);
     let failure = read_failure(kind, status, &lines, &words, shared.clock.now());
     strip_hop_by_hop(response.headers_mut());
@@ -265,6 +271,31 @@ fn lent(shared: &Shared, auth: &Auth, key: &GatewayKey, lease: &Lease) {
     if !lease.is_keyless() && shared.noted.is_first_loan(&key.id, lease) {
         auth.audit_lend(lease, &format!("gateway key {}", key.id));
     }
+}
+
+/// Tells `Auth` of a failure in the middle of the answer, beside the stream. The request is the client's to send again:
+/// it has seen the beginning.
+fn watch(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) -> Watch {
+    let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
+    Watch::new(move |data| {
+        tokio::task::spawn_blocking(move || {
+            let failure = read_event_failure(&data, shared.clock.now());
+            shared.noted.forget(&lease);
+            let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
+            shared.tell(Note::event(format!(
+                "{whose} [{}] in the middle of an answer: {failure}",
+                failure.code()
+            )));
+            let Case { agent, manifest, ask, .. } = &*case;
+            match case.open.auth.report(agent, manifest, &lease, Outcome::Failed(&failure), ask) {
+                Ok(Next::Retry { moved: Some(moved), .. }) => {
+                    shared.tell(Note::event(moved_line(&case.key, &moved)));
+                }
+                Ok(_) => {}
+                Err(e) => shared.tell(Note::event(format!("a failure could not be noted: {e}"))),
+            }
+        });
+    })
 }
 
 /// Writes a success down, beside the answer that is on its way already.

@@ -9,7 +9,8 @@
 //! ([`Note`]) names keys by their public ids and providers by theirs, and never holds a header, a query or a body.
 //!
 //! A request passes, in this order: `guard` (who may not at all), `keys` (who it is), `route` (where it goes),
-//! `lend` (with what, and again with what), `heads` (what of its head goes along).
+//! `lend` (with what, and again with what), `heads` (what of its head goes along). What comes over the token socket is
+//! `socket`'s, which asks the same resolver and keeps to the same keys.
 
 mod ahead;
 mod answer;
@@ -24,7 +25,17 @@ mod noted;
 mod numbers;
 mod refusal;
 mod route;
+mod socket;
 mod status;
+mod tls;
+mod unpack;
+mod within;
 
 pub use gateway::{Gateway, GatewayError, Limits, Note, Options, Tell, Trouble};
+pub use socket::client::{SocketError, TokenSocket};
+pub use socket::wire::{
+    Advice, BorrowedLease, Complaint, LendRequest, ListedProfile, ListedProvider, Listing, Pair,
+    ReportRequest, VERSIONS, Welcome,
+};
 pub use status::{GatewayStatus, ask_status};
+pub use tls::{TlsError, TlsFiles};

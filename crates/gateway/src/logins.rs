@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use coderclaw_auth::{Auth, OpenError, Runner};
+use coderclaw_auth::{Auth, Lender, OpenError, Runner};
 use coderclaw_http::{HttpError, Network, Relay, RelayLimits};
 use coderclaw_types::{Clock, Env};
 
@@ -17,6 +17,8 @@ const CALLER: &str = "gateway";
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
     pub(crate) auth: Auth,
+    /// The same, for the many requests between two changes.
+    pub(crate) lender: Lender,
     pub(crate) relay: Relay,
     network: String,
 }
@@ -49,7 +51,8 @@ impl Logins {
         let auth = Auth::open(env.clone(), clock.clone(), runner.clone())?;
         auth.called_by(CALLER);
         let network = Network::from_env(auth.env());
-        let open = Open { auth, relay: Relay::new(&network, limits)?, network: network.digest() };
+        let relay = Relay::new(&network, limits)?;
+        let open = Open { lender: Lender::new(auth.clone()), auth, relay, network: network.digest() };
         Ok(Self { env, clock, runner, limits, now: Mutex::new((open, Instant::now(), None)) })
     }
 
@@ -87,6 +90,6 @@ impl Logins {
         // A relay holds connections, and building one reads the system's CAs.
         let relay =
             if digest == before.network { before.relay.clone() } else { Relay::new(&network, self.limits)? };
-        Ok(Open { auth, relay, network: digest })
+        Ok(Open { lender: Lender::new(auth.clone()), auth, relay, network: digest })
     }
 }

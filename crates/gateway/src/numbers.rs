@@ -18,6 +18,7 @@ pub(crate) struct Numbers {
     requests: Family,
     refused: Family,
     again: Family,
+    lent: Family,
     renewed: AtomicU64,
     open: AtomicU64,
 }
@@ -47,6 +48,10 @@ impl Numbers {
 
     pub(crate) fn again(&self, provider: &str) {
         self.again.add(&[("provider", provider)]);
+    }
+
+    pub(crate) fn lent(&self, provider: &str) {
+        self.lent.add(&[("provider", provider)]);
     }
 
     pub(crate) fn renewed(&self) {
@@ -81,6 +86,7 @@ impl Numbers {
         add("requests_total", "counter", passed, &all(&self.requests));
         add("refused_total", "counter", own, &all(&self.refused));
         add("sent_again_total", "counter", "Requests sent again with another token.", &all(&self.again));
+        add("socket_lends_total", "counter", "Tokens lent over the token socket.", &all(&self.lent));
         add(
             "refreshed_ahead_total",
             "counter",

@@ -148,9 +148,9 @@ pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let written = create_private(&next).and_then(|mut file| {
         faults::hit("store.write").and_then(|()| file.write_all(bytes)).map_err(WriteError::io(&next))?;
         file.sync_all().map_err(WriteError::io(&next))?;
-        faults::hit("store.before_rename").map_err(WriteError::io(target))?;
+        faults::hit("store.before_rename").map_err(not_replaced(target))?;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that renames")]
-        fs::rename(&next, target).map_err(WriteError::io(target))
+        fs::rename(&next, target).map_err(not_replaced(target))
     });
     if written.is_err() {
         drop(fs::remove_file(&next));
@@ -160,6 +160,15 @@ pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     sync_folder(target)
 }
 
+/// A mount that the list of mounts does not show still says "busy" to who would put another file in its place.
+fn not_replaced(target: &Path) -> impl FnOnce(io::Error) -> WriteError {
+    let path = target.to_path_buf();
+    move |source| match source.kind() {
+        io::ErrorKind::ResourceBusy => WriteError::SingleFileMount { path },
+        _ => WriteError::Io { path, source },
+    }
+}
+
 /// Puts `bytes` into a file of the user's choosing, outside of the state dir: 0600 from birth, the old version or the new
 /// one.
 ///
@@ -167,6 +176,18 @@ pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// Where the disk does not take it.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     replace(path, bytes)
+}
+
+/// Takes a file away that is no part of the state dir. False where there was none.
+///
+/// # Errors
+/// Where it cannot be taken away.
+pub fn take_away(path: &Path) -> Result<bool, WriteError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(WriteError::io(path)(e)),
+    }
 }
 
 /// A new file, readable and writable by its owner only from its first moment. What a crash left under the name goes.
@@ -253,6 +274,7 @@ mod tests {
         let guard = StoreGuard::acquire(&state, &store).unwrap();
         guard.check_writable().unwrap();
         guard.commit(&doc("{}")).unwrap();
+        drop(guard);
         let names: Vec<_> =
             fs::read_dir(store.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");

@@ -8,6 +8,7 @@ pub const POINTS: &[&str] = &[
     "store.read",
     "refresh.locked",
     "refresh.settled",
+    "original.marked",
     "journal.create",
     "journal.append",
     "refresh.prepared",
@@ -97,6 +98,7 @@ mod armed {
             "enospc" => rustix::io::Errno::NOSPC,
             "erofs" => rustix::io::Errno::ROFS,
             "eacces" => rustix::io::Errno::ACCESS,
+            "ebusy" => rustix::io::Errno::BUSY,
             "emfile" => rustix::io::Errno::MFILE,
             _ => rustix::io::Errno::IO,
         };

@@ -16,6 +16,7 @@ mod commit;
 mod config;
 mod foreign;
 mod gateway_keys;
+mod generations;
 mod helper_cache;
 mod journal;
 mod key;
@@ -24,6 +25,7 @@ mod legacy;
 mod locks;
 mod logins;
 mod loose;
+mod original;
 mod outcome;
 mod paths;
 mod plugins;
@@ -36,13 +38,14 @@ mod runtime_cache;
 mod sessions;
 mod settings;
 mod state;
+mod token_socket;
 mod transcript;
 mod trash;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use attention::{Attention, Told, read_attention};
 pub use audit::{AuditLine, AuditRead, append_audit, read_audit};
-pub use commit::{WriteError, write_private};
+pub use commit::{WriteError, take_away, write_private};
 pub use config::{
     AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
     ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
@@ -52,6 +55,7 @@ pub use foreign::{StoreOwner, store_owner};
 pub use gateway_keys::{
     GatewayKey, GatewayKeysError, add_gateway_key, read_gateway_keys, revoke_gateway_key,
 };
+pub use generations::generation_of;
 pub use helper_cache::{HelperCache, HelperResult};
 pub use journal::{Journal, JournalView, Pending, Record};
 pub use key::{fingerprint_key, read_fingerprint_key};
@@ -59,10 +63,11 @@ pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
     AgentFileGuard, AttentionGuard, GrantGuard, HelperGuard, Holder, ImportGuard, LockError, SessionsGuard,
-    StateGuard, StoreGuard, WorkerLock,
+    SocketGuard, StateGuard, StoreGuard, WorkerLock,
 };
 pub use logins::PendingLogin;
 pub use loose::{Loose, loose, tighten};
+pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use plugins::{PluginError, StagedPlugin, append_plugin_log};

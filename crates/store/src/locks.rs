@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use coderclaw_types::{Code, GrantId, sha256_parts};
 
 use crate::commit::{WriteError, private_folder};
+use crate::original::{self, Shut};
 use crate::paths::StateDir;
 use crate::read::Signature;
 
@@ -65,6 +66,11 @@ impl std::fmt::Display for Holder {
 }
 
 impl Holder {
+    /// A program that is not ours.
+    pub(crate) fn other(pid: Option<i32>) -> Self {
+        Self(pid.map_or_else(|| "another program".into(), |pid| format!("another program, pid {pid}")))
+    }
+
     /// What the lock file at `path` says.
     pub fn read(path: &Path) -> Self {
         let mut head = [0; HOLDER_BYTES];
@@ -89,9 +95,13 @@ impl Drop for Held {
     }
 }
 
-/// Proof that a store's lock is held. Reads and commits go through it.
+/// Proof that a store's lock is held, and that the original program is shut out. Reads and commits go through it.
 #[derive(Debug)]
-pub struct StoreGuard(Held);
+pub struct StoreGuard {
+    // Dropped first: the original's lock goes while ours is still held.
+    _shut: Option<Shut>,
+    held: Held,
+}
 
 /// Proof that an `auth-state.json`'s lock is held.
 #[derive(Debug)]
@@ -115,14 +125,28 @@ impl StoreGuard {
     /// lock and every commit are its target's.
     ///
     /// # Errors
-    /// [`LockError::Held`] after 5 s; [`LockError::Write`] where the folders cannot be made or are another user's.
+    /// [`LockError::Held`] after 5 s, and where the original program is at the store for more than 3 s;
+    /// [`LockError::Write`] where the folders cannot be made or are another user's.
     pub fn acquire(state: &StateDir, store: &Path) -> Result<Self, LockError> {
-        Ok(Self(acquire_for(state, "store", store)?))
+        Self::acquire_within(state, store, original::PATIENCE)
+    }
+
+    /// The same for who has in hand what must not get lost: the original is waited for until its lock counts as abandoned.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`], after half a minute.
+    pub fn acquire_patiently(state: &StateDir, store: &Path) -> Result<Self, LockError> {
+        Self::acquire_within(state, store, Duration::from_secs(32))
+    }
+
+    fn acquire_within(state: &StateDir, store: &Path, limit: Duration) -> Result<Self, LockError> {
+        let held = acquire_for(state, "store", store)?;
+        Ok(Self { _shut: original::shut_out(state, store, limit)?, held })
     }
 
     /// The store's real path.
     pub fn target(&self) -> &Path {
-        &self.0.target
+        &self.held.target
     }
 }
 
@@ -194,6 +218,38 @@ impl KeysGuard {
     /// Takes the lock of the `keys.toml` at `path`.
     pub(crate) fn acquire(state: &StateDir, path: &Path) -> Result<Self, LockError> {
         Ok(Self(acquire_for(state, "gateway", path)?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that the lock of a token socket is held: nobody else listens there.
+#[derive(Debug)]
+pub struct SocketGuard(Held);
+
+impl SocketGuard {
+    /// Takes the lock of the socket at `path`, or says at once who has it.
+    pub(crate) fn lock(state: &StateDir, path: &Path) -> Result<Self, LockError> {
+        Ok(Self(lock_for(state, "socket", path, Duration::ZERO)?))
+    }
+
+    /// Where the socket really is.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that the lock of the generations is held.
+#[derive(Debug)]
+pub(crate) struct GenerationsGuard(Held);
+
+impl GenerationsGuard {
+    /// Takes the lock of the file of generations.
+    pub(crate) fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "generations", &state.generations())?))
     }
 
     /// The file's real path.
@@ -274,18 +330,39 @@ impl ConfigGuard {
 }
 
 fn acquire_for(state: &StateDir, what: &str, path: &Path) -> Result<Held, LockError> {
+    lock_for(state, what, path, STORE_WAIT)
+}
+
+fn lock_for(state: &StateDir, what: &str, path: &Path, limit: Duration) -> Result<Held, LockError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     state.check_owner()?;
     private_folder(folder)?;
     state.ensure_dir(&state.locks())?;
     let target = real_path(path)?;
-    let name = sha256_parts("lock", &[target.as_os_str().as_encoded_bytes()]);
-    let name: String = name[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let lock = state.locks().join(format!("{what}-{name}"));
-    Ok(Held { file: wait_for(&lock, STORE_WAIT)?, target })
+    check_file_owner(&target)?;
+    let lock = lock_path(&state.locks(), what, &target);
+    Ok(Held { file: wait_for(&lock, limit)?, target })
 }
 
-fn real_path(path: &Path) -> Result<PathBuf, WriteError> {
+/// The lock of `what` at the real path `target`.
+pub(crate) fn lock_path(locks: &Path, what: &str, target: &Path) -> PathBuf {
+    let name = sha256_parts("lock", &[target.as_os_str().as_encoded_bytes()]);
+    let name: String = name[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    locks.join(format!("{what}-{name}"))
+}
+
+/// Refuses to replace what is another user's: the new file would be ours, and its owner could not read it any more.
+pub(crate) fn check_file_owner(target: &Path) -> Result<(), WriteError> {
+    let me = rustix::process::geteuid().as_raw();
+    match fs::metadata(target) {
+        Ok(meta) if meta.uid() != me => {
+            Err(WriteError::NotOwner { path: target.to_path_buf(), owner: meta.uid(), me })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn real_path(path: &Path) -> Result<PathBuf, WriteError> {
     match fs::canonicalize(path) {
         Ok(real) => Ok(real),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -301,7 +378,7 @@ fn real_path(path: &Path) -> Result<PathBuf, WriteError> {
     }
 }
 
-fn wait_for(path: &Path, limit: Duration) -> Result<File, LockError> {
+pub(crate) fn wait_for(path: &Path, limit: Duration) -> Result<File, LockError> {
     let started = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
@@ -317,7 +394,7 @@ fn wait_for(path: &Path, limit: Duration) -> Result<File, LockError> {
     }
 }
 
-fn try_lock(path: &Path) -> Result<Option<File>, WriteError> {
+pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, WriteError> {
     loop {
         let mut file = open_lock(path)?;
         match file.try_lock() {
@@ -346,7 +423,7 @@ fn open_lock(path: &Path) -> Result<File, WriteError> {
         .map_err(WriteError::io(path))
 }
 
-fn same_file(file: &File, path: &Path) -> bool {
+pub(crate) fn same_file(file: &File, path: &Path) -> bool {
     let (Ok(here), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
         return false;
     };

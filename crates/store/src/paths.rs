@@ -124,6 +124,16 @@ impl StateDir {
         self.root.join("gateway").join("keys.toml")
     }
 
+    /// The Unix socket on which the gateway lends tokens.
+    pub fn token_socket(&self) -> PathBuf {
+        self.root.join("gateway").join("token.sock")
+    }
+
+    /// The file that says which of two tokens is the newer one.
+    pub fn generations(&self) -> PathBuf {
+        self.root.join("gateway").join("generations.json")
+    }
+
     /// The logins of versions before there were stores: in `CODERCLAW_OAUTH_DIR`, else in `credentials/`. Only ever read.
     pub fn oauth_json(&self) -> PathBuf {
         self.oauth_dir.clone().unwrap_or_else(|| self.root.join("credentials")).join("oauth.json")

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use coderclaw_types::Code;
+use coderclaw_types::{Code, Millis};
 
 use crate::faults;
 use crate::profiles::AuthProfiles;
@@ -77,6 +77,12 @@ impl Signature {
     /// The signature of the file at `path` now; `None` where there is none.
     pub fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::from_metadata)
+    }
+
+    /// Whether the file was last changed before `time`, by the system's clock.
+    pub fn changed_before(&self, time: Millis) -> bool {
+        let (secs, nanos) = self.ctime;
+        secs.saturating_mul(1000).saturating_add(nanos / 1_000_000) < time.0
     }
 
     fn from_metadata(meta: &fs::Metadata) -> Self {

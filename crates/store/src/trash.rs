@@ -27,6 +27,9 @@ pub struct Trashed {
 /// The names of this program's and the original's files in an agent dir; what else lies there is not ours to move.
 const OURS: [&str; 5] = ["auth-profiles.json", "auth-state.json", "auth.json", "agent.toml", "models.json"];
 
+/// The original's lock, which the caller holds: it goes with its holder, not with the files.
+const ORIGINAL_LOCK: &str = "auth-profiles.json.lock";
+
 impl StateDir {
     /// The folder of deleted agents.
     pub fn trash(&self) -> PathBuf {
@@ -89,6 +92,8 @@ impl StateDir {
         let dir = self.free_name(&agent.agent, now);
         if home.exists() {
             rename(&home, &dir)?;
+            // The caller's own, as a rule; whoever made it, it guards nothing any more.
+            drop(fs::remove_file(dir.join("agent").join(ORIGINAL_LOCK)));
         } else {
             fs::DirBuilder::new().mode(0o700).create(&dir).map_err(WriteError::io(&dir))?;
             sync_folder(&dir)?;
@@ -171,8 +176,10 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = name.strip_prefix('.').unwrap_or(&name);
-        OURS.iter()
-            .any(|ours| name == *ours || name.strip_prefix(ours).is_some_and(|rest| rest.starts_with('.')))
+        name != ORIGINAL_LOCK
+            && OURS.iter().any(|ours| {
+                name == *ours || name.strip_prefix(ours).is_some_and(|rest| rest.starts_with('.'))
+            })
     };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_ours).collect();
     files.sort();

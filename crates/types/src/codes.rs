@@ -215,6 +215,12 @@ codes! {
         => "coderclaw gateway keys list";
     GatewayKeysInvalid Error "gateway_keys_invalid" "The file of the gateway's keys cannot be understood."
         => "coderclaw gateway keys list";
+    SocketTaken Error "socket_taken" "Another gateway of this state dir has the token socket."
+        => "coderclaw gateway run --no-socket";
+    SocketDown Error "socket_down" "No gateway answers on the token socket that CODERCLAW_SOCKET names."
+        => "coderclaw gateway run";
+    NeedsStore Error "needs_store" "This needs the logins themselves, and CODERCLAW_SOCKET says that they are elsewhere."
+        => "coderclaw models status";
     ClaimFailed Error "claim_failed" "The demo saw something that should not happen."
         => "coderclaw demo --keep";
     Internal Error "internal" "Something that should not happen did."

@@ -5,7 +5,7 @@ use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, LoginEntry, StateGuard, StoreGuard, TokenUpdate, UsageStats,
     fingerprint_key, read_auth_state, read_auth_store,
 };
-use coderclaw_types::{AgentId, ProfileId, ProviderId};
+use coderclaw_types::{AgentId, GrantId, ProfileId, ProviderId};
 
 use super::attempt::Way;
 use super::error::{LoginError, check_expected};
@@ -47,13 +47,17 @@ impl Auth {
         tokens.issuer.clone_from(&identity.issuer);
         tokens.client_id = Some(endpoint.token.client_id.clone());
         tokens.token_origin = Some(endpoint.origin.clone());
+        // From birth: the original clones stores and refreshes one of them, and the key is all that still tells then that
+        // they hold one login.
+        let client_id = &endpoint.token.client_id;
+        tokens.grant = Some(GrantId::mint(&endpoint.origin, client_id, &tokens.refresh));
         remember(way.own, &way.method, &endpoint.token.url, &mut tokens)?;
 
         let provider = ProviderId::new(&way.manifest.id);
         self.readmit(&endpoint.origin, &endpoint.token.client_id, &tokens.refresh)
             .map_err(|e| LoginError::Local(e.to_string()))?;
         fingerprint_key(self.state())?;
-        let guard = StoreGuard::acquire(self.state(), &agent.store())?;
+        let guard = StoreGuard::acquire_patiently(self.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;
         let profile = self.choose_id(&doc, &provider, &identity, request)?;
         let replaced = doc.get(&profile).is_some();

@@ -107,7 +107,7 @@ impl<'a> Talk<'a> {
     fn write(&mut self, value: &Value) -> Result<(), Broken> {
         match self.stdin.write_all(format!("{value}\n").as_bytes()).and_then(|()| self.stdin.flush()) {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.end("it does not listen")),
+            Err(_) => Err(self.end("it ended without an answer")),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coderclaw_http::{Client, Limits};
 use coderclaw_oauth::{Identity, RefreshAnswer, TokenSet, expiry, read_identity, refresh_request, send};
 use coderclaw_providers::Plugin;
-use coderclaw_store::{Entry, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
+use coderclaw_store::{Entry, OriginalGuard, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
 use coderclaw_types::{Code, Millis, TokenHash, redact};
 
 use crate::context::Auth;
@@ -27,6 +27,7 @@ const SKEW: u64 = 120_000;
 pub(super) fn exchange(
     auth: &Auth,
     due: &mut Due<'_>,
+    original: &OriginalGuard,
     want: &Want,
     asked_to_end: &AtomicBool,
 ) -> Result<Option<(TokenHash, TokenUpdate)>, RefreshError> {
@@ -39,6 +40,7 @@ pub(super) fn exchange(
     if asked_to_end.load(Ordering::Relaxed) {
         return Err(internal("it was asked to end before anything was sent".into()));
     }
+    original.renew()?;
     due.journal.append(Record::Sending { token, at: auth.clock().now(), ambiguous, failures })?;
     fault("refresh.sending")?;
     let (answer, said) = sender.send(auth, &due.one);

@@ -1,7 +1,8 @@
 //! `prepare`: everything that can go wrong on this machine goes wrong before anything is sent.
 
 use coderclaw_store::{
-    Outcome, OutcomeKind, Record, StoreGuard, StoreOwner, WriteError, read_auth_store, store_owner,
+    OriginalGuard, Outcome, OutcomeKind, Record, StoreGuard, StoreOwner, WriteError, read_auth_store,
+    store_owner,
 };
 use coderclaw_types::Code;
 
@@ -11,6 +12,24 @@ use crate::grant::Refreshable;
 use super::RefreshError;
 use super::settle::Due;
 use super::spacing::{dice, spacing};
+
+/// Shuts the original program out of every store of the grant, until the guard is dropped after the commit. It may have
+/// refreshed before we got there, so whoever called this settles again.
+pub(super) fn shut_out(auth: &Auth, due: &mut Due<'_>) -> Result<OriginalGuard, RefreshError> {
+    let grant = due.one.grant;
+    let holds = |path: &std::path::PathBuf| {
+        read_auth_store(path).is_ok_and(|store| !Refreshable::all_in(auth, &store, &grant).is_empty())
+    };
+    let stores = auth.state().agents(auth.config())?.into_iter().map(|agent| agent.store());
+    let stores: Vec<_> = stores.filter(holds).collect();
+    match OriginalGuard::acquire(auth.state(), &stores) {
+        Ok(guard) => Ok(guard),
+        Err(e) => {
+            block(auth, due, e.code(), e.to_string())?;
+            Err(e.into())
+        }
+    }
+}
 
 /// Records `prepared` once every store that holds the token can take its successor, and the journal has room for the
 /// answer. An error is what stands in the way: nothing is sent then, and the reason is the outcome too.
@@ -42,8 +61,14 @@ fn check(auth: &Auth, due: &mut Due<'_>) -> Result<(), RefreshError> {
             return Err(WriteError::UnsupportedVersion { path, version: store.doc.version() }.into());
         }
         guard.check_writable()?;
-        if store_owner(auth.state(), &path)? == StoreOwner::Unclaimed {
-            guard.claim(auth.state())?;
+        match store_owner(auth.state(), &path)? {
+            StoreOwner::Ours => {}
+            StoreOwner::Unclaimed => guard.claim(auth.state())?,
+            // A copy of a token that another state dir refreshes: what its journal knows of it we cannot tell.
+            StoreOwner::Foreign(owner) => {
+                let detail = format!("{} is refreshed by the state dir {}", path.display(), owner.display());
+                return Err(RefreshError::Denied { code: Code::ForeignStore, detail, until: None });
+            }
         }
     }
     due.journal.reserve(auth.state())?;

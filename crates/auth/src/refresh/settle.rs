@@ -70,7 +70,45 @@ pub(super) fn settle<'lock>(
     let Asked::Wanted { .. } = ask_here(auth, &store, &one, journal.view(), want, &moment)? else {
         return Ok(None);
     };
+    if one.endpoint.rotates && is_doubtful(auth, &ledger, &one)? {
+        let mut outcome = doubtful(auth, &journal, &one);
+        (outcome.failures, outcome.ambiguous) =
+            journal.view().outcome_of(&one.token).map_or((0, 0), |o| (o.failures, o.ambiguous));
+        journal.finish(auth.state(), outcome)?;
+        return Ok(None);
+    }
     Ok(Some(Due { agent: agent.clone(), one, journal, clock_ahead: None }))
+}
+
+/// Whether another entry of the grant holds a newer token that none of ours has seen come: the original has refreshed a
+/// clone, so that this token is spent, and nobody here can tell. Sending it could end the login for both.
+fn is_doubtful(auth: &Auth, ledger: &Ledger, one: &Refreshable) -> Result<bool, RefreshError> {
+    let ends = |one: &Refreshable| life(&one.entry).map(|life| life.expires);
+    for agent in auth.state().agents(auth.config())? {
+        let Ok(store) = read_auth_store(&agent.store()) else { continue };
+        let is_newer = |other: &Refreshable| {
+            other.token != one.token
+                && !ledger.chain(&other.token).contains(&one.token)
+                && ends(other).zip(ends(one)).is_none_or(|(other, one)| other > one)
+        };
+        if Refreshable::all_in(auth, &store, &one.grant).iter().any(is_newer) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Nothing is sent until the other entry, or this one, holds something else; the other one is looked at again now and
+/// then.
+fn doubtful(auth: &Auth, journal: &Journal<'_>, one: &Refreshable) -> Outcome {
+    let (seq, now) = (journal.view().next_seq(), auth.clock().now());
+    let mut outcome = Outcome::new(seq, OutcomeKind::Blocked, one.token, now, Code::NeedsLogin);
+    outcome.next_attempt_at = Some(now.plus(spacing(u32::MAX, None, dice())));
+    outcome.detail =
+        "another program has refreshed a copy of this login in another agent's store, and this copy may be \
+                      spent; it is not sent"
+            .into();
+    outcome
 }
 
 /// The outcome of a request whose sender died: nobody knows.

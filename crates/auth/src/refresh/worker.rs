@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use coderclaw_http::Network;
-use coderclaw_store::{AgentPaths, GrantGuard, JournalView, Ledger, WorkerLock};
+use coderclaw_store::{AgentPaths, GrantGuard, JournalView, Ledger, OriginalGuard, WorkerLock};
 use coderclaw_types::{AgentId, Clock, Code, Env, GrantId, ProfileId, TokenHash};
 use serde::{Deserialize, Serialize};
 
@@ -244,10 +244,20 @@ fn work(auth: &Auth, lock: &WorkerLock, job: &Job, asked_to_end: &AtomicBool) ->
             return Ok(());
         };
         fault("refresh.settled")?;
+        // Held until the stores have the answer.
+        let original = prepare::shut_out(auth, &mut due)?;
+        drop(due);
+        let Some(mut due) = settle(auth, lock, &agent, &job.profile, &job.want())? else {
+            return Ok(());
+        };
         prepare::prepare(auth, &mut due)?;
         fault("refresh.prepared")?;
-        if let Some((spent, tokens)) = exchange::exchange(auth, &mut due, &job.want(), asked_to_end)? {
+        if let Some((spent, tokens)) =
+            exchange::exchange(auth, &mut due, &original, &job.want(), asked_to_end)?
+        {
             fault("refresh.answered")?;
+            // A process that stood still may have lost its marks meanwhile; then each commit asks for itself.
+            let _original = Some(original).filter(OriginalGuard::is_whole);
             let learned = apply::Learned { rejected: job.rejected, clock_ahead: due.clock_ahead };
             apply::apply_and_finish(auth, lock, &mut due.journal, &spent, &tokens, learned)?;
         }

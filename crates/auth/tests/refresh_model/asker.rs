@@ -2,7 +2,7 @@
 
 use super::rules::{Config, Rule};
 use super::state::{
-    Answered, Asker, Class, Holder, NOBODY, Phase, Record, Reply, State, Step, Token, Worker,
+    Answered, Asker, Class, Comeback, Holder, NOBODY, Phase, Record, Reply, State, Step, Token, Worker,
 };
 
 impl State {
@@ -11,6 +11,9 @@ impl State {
         let Some(entry) = self.entry(store) else {
             return Some(Answered::NoEntry);
         };
+        if self.journal(entry.grant).ended {
+            return Some(Answered::Told(Class::LoggedOut));
+        }
         if self.fresh(entry.token) {
             return Some(Answered::Lent(entry.token));
         }
@@ -32,6 +35,9 @@ impl State {
             && !self.on_disk(token)
         {
             self.witness.wrong.lent_undurable = true;
+        }
+        if answer == Answered::Told(Class::LoggedOut) && self.comeback == Comeback::Done {
+            self.witness.wrong.old_logout = true;
         }
         self.askers[asker].phase = Phase::Done(answer);
         self.askers[asker].started = self.askers[asker].started.min(1);

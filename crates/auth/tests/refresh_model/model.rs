@@ -5,7 +5,9 @@ use stateright::{Model, Property};
 use super::properties;
 use super::rules::Config;
 use super::server::Fate;
-use super::state::{LogoutStep, OLD, OriginalStep, Phase, Reply, START, State, Step, Token};
+use super::state::{
+    Comeback, Herald, LogoutStep, OLD, OriginalStep, Phase, Reply, START, State, Step, StrangerStep, Token,
+};
 
 /// One step of somebody. The names of asker's and worker's steps are those of the functions in the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,11 @@ pub(crate) enum Action {
     LogoutDies,
     Original,
     Restore(Token),
+    Stranger,
+    Import,
+    Comeback,
+    HeraldLooks(usize),
+    HeraldTells(usize),
     Tick,
 }
 
@@ -84,6 +91,9 @@ impl Refresh {
         if matches!(state.original, OriginalStep::Locked(_) | OriginalStep::Holds(_)) {
             actions.push(Action::Original);
         }
+        if matches!(state.stranger, StrangerStep::Sending(_) | StrangerStep::Holds { .. }) {
+            actions.push(Action::Stranger);
+        }
     }
 
     /// What may happen and need not.
@@ -109,6 +119,22 @@ impl Refresh {
         }
         if self.config.original && state.original == OriginalStep::Idle {
             actions.push(Action::Original);
+        }
+        if self.config.outside && state.stranger == StrangerStep::Idle {
+            actions.push(Action::Stranger);
+        }
+        if self.config.import && !state.imported {
+            actions.push(Action::Import);
+        }
+        if self.config.comeback && state.comeback != Comeback::Done {
+            actions.push(Action::Comeback);
+        }
+        for (id, herald) in state.heralds.iter().enumerate().take(self.config.heralds) {
+            match herald {
+                Herald::Idle => actions.push(Action::HeraldLooks(id)),
+                Herald::Saw { .. } => actions.push(Action::HeraldTells(id)),
+                Herald::Done => {}
+            }
         }
         if left.restores > 0 {
             actions.extend([Action::Restore(OLD), Action::Restore(START)]);
@@ -167,6 +193,11 @@ impl Model for Refresh {
             Action::LogoutDies => happened = state.logout_dies(),
             Action::Original => happened = state.original_step(config),
             Action::Restore(token) => happened = state.restore(token),
+            Action::Stranger => happened = state.stranger_step(config),
+            Action::Import => happened = state.import(config),
+            Action::Comeback => happened = state.comeback_step(config),
+            Action::HeraldLooks(id) => state.herald_looks(id),
+            Action::HeraldTells(id) => state.herald_tells(config, id),
             Action::Tick => state.tick(),
         }
         happened.then_some(state)

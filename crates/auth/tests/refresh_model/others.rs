@@ -1,12 +1,14 @@
 //! Everybody else: a login, a logout, a restored copy, the original program, time.
 
 use super::rules::{Config, Rule};
-use super::state::{Entry, Holder, LOGIN, Legacy, LogoutStep, OriginalStep, Record, Reply, State, Token};
+use super::state::{
+    Entry, Holder, LOGIN, Legacy, LogoutStep, OriginalStep, Record, Reply, State, StrangerStep, Token,
+};
 
 impl State {
     /// A login commits under the store's lock alone: a new grant.
     pub(crate) fn login(&mut self) -> bool {
-        if self.legacy == Some(Legacy::Original) {
+        if self.is_shut_by_others(0) {
             return false;
         }
         let before = self.stores[0].replace(Entry { grant: 1, token: LOGIN });
@@ -40,11 +42,14 @@ impl State {
             }
             LogoutStep::Locked => {
                 let Some(entry) = self.entry(0) else { return false };
-                self.journal_mut(entry.grant).logout = Some(entry.token);
+                let is_last = self.entry(1).is_none_or(|other| other.grant != entry.grant);
+                let journal = self.journal_mut(entry.grant);
+                journal.logout = Some(entry.token);
+                journal.ended = is_last;
                 self.logout = LogoutStep::Recorded;
             }
             LogoutStep::Recorded => {
-                if self.legacy == Some(Legacy::Original) {
+                if self.is_shut_by_others(0) {
                     return false;
                 }
                 self.remove_logged_out(0);
@@ -114,10 +119,10 @@ impl State {
         match self.original {
             OriginalStep::Idle => {
                 let Some(entry) = self.entry(0) else { return false };
-                if self.legacy.is_some() || self.fresh(entry.token) {
+                if self.legacy[0].is_some() || self.fresh(entry.token) {
                     return false;
                 }
-                self.legacy = Some(Legacy::Original);
+                self.legacy[0] = Some(Legacy::Original);
                 self.original = OriginalStep::Locked(entry.token);
             }
             OriginalStep::Locked(token) => {
@@ -130,7 +135,7 @@ impl State {
                     self.stores[0] = Some(Entry { grant: before.grant, token });
                     self.excuse(before.token);
                 }
-                self.legacy = None;
+                self.legacy[0] = None;
                 self.original = OriginalStep::Done;
             }
             OriginalStep::Done => return false,
@@ -146,6 +151,9 @@ impl State {
 
     /// Whether a store, the original's memory or a worker's hand holds the token.
     pub(crate) fn somebody_lives_on(&self, token: Token) -> bool {
-        self.on_disk(token) || self.original == OriginalStep::Holds(Some(token)) || self.in_hand(token)
+        self.on_disk(token)
+            || self.original == OriginalStep::Holds(Some(token))
+            || matches!(self.stranger, StrangerStep::Holds { new, .. } if new == Some(token))
+            || self.in_hand(token)
     }
 }

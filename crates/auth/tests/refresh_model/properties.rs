@@ -4,7 +4,7 @@ use stateright::Property;
 
 use super::model::Refresh;
 use super::rules::Grace;
-use super::state::{Answered, Class, LogoutStep, Phase, Record, Reply, START, State, Step};
+use super::state::{Answered, Class, Comeback, LogoutStep, Phase, Record, Reply, START, State, Step};
 
 pub(crate) const SENT_ONCE: &str = "a token is sent again only after ambiguous or unspent sendings";
 pub(crate) const PATIENT: &str = "no second try at once, nor while the access token of a doubtful one works";
@@ -21,6 +21,10 @@ pub(crate) const FAILED: &str = "worker_failed only after two workers died";
 pub(crate) const NO_KILL: &str = "no request of ours ends a login that somebody holds";
 pub(crate) const GONE: &str = "a finished logout leaves no token of the grant behind";
 
+pub(crate) const BACK: &str = "a login that is back is not called logged out";
+pub(crate) const TOLD_ONCE: &str = "people are told of a trouble once, and of its end once";
+pub(crate) const TOLD: &str = "no trouble that people do not know of is passed over";
+
 pub(crate) const ADOPTED: &str = "somebody without a worker of its own lends the new token";
 pub(crate) const FROM_JOURNAL: &str = "a token is lent before any store has it";
 pub(crate) const RECOVERED: &str = "an `answer` is applied after a crash";
@@ -33,6 +37,10 @@ pub(crate) const RESTORED: &str = "an older copy has no successor left";
 pub(crate) const DOUBTFUL: &str = "a clone that the original changed keeps a token from being sent";
 pub(crate) const OLD_LENT: &str = "a due token is lent because no refresh can be had";
 pub(crate) const LOGIN_KEPT: &str = "a login arrives while a request is on its way";
+pub(crate) const CAME_BACK: &str = "a login that came back is refreshed";
+pub(crate) const COPY_HEALED: &str = "an imported copy of a spent token gets its successor";
+pub(crate) const FOREIGN: &str = "somebody is told that another state dir refreshes the store";
+pub(crate) const RECOVERY_TOLD: &str = "people are told of a trouble and of its end";
 pub(crate) const FORGIVEN: &str = "the server forgives a second use";
 
 /// Every property; a test names the "sometimes" ones that its run must reach.
@@ -76,6 +84,9 @@ fn always() -> Vec<Property<Refresh>> {
                 || !some_asker(state, |answer| answer == Answered::WorkerFailed)
         }),
         Property::always(NO_KILL, |_, state: &State| !state.witness.wrong.killed_living),
+        Property::always(BACK, |_, state: &State| !state.witness.wrong.old_logout),
+        Property::always(TOLD_ONCE, |_, state: &State| !state.witness.wrong.told_twice),
+        Property::always(TOLD, |_, state: &State| !state.witness.wrong.passed_over),
         Property::always(GONE, |model: &Refresh, state: &State| {
             state.logout != LogoutStep::Done
                 || state.grant_has_entry(0)
@@ -124,6 +135,15 @@ fn sometimes() -> Vec<Property<Refresh>> {
         Property::sometimes(LOGIN_KEPT, |_, state: &State| {
             state.logged_in && some_worker(state, |_, step| step == Step::InFlight)
         }),
+        Property::sometimes(CAME_BACK, |_, state: &State| {
+            state.comeback == Comeback::Done
+                && some_worker(state, |_, step| matches!(step, Step::Finish { .. }))
+        }),
+        Property::sometimes(COPY_HEALED, |_, state: &State| {
+            state.imported && state.entry(1).is_some_and(|entry| entry.token > START)
+        }),
+        Property::sometimes(FOREIGN, |_, state: &State| told(state, Class::Foreign)),
+        Property::sometimes(RECOVERY_TOLD, |_, state: &State| state.witness.recovery_told),
         Property::sometimes(FORGIVEN, |model: &Refresh, state: &State| {
             model.config.grace != Grace::Strict && state.left.graces < model.config.budget.graces
         }),

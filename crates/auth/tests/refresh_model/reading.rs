@@ -1,6 +1,8 @@
 //! What can be read off a state: entries, outcomes, the ledger's chains, and where a token is.
 
-use super::state::{Class, Entry, Journal, LOGIN, NOBODY, OLD, Record, Reply, State, Step, Token};
+use super::state::{
+    Class, Entry, Journal, LOGIN, Legacy, NOBODY, OLD, Owner, Record, Reply, State, Step, Token,
+};
 
 impl State {
     pub(crate) fn entry(&self, store: u8) -> Option<Entry> {
@@ -30,7 +32,8 @@ impl State {
     pub(crate) fn forbids(&self, grant: u8, token: Token) -> Option<Class> {
         let outcome = self.journal(grant).outcomes[usize::from(token)]?;
         let over = match outcome.class {
-            Class::Refused | Class::Interrupted => false,
+            Class::Refused | Class::Interrupted | Class::LoggedOut => false,
+            Class::Foreign => !self.is_foreign(grant),
             Class::Doubtful => !self.doubtful(grant, token),
             Class::Restored => self.successor_somewhere(grant, token).is_some(),
             // With an access token that works there is no reason to risk a second try.
@@ -38,6 +41,16 @@ impl State {
             Class::NotSpent => outcome.at != self.clock,
         };
         (!over).then_some(outcome.class)
+    }
+
+    /// Whether another state dir refreshes a store that holds a copy of the grant.
+    pub(crate) fn is_foreign(&self, grant: u8) -> bool {
+        self.owner == Some(Owner::Stranger) && self.entry(1).is_some_and(|entry| entry.grant == grant)
+    }
+
+    /// Whether the mark of somebody who is not ours stands beside the store.
+    pub(crate) fn is_shut_by_others(&self, store: u8) -> bool {
+        matches!(self.legacy[usize::from(store)], Some(Legacy::Original | Legacy::Stranger))
     }
 
     /// Whether a clone holds a token of unknown descent while this one is of known descent: the original has

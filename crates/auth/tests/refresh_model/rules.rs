@@ -53,6 +53,16 @@ pub(crate) enum Rule {
     RereadAfterLegacyLock,
     /// While a clone holds a token that nobody of ours has seen, the older one may be spent: it is not sent.
     DoubtfulNotSent,
+    /// A copy that comes in bears the key of the login that it is a copy of.
+    CopyJoinsGrant,
+    /// A login that brings back the token of a grant that was logged out ends what stands against it first.
+    ComebackReadmitted,
+    /// A store that another state dir refreshes is left to that one, and so is every copy of its token.
+    ForeignLeftAlone,
+    /// Who tells people looks again under the lock of what was told.
+    AlertUnderLock,
+    /// What was told is tied to the token that it was about.
+    AlertPerToken,
 }
 
 /// What the server does with the token that was used just before the current one.
@@ -107,11 +117,24 @@ pub(crate) struct Config {
     pub(crate) logout_dies: bool,
     /// The original program refreshes store A by itself once.
     pub(crate) original: bool,
+    /// The login that was logged out comes back with the very token that it had.
+    pub(crate) comeback: bool,
+    /// An import puts a copy of store A's first token into store B, which has nothing.
+    pub(crate) import: bool,
+    /// Store B lies outside of the state dir, and another state dir refreshes it once.
+    pub(crate) outside: bool,
+    /// How many times somebody looks whether people have to be told about store A; 2 at most.
+    pub(crate) heralds: usize,
     /// The rule that this run breaks.
     pub(crate) broken: Option<Rule>,
 }
 
 impl Config {
+    /// Whether anybody else's lock stands beside a store in this run.
+    pub(crate) fn has_marks(&self) -> bool {
+        self.original || self.outside
+    }
+
     pub(crate) fn keeps(&self, rule: Rule) -> bool {
         self.broken != Some(rule)
     }

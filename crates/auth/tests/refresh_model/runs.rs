@@ -46,7 +46,7 @@ pub(crate) fn login_over_the_only_entry() -> Config {
 
 pub(crate) fn logout() -> Config {
     let budget = Budget { worker_deaths: 2, lost_answers: 1, ticks: 1, ..Budget::default() };
-    Config { logout: true, logout_dies: true, ..with(budget) }
+    Config { logout: true, logout_dies: true, askers: vec![0, 1], ..with(budget) }
 }
 
 pub(crate) fn logout_of_the_only_entry() -> Config {
@@ -74,4 +74,28 @@ pub(crate) fn original() -> Config {
 pub(crate) fn original_and_clone() -> Config {
     let budget = Budget { worker_deaths: 1, refusals: 1, ticks: 1, ..Budget::default() };
     Config { original: true, ..with(budget) }
+}
+
+/// Another state dir refreshes the store that lies outside of both, where A holds a copy of the same login.
+pub(crate) fn outside() -> Config {
+    let budget = Budget { worker_deaths: 1, ticks: 1, ..Budget::default() };
+    Config { outside: true, askers: vec![0, 1], ..with(budget) }
+}
+
+/// An import puts a copy into an empty store B, before, while and after A is refreshed, by us or by the original.
+pub(crate) fn import() -> Config {
+    let budget = Budget { worker_deaths: 1, lost_answers: 1, ticks: 1, ..Budget::default() };
+    Config { import: true, original: true, clone: false, askers: vec![0, 1], ..with(budget) }
+}
+
+/// The only entry is logged out and comes back.
+pub(crate) fn comeback() -> Config {
+    let budget = Budget { worker_deaths: 1, lost_answers: 1, ticks: 1, ..Budget::default() };
+    Config { logout: true, comeback: true, clone: false, askers: vec![0, 0], ..with(budget) }
+}
+
+/// Two of those who tell people look at what refusals and a login make of store A.
+pub(crate) fn alerts() -> Config {
+    let budget = Budget { refusals: 2, ticks: 1, ..Budget::default() };
+    Config { heralds: 2, login: true, clone: false, askers: vec![0, 0], ..with(budget) }
 }

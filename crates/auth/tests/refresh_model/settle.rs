@@ -49,6 +49,11 @@ impl State {
             self.end_worker(slot);
             return true;
         }
+        if config.keeps(Rule::ForeignLeftAlone) && self.is_foreign(worker.grant) {
+            let ambiguous = self.ambiguity(config, worker.grant, token).0;
+            self.give_up(config, slot, Class::Foreign, ambiguous);
+            return true;
+        }
         if config.keeps(Rule::DoubtfulNotSent) && self.doubtful(worker.grant, token) {
             let ambiguous = self.ambiguity(config, worker.grant, token).0;
             self.give_up(config, slot, Class::Doubtful, ambiguous);
@@ -65,8 +70,8 @@ impl State {
             worker.ambiguous = ambiguous;
         }
         let id = u8::try_from(slot).unwrap_or(u8::MAX);
-        let has_legacy = self.legacy == Some(Legacy::Worker(id));
-        let legacy_first = config.original && config.keeps(Rule::LegacyLock) && !has_legacy;
+        let has_legacy = self.legacy.contains(&Some(Legacy::Worker(id)));
+        let legacy_first = config.has_marks() && config.keeps(Rule::LegacyLock) && !has_legacy;
         self.set_step(slot, if legacy_first { Step::Legacy } else { Step::Prepare });
         true
     }
@@ -77,7 +82,7 @@ impl State {
 
     /// A logout that died between its record and the removal is carried through.
     fn finish_logout(&mut self, worker: &Worker) -> bool {
-        if self.journal(worker.grant).logout.is_none() || self.legacy == Some(Legacy::Original) {
+        if self.journal(worker.grant).logout.is_none() || self.is_shut_by_others(0) {
             return false;
         }
         self.remove_logged_out(worker.grant);
@@ -104,7 +109,7 @@ impl State {
             self.give_up(config, slot, Class::Restored, false);
             return true;
         };
-        if worker.store == 0 && self.legacy == Some(Legacy::Original) {
+        if self.is_shut_by_others(worker.store) {
             return false;
         }
         self.write(slot, worker.store, worker.grant, successor);

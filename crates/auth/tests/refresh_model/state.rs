@@ -74,6 +74,10 @@ pub(crate) enum Class {
     Restored,
     /// A clone holds something unknown; this token may be spent.
     Doubtful,
+    /// The person logged the grant out.
+    LoggedOut,
+    /// Another state dir refreshes a store that holds this token.
+    Foreign,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +97,8 @@ pub(crate) struct Journal {
     pub(crate) orphan: Option<Token>,
     /// A logout that began: the token whose entry in store A is to go.
     pub(crate) logout: Option<Token>,
+    /// The grant was logged out with its last entry, and has not come back.
+    pub(crate) ended: bool,
 }
 
 /// Who holds a grant's lock.
@@ -103,11 +109,20 @@ pub(crate) enum Holder {
     Logout,
 }
 
-/// Who holds the original's lock on store A.
+/// Whose mark, the original's kind of lock, stands beside a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Legacy {
     Worker(u8),
     Original,
+    /// A worker of another state dir.
+    Stranger,
+}
+
+/// Which state dir refreshes the store that lies outside of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    Us,
+    Stranger,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -216,6 +231,50 @@ pub(crate) enum OriginalStep {
     Done,
 }
 
+/// The worker of another state dir, which knows none of our locks and journals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum StrangerStep {
+    #[default]
+    Idle,
+    Sending(Token),
+    Holds {
+        spent: Token,
+        new: Option<Token>,
+    },
+    Done,
+}
+
+/// A login that comes back after a logout, with the same token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Comeback {
+    #[default]
+    Idle,
+    Readmitted(Token),
+    Done,
+}
+
+/// How store A's login looks to who would tell people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Sight {
+    /// Nothing helps but a login.
+    Trouble(Token),
+    Works,
+    /// Neither: nothing is told.
+    Neither,
+}
+
+/// Somebody who looks whether people have to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Herald {
+    #[default]
+    Idle,
+    Saw {
+        sight: Sight,
+        told: Option<Token>,
+    },
+    Done,
+}
+
 /// What must never happen and shows in a step, not in a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wrong {
@@ -225,6 +284,12 @@ pub(crate) struct Wrong {
     pub(crate) wrote_unlocked: bool,
     pub(crate) went_back: bool,
     pub(crate) killed_living: bool,
+    /// A login that is back is called logged out.
+    pub(crate) old_logout: bool,
+    /// A trouble, or its end, was told twice, or was none any more.
+    pub(crate) told_twice: bool,
+    /// A trouble that nobody was told of was passed over.
+    pub(crate) passed_over: bool,
 }
 
 /// The witness: not part of the system, no rule may look at it.
@@ -242,6 +307,10 @@ pub(crate) struct Witness {
     pub(crate) received: Tokens,
     /// Tokens that reached `answer` (or came with a login): they must be on disk.
     pub(crate) durable: Tokens,
+    /// Tokens whose trouble people were told of.
+    pub(crate) alerted: Tokens,
+    /// People were told that it works again.
+    pub(crate) recovery_told: bool,
     pub(crate) wrong: Wrong,
 }
 
@@ -251,7 +320,10 @@ pub(crate) struct State {
     pub(crate) journals: [Journal; 2],
     pub(crate) ledger: [Token; TOKENS],
     pub(crate) locks: [Option<Holder>; 2],
-    pub(crate) legacy: Option<Legacy>,
+    /// The marks beside the stores.
+    pub(crate) legacy: [Option<Legacy>; 2],
+    /// Whose store B is, where it lies outside.
+    pub(crate) owner: Option<Owner>,
     pub(crate) askers: Vec<Asker>,
     pub(crate) workers: [Option<Worker>; 2],
     pub(crate) families: [Family; 2],
@@ -261,6 +333,12 @@ pub(crate) struct State {
     pub(crate) logged_in: bool,
     pub(crate) logout: LogoutStep,
     pub(crate) original: OriginalStep,
+    pub(crate) stranger: StrangerStep,
+    pub(crate) comeback: Comeback,
+    pub(crate) imported: bool,
+    pub(crate) heralds: [Herald; 2],
+    /// The note of what people were told: about which token.
+    pub(crate) told: Option<Token>,
     pub(crate) left: Budget,
     pub(crate) witness: Witness,
 }
@@ -282,7 +360,8 @@ impl State {
             journals: [Journal::default(), Journal::default()],
             ledger,
             locks: [None; 2],
-            legacy: None,
+            legacy: [None; 2],
+            owner: None,
             askers: config.askers.iter().map(asker).collect(),
             workers: [None; 2],
             families: [family(START, OLD), family(LOGIN, LOGIN)],
@@ -292,6 +371,11 @@ impl State {
             logged_in: false,
             logout: LogoutStep::Idle,
             original: OriginalStep::Idle,
+            stranger: StrangerStep::Idle,
+            comeback: Comeback::Idle,
+            imported: false,
+            heralds: [Herald::Idle; 2],
+            told: None,
             left: config.budget,
             witness,
         }

@@ -2,7 +2,9 @@
 
 use super::rules::{Config, Rule};
 use super::server::Fate;
-use super::state::{Class, Entry, Holder, Legacy, Outcome, Record, Reply, Stage, State, Step, Token, Worker};
+use super::state::{
+    Class, Entry, Holder, Legacy, Outcome, Owner, Record, Reply, Stage, State, Step, Token, Worker,
+};
 
 impl State {
     pub(crate) fn worker(&self, slot: usize) -> Option<Worker> {
@@ -23,8 +25,10 @@ impl State {
                 *lock = None;
             }
         }
-        if self.legacy == Some(Legacy::Worker(id)) {
-            self.legacy = None;
+        for mark in &mut self.legacy {
+            if *mark == Some(Legacy::Worker(id)) {
+                *mark = None;
+            }
         }
         if let Some(worker) = self.workers[slot].take()
             && matches!(worker.step, Step::InFlight | Step::Got(_))
@@ -77,12 +81,22 @@ impl State {
         self.end_worker(slot);
     }
 
-    /// Takes the original's lock, then everything is read again.
+    /// Leaves a mark beside every store of the grant, claims the one outside, then everything is read again.
     pub(crate) fn legacy_lock(&mut self, config: &Config, slot: usize) -> bool {
-        if self.legacy.is_some() {
+        let Some(worker) = self.worker(slot) else { return false };
+        let holds = |entry: Option<Entry>| entry.is_some_and(|entry| entry.grant == worker.grant);
+        let concerned = self.stores.map(holds);
+        if concerned.into_iter().zip(self.legacy).any(|(one, mark)| one && mark.is_some()) {
             return false;
         }
-        self.legacy = Some(Legacy::Worker(u8::try_from(slot).unwrap_or(u8::MAX)));
+        for (one, mark) in concerned.into_iter().zip(&mut self.legacy) {
+            if one {
+                *mark = Some(Legacy::Worker(u8::try_from(slot).unwrap_or(u8::MAX)));
+            }
+        }
+        if config.outside && concerned[1] {
+            self.owner.get_or_insert(Owner::Us);
+        }
         let again = config.keeps(Rule::RereadAfterLegacyLock);
         self.set_step(slot, if again { Step::Settle } else { Step::Prepare });
         true
@@ -195,7 +209,7 @@ impl State {
         let Step::Apply { new, store, resumed } = worker.step else {
             return false;
         };
-        if store == 0 && self.legacy == Some(Legacy::Original) {
+        if self.is_shut_by_others(store) {
             return false;
         }
         let compare = config.keeps(Rule::CompareBeforeApply);

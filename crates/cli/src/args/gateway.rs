@@ -1,6 +1,7 @@
 //! The commands around the gateway.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -8,6 +9,8 @@ use clap::{Args, Subcommand};
 pub(crate) enum GatewayCommand {
     /// Serve until it is told to stop (Ctrl-C, SIGTERM); answers under way are finished
     Run(GatewayRunArgs),
+    /// Run it at each login of yours: writes a systemd user unit, for the same arguments as `run`
+    Install(InstallArgs),
     /// Whether a gateway is running, and how it is doing
     Status {
         /// On this port
@@ -26,9 +29,36 @@ pub(crate) struct GatewayRunArgs {
     /// The port; 0 takes a free one. Else CODERCLAW_GATEWAY_PORT, gateway.port of the config, 18789
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
-    /// The address; only loopback is allowed
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    pub(crate) host: IpAddr,
+    /// The address. Others than loopback take a certificate, its key, and a key of the gateway
+    #[arg(long, alias = "host", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
+    /// Speak TLS with this certificate (PEM, with its chain); requests name a host that it is for
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Where the token socket is made, in a folder of yours alone; else gateway/token.sock of the state dir
+    #[arg(long, value_name = "PATH", conflicts_with = "no_socket")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Lend over HTTP only
+    #[arg(long)]
+    pub(crate) no_socket: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    #[command(flatten)]
+    pub(crate) run: GatewayRunArgs,
+    /// Only show the unit
+    #[arg(long, conflicts_with_all = ["uninstall", "now"])]
+    pub(crate) print: bool,
+    /// Take it away again
+    #[arg(long)]
+    pub(crate) uninstall: bool,
+    /// Call systemctl too: start it, or stop it
+    #[arg(long)]
+    pub(crate) now: bool,
 }
 
 #[derive(Debug, Subcommand)]

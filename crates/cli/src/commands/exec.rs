@@ -1,10 +1,11 @@
 //! `exec`: this process becomes another program, with a lent token in its environment.
 
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use coderclaw_auth::Lease;
-use coderclaw_types::{Code, ProfileId};
+use coderclaw_types::{Code, Millis, ProfileId, Secret};
 
 use crate::args::ExecArgs;
 use crate::commands::Context;
@@ -28,34 +29,47 @@ pub(super) fn run(context: &Context, args: &ExecArgs) -> Result<Report, CommandE
         say(&told(context, &lease));
     }
     context.say_notes();
+    let env = lease.env.iter().map(|(name, value)| (name.as_str(), value));
+    Err(start(program, arguments, manifest.credential_env(), env))
+}
+
+/// Becomes the program. Comes back only where it could not be started.
+pub(super) fn start<'a>(
+    program: &OsStr,
+    arguments: &[OsString],
+    unset: impl IntoIterator<Item = &'a str>,
+    env: impl Iterator<Item = (&'a str, &'a Secret)>,
+) -> CommandError {
     // Not from the captured environment: the program gets this process's own, to the byte, but for these variables.
     let mut command = Command::new(program);
     command.args(arguments);
-    for name in manifest.credential_env() {
+    for name in unset {
         command.env_remove(name);
     }
-    command.envs(lease.env.iter().map(|(name, value)| (name, value.expose())));
+    command.envs(env.map(|(name, value)| (name, value.expose())));
     let error = command.exec();
     let program = text::clean(&program.to_string_lossy());
-    Err(CommandError::new(Code::NotStarted, format!("{program} cannot be started: {error}")))
+    CommandError::new(Code::NotStarted, format!("{program} cannot be started: {error}"))
 }
 
 fn told(context: &Context, lease: &Lease) -> String {
+    let names: Vec<&str> = lease.env.iter().map(|(name, _)| name.as_str()).collect();
+    let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
     if lease.is_keyless() {
         return format!("{}: no credential needed", lease.provider);
     }
-    let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
-    let names: Vec<&str> = lease.env.iter().map(|(name, _)| name.as_str()).collect();
+    told_of(&names, whose, lease.valid_until, context.auth.clock().now())
+}
+
+/// Which variables hold what, and until when.
+pub(super) fn told_of(names: &[&str], whose: &str, valid_until: Option<Millis>, now: Millis) -> String {
     let names = names.join(", ");
-    match lease.valid_until {
-        Some(until) => {
-            let now = context.auth.clock().now();
-            format!(
-                "{names}: a token of {whose} that ends {} ({})",
-                text::when(until, now),
-                text::local(until)
-            )
-        }
+    match valid_until {
+        Some(until) => format!(
+            "{names}: a token of {whose} that ends {} ({})",
+            text::when(until, now),
+            text::local(until)
+        ),
         None => format!("{names}: a token of {whose}; no end is known"),
     }
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod agents;
 mod alerts;
+mod borrow;
 mod channels;
 mod chat;
 mod config;
@@ -142,8 +143,17 @@ pub(crate) fn own_program() -> std::path::PathBuf {
 }
 
 pub(crate) fn run(cli: Cli, env: Env, clock: Clock) -> Result<Report, CommandError> {
-    let global = cli.global;
-    match cli.command {
+    let (global, command) = (cli.global, cli.command.map(|command| command.0));
+    if let Some(socket) = env.get("CODERCLAW_SOCKET") {
+        let socket = env.resolve(socket);
+        return borrow::run(global, env, clock, command, &socket);
+    }
+    here(global, env, clock, command)
+}
+
+/// With the logins of this machine.
+fn here(global: Global, env: Env, clock: Clock, command: Option<Command>) -> Result<Report, CommandError> {
+    match command {
         #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => crate::demo::run(&args, &global, env, clock),
         // It opens the state dir again whenever the files change, so it needs the environment as it was captured.
@@ -181,7 +191,7 @@ fn run_in(context: &Context, command: Option<Command>) -> Result<Report, Command
         Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Import { command }) => import::run(context, command.0),
         Some(Command::Exec(args)) => exec::run(context, &args.0),
-        Some(Command::Models { command: Some(command), .. }) => models(context, command),
+        Some(Command::Models { command: Some(command), .. }) => models(context, command.0),
         _ => status::run(context, &StatusArgs::default()),
     }
 }

@@ -665,6 +665,7 @@ fn a_login_leaves_a_fresh_token() {
         "issuer",
         "clientId",
         "tokenOrigin",
+        "grant",
     ];
     assert_eq!(keys(&entry).into_iter().collect::<BTreeSet<_>>(), expected.into_iter().collect());
     assert_eq!(entry["tokenOrigin"], world.sandbox.origin());

@@ -4,7 +4,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 
-use coderclaw_sandbox::{KeyKind, ModelFault};
+use coderclaw_sandbox::{Body, KeyKind, ModelFault, Reply};
 use coderclaw_types::Secret;
 use serde_json::json;
 
@@ -155,7 +155,7 @@ fn answers_are_not_held() {
 }
 
 /// A provider of one's own on a bare socket, which sees every byte.
-fn raw_provider(world: &World) -> TcpListener {
+pub(crate) fn raw_provider(world: &World) -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     world.private(
@@ -168,7 +168,7 @@ fn raw_provider(world: &World) -> TcpListener {
     listener
 }
 
-fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
+pub(crate) fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
     let (stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     BufReader::new(stream)
@@ -410,15 +410,29 @@ fn d2_other_failures_go_through_untouched() {
     assert_eq!(accounts(&world).len(), 6);
 }
 
-/// B12: a 403 for an inference-only token on some other path leaves the profile as it is.
+/// B12: a 403 for an inference-only token, at a lookup or in a request, is no news of the login: it goes through as it came.
 #[test]
 fn b12_a_403_of_a_lookup_costs_nothing() {
     let world = world();
     let (gate, key) = (Gate::start(&world), key(&world, &["tool", "--profile", WORK]));
+    let scope = "{\"type\":\"error\",\"error\":{\"type\":\"permission_error\",\"message\":\"OAuth token does not meet scope requirement user:profile\"}}";
+    let refused = ModelFault::Reply(Reply::new(403, Body::Json(scope.into())));
+    for line in ["GET /anthropic/v1/models", "GET /v1/models/m", "POST /v1/messages"] {
+        world.sandbox.script_model(None, refused.clone(), 1);
+        let answer = gate.send(line, &claude(&key), &question("x"));
+        assert!(
+            matches!(answer.status, 403 | 404) && answer.header("x-coderclaw-code").is_none(),
+            "{line}: {answer:?}"
+        );
+    }
     world.sandbox.script_model(None, ModelFault::Forbidden, 1);
     assert_eq!(gate.claude(&key, "x").status, 403);
     let usage = std::fs::read_to_string(world.state().join("agents/main/agent/auth-state.json"));
     assert!(!usage.unwrap_or_default().contains(WORK), "nothing is on record against it");
+    let status = world.run(&["models", "status", "--json"]).json();
+    let profiles = status["auth"]["oauth"]["profiles"].as_array().unwrap();
+    let work = profiles.iter().find(|one| one["profileId"] == WORK).unwrap();
+    assert_eq!((&work["state"], &work["status"]), (&json!("ok"), &json!("static")), "{work}");
     assert!(gate.claude(&key, "y").said().contains("work m: y"));
 }
 

@@ -159,7 +159,11 @@ pub(crate) fn codex(text: &str) -> String {
 
 impl Answer {
     pub(crate) fn read(stream: TcpStream) -> Self {
-        let mut reader = BufReader::new(stream);
+        Self::next(&mut BufReader::new(stream))
+    }
+
+    /// The next answer on a connection that is kept.
+    pub(crate) fn next(mut reader: &mut BufReader<TcpStream>) -> Self {
         let head = read_head(&mut reader);
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let mut one = Self {

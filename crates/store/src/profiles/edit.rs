@@ -1,6 +1,6 @@
 //! Removing, renaming and bringing back entries, with everything that is said about them elsewhere in the store.
 
-use coderclaw_types::ProfileId;
+use coderclaw_types::{GrantId, ProfileId};
 use serde_json::{Value, json};
 
 use super::AuthProfiles;
@@ -48,6 +48,15 @@ impl AuthProfiles {
     pub fn put_from(&mut self, other: &Self, id: &ProfileId) {
         if let Some(raw) = other.profiles.get(id.as_str()) {
             self.profiles.insert(id.as_str().into(), raw.clone());
+        }
+    }
+
+    /// Notes which grant a login belongs to. Everything else in its entry stays.
+    pub fn set_grant(&mut self, id: &ProfileId, grant: &GrantId) {
+        let Some(slot) = self.profiles.get_mut(id.as_str()) else { return };
+        if let Ok(mut map) = serde_json::from_str::<serde_json::Map<String, Value>>(slot.get()) {
+            map.insert("grant".into(), json!(grant));
+            *slot = super::entry_text(&map);
         }
     }
 

@@ -87,6 +87,10 @@ fn config(exam: &mut Exam<'_>, problems: &[OpenError]) {
         false => "there is none, and none is needed".to_owned(),
     };
     exam.or_else_ok("config", &message);
+    for plugin in exam.context.auth.broken_plugins() {
+        let message = format!("the plugin {} is not in force: {}", plugin.id, plugin.why);
+        exam.add(Check::warn("provider_files", message).code(Code::ManifestInvalid));
+    }
     exam.or_else_ok("provider_files", "nothing in them is misunderstood");
 }
 
@@ -174,7 +178,7 @@ fn leftovers(exam: &mut Exam<'_>) {
             } else if name.contains(".json.damaged-") {
                 "is a damaged store that was set aside; once nothing of it is missed, it can be deleted"
             } else if name == "auth-profiles.json.lock" {
-                "is the original program's lock; where that does not run, it can be deleted"
+                "is the original program's lock, or of a change under way; one that was left behind counts for nothing"
             } else {
                 continue;
             };

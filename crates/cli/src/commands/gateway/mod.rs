@@ -1,5 +1,6 @@
-//! `gateway run|status|keys`.
+//! `gateway run|install|status|keys`.
 
+mod install;
 mod keys;
 mod run;
 
@@ -27,6 +28,7 @@ pub(super) fn run(
     let context = Context::open(global, env.clone(), clock)?;
     match command {
         GatewayCommand::Run(args) => run::run(&context, env, &args),
+        GatewayCommand::Install(args) => install::run(&context, &env, &args),
         GatewayCommand::Status { port } => status(&context, port),
         GatewayCommand::Keys { command } => keys::run(&context, command),
     }
@@ -86,12 +88,19 @@ impl From<GatewayError> for CommandError {
     fn from(error: GatewayError) -> Self {
         let out = Self::new(error.code(), error.to_string());
         match error {
-            GatewayError::NotLoopback { .. } => out.hint("coderclaw gateway run --help".into()),
+            GatewayError::NoTls { .. } | GatewayError::Tls(_) => {
+                out.hint("coderclaw gateway run --help".into())
+            }
             GatewayError::PortTaken { address, .. } => {
                 out.hint(format!("coderclaw gateway status --port {}", address.port()))
             }
             GatewayError::Listen { .. } => out.hint("coderclaw gateway run --help".into()),
-            GatewayError::Open(_) | GatewayError::Http(_) => out,
+            GatewayError::Socket { .. } => out.hint("coderclaw gateway run --help".into()),
+            GatewayError::NoKeys { .. }
+            | GatewayError::Keys(_)
+            | GatewayError::SocketTaken { .. }
+            | GatewayError::Open(_)
+            | GatewayError::Http(_) => out,
         }
     }
 }

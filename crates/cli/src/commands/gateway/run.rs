@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use coderclaw_auth::Runner;
-use coderclaw_gateway::{Gateway, Limits, Note, Options, Tell, Trouble};
+use coderclaw_gateway::{Gateway, Limits, Note, Options, Tell, TlsFiles, Trouble};
 use coderclaw_types::{AgentId, Clock, Code, Env, ProfileId};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,8 +20,11 @@ use crate::text;
 
 pub(super) fn run(context: &Context, env: Env, args: &GatewayRunArgs) -> Result<Report, CommandError> {
     let clock = context.auth.clock().clone();
+    let socket = args.socket.as_ref().map(|path| env.cwd().join(path));
     let options = Options {
-        address: SocketAddr::new(args.host, port(context, args.port)?),
+        address: SocketAddr::new(args.bind, port(context, args.port)?),
+        tls: tls(&env, args),
+        socket: (!args.no_socket).then(|| socket.unwrap_or_else(|| context.auth.state().token_socket())),
         env,
         clock: clock.clone(),
         runner: Runner::Process(own_program()),
@@ -42,19 +45,30 @@ pub(super) fn run(context: &Context, env: Env, args: &GatewayRunArgs) -> Result<
     result
 }
 
+/// Both or neither: the arguments are parsed so.
+fn tls(env: &Env, args: &GatewayRunArgs) -> Option<TlsFiles> {
+    let (cert, key) = (args.tls_cert.as_ref()?, args.tls_key.as_ref()?);
+    Some(TlsFiles { cert: env.cwd().join(cert), key: env.cwd().join(key) })
+}
+
 async fn serve(context: &Context, options: Options) -> Result<Report, CommandError> {
     let drain = options.limits.drain;
     // Before anybody is told that it runs: whoever reads that may stop it at once.
     let mut signals = Signals::new()?;
     let gateway = Gateway::bind(options).await?;
-    let address = format!("http://{}", gateway.address());
+    let scheme = if gateway.is_tls() { "https" } else { "http" };
+    let address = format!("{scheme}://{}", gateway.address());
     if context.global.json {
-        let line = json!({"address": address, "port": gateway.address().port(), "pid": std::process::id()});
+        let (port, pid) = (gateway.address().port(), std::process::id());
+        let line = json!({"address": address, "port": port, "pid": pid, "socket": gateway.socket()});
         writeln!(std::io::stdout().lock(), "{line}").ok();
     } else if !context.global.quiet {
         say(&format!(
             "Listening on {address}. Ctrl-C ends it; `coderclaw gateway keys add NAME` lets a program in."
         ));
+        if let Some(socket) = gateway.socket() {
+            say(&format!("Token socket: {}", text::clean(&socket.to_string_lossy())));
+        }
     }
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut serving = pin!(gateway.run(async {

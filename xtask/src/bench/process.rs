@@ -32,7 +32,7 @@ pub(crate) struct Reached {
 /// What was found out about one command.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    pub(crate) instructions: Option<u64>,
+    pub(crate) instructions: Option<f64>,
     pub(crate) median_ms: f64,
     pub(crate) peak_mb: Option<f64>,
     pub(crate) reached: Option<Reached>,
