@@ -57,7 +57,7 @@ impl HelperCache {
     pub fn of(state: &StateDir, provider: &ProviderId, reference: &Reference) -> Option<Self> {
         reference.ttl?;
         let words: Vec<&[u8]> = match &reference.place {
-            Place::Exec(command) => command.iter().map(|word| word.as_bytes()).collect(),
+            Place::Exec(command) => command.iter().map(String::as_bytes).collect(),
             Place::OnePassword(address) => vec![address.as_bytes()],
             Place::Env(_) | Place::File(_) => return None,
         };

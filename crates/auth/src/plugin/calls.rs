@@ -82,7 +82,7 @@ impl Auth {
         });
         let asked = talk.call("refresh", with, &secrets).and_then(|()| answer(&mut talk));
         let ended = match asked {
-            Err(Broken { why, .. }) => lost(why),
+            Err(Broken { why }) => lost(why),
             Ok(Ok(done)) => match tokens(&done, self.clock().now()) {
                 Ok((set, identity)) => (RefreshAnswer::Granted(set), Some(identity)),
                 Err(why) => lost(talk.end(&why).why),

@@ -234,7 +234,7 @@ mod tests {
                 }
                 _ if whose == Some("plugin") => match read(&Secret::from(line), "acme").unwrap() {
                     Heard::Done(done) if done.contains_key("access") => {
-                        drop(tokens(&done, Millis(0)).unwrap())
+                        drop(tokens(&done, Millis(0)).unwrap());
                     }
                     Heard::Failed(failure) => failures.push(failure.kind),
                     _ => {}
