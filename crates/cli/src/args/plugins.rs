@@ -18,9 +18,9 @@ pub(crate) enum PluginsCommand {
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Whether a manifest is good, and the requests it leads to; without FILE, everything that is in force
+    /// Whether a manifest is good, and what would be sent
     Check {
-        /// A manifest, or the folder of a plugin
+        /// A manifest, or the folder of a plugin; by default everything that is in force
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// Only read it: no log-in to the built-in test server
@@ -39,9 +39,9 @@ pub(crate) enum PluginsCommand {
         #[arg(long)]
         print: bool,
     },
-    /// Install a plugin from its folder or a .tar.gz, after it was shown what it may do
+    /// Install a plugin, after it was shown what it may do
     Install {
-        /// The folder or the archive
+        /// Its folder, or a .tar.gz
         #[arg(value_name = "PATH")]
         path: PathBuf,
         /// Ask nothing

@@ -67,6 +67,6 @@ pub(super) fn run(
         let id = shell_word(stored.profile.as_str());
         text.push_str(&format!("An order hides it. To use it: coderclaw models auth use {id}\n"));
     }
-    text.push_str(&format!("To see whether it works: {next} >/dev/null\n"));
+    text.push_str(&format!("To see whether it works:\n  {next} >/dev/null\n"));
     Ok(Report::text(text))
 }

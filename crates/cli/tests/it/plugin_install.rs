@@ -1,11 +1,13 @@
 //! How a plugin comes in, is allowed, and goes.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::plugin_code::{install, plugin};
+use crate::terminal::Terminal;
 use crate::world::World;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/plugins/acme-data");
@@ -187,4 +189,24 @@ fn the_original_s_plugins_are_recognised_and_explained() {
         "manifest_invalid"
     );
     assert_eq!(world.run(&["plugins", "enable", "strange", "--yes"]).code(), "unknown_plugin");
+}
+
+/// At a terminal what it may do is shown first, and only a yes installs it.
+#[test]
+fn a_person_sees_what_it_may_do_and_decides() {
+    let world = World::new();
+    let folder = plugin(&world, "'login', 'refresh'", "exit 1");
+    for (answer, installed) in [("\r", false), ("n\r", false), ("y\r", true)] {
+        let mut terminal = Terminal::open();
+        let mut command =
+            terminal.controls(&world.command(&["plugins", "install", folder.to_str().unwrap()]));
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let mut shown = String::new();
+        terminal.until(&mut shown, "[y/N]");
+        assert!(shown.contains("sh -c '. ./run.sh'") && shown.contains("https://api.acme.test"), "{shown}");
+        terminal.master.write_all(answer.as_bytes()).unwrap();
+        assert_eq!(child.wait().unwrap().success(), installed, "{answer:?}");
+        assert_eq!(world.state().join("plugins/acme").exists(), installed, "{answer:?}");
+    }
 }

@@ -31,7 +31,9 @@ impl PluginUi for PluginScreen {
     }
 
     fn say(&mut self, text: &str) {
-        Self::words(text);
+        if !text.is_empty() {
+            Self::words(text);
+        }
     }
 
     fn ask(&mut self, text: &str, is_secret: bool) -> Option<Secret> {

@@ -25,9 +25,9 @@ pub(super) fn command(manifest: &Manifest) -> Option<String> {
 
 fn does(call: PluginCall) -> &'static str {
     match call {
-        PluginCall::Login => "logs in: it may open a page, show a code and ask you things",
+        PluginCall::Login => "logs in: it may open a page, and ask you things",
         PluginCall::Refresh => "gets new tokens for the logins that it brought",
-        PluginCall::Headers => "sees each request's token and adds header lines to the request",
+        PluginCall::Headers => "sees each request's token, and adds header lines",
         PluginCall::Usage => "tells how much of a plan is used up",
         PluginCall::Revoke => "tells the provider that a login has ended",
     }
@@ -45,18 +45,17 @@ pub(super) fn words(manifest: &Manifest) -> String {
     text.push_str("\nWhat it may do:\n");
     let places = places(manifest);
     if !places.is_empty() {
-        text.push_str(&format!("  - be sent the tokens of its own logins: {}\n", places.join(", ")));
+        text.push_str("  - be sent the tokens of its own logins:\n");
+        places.iter().for_each(|place| text.push_str(&format!("      {place}\n")));
     }
-    let lent: Vec<&str> = manifest.credential_env();
+    let lent = manifest.credential_env();
     if !lent.is_empty() {
-        text.push_str(&format!(
-            "  - put them into variables of programs that you start: {}\n",
-            lent.join(", ")
-        ));
+        text.push_str("  - put them into variables of programs that you start:\n");
+        lent.iter().for_each(|name| text.push_str(&format!("      {name}\n")));
     }
     if let (Some(command), Some(plugin)) = (command(manifest), plugin) {
         text.push_str(&format!(
-            "  - run a program as you, which can do what you can do: {}\n",
+            "  - run a program, which can do what you can do:\n      {}\n",
             clean(&command)
         ));
         for call in &plugin.does {
