@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coderclaw_http::Url;
-use coderclaw_oauth::{Encoding, IdentityPointers, TokenEndpoint, jwt};
+use coderclaw_oauth::{AccessEndpoint, Encoding, IdentityPointers, TokenEndpoint, jwt};
 use coderclaw_providers::{AuthMethod, CredentialKind, Manifest, Plugin, PluginCall, Source, TokenRequest};
 use coderclaw_store::{Entry, OAuthEntry, StoreSnapshot};
 use coderclaw_types::{GrantId, Millis, ProfileId, Secret, TokenHash};
@@ -23,6 +23,8 @@ pub(crate) struct Endpoint {
     pub(crate) rotates: bool,
     pub(crate) default_lifetime: Duration,
     pub(crate) identity: IdentityPointers,
+    /// Access tokens are not refreshed, but made there of the long-lived token that stands in the refresh token's place.
+    pub(crate) access: Option<AccessEndpoint>,
     /// The token endpoint is named by the user's own file, so it may differ from where the login came from.
     pub(crate) named_by_user: bool,
     /// The plugin whose program refreshes, instead of a request.
@@ -50,13 +52,14 @@ impl Endpoint {
     }
 
     fn at(url: Url, origin: String, method: &AuthMethod) -> Self {
+        let secret = method.client_secret.as_ref().map(|secret| secret.expose().to_owned());
         let texts = |list: &[std::borrow::Cow<'static, str>]| list.iter().map(ToString::to_string).collect();
         Self {
             token: TokenEndpoint {
                 url,
                 client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
                 encoding: encoding(method.token_request),
-                extra: Vec::new(),
+                extra: secret.map(|secret| ("client_secret".to_owned(), secret)).into_iter().collect(),
             },
             origin,
             rotates: method.rotates,
@@ -66,7 +69,9 @@ impl Endpoint {
                 email: texts(&method.identity.email),
                 account: texts(&method.identity.account),
                 plan: texts(&method.identity.plan),
+                name: texts(&method.identity.name),
             },
+            access: access(method),
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
             issuer: None,
             plugin: None,
@@ -91,6 +96,14 @@ impl Endpoint {
             _ => Self::of_entry(method, entry),
         }
     }
+}
+
+/// Where `method` has access tokens made, with what its API wants to know about who asks.
+fn access(method: &AuthMethod) -> Option<AccessEndpoint> {
+    let url = method.access_url.as_deref()?.parse().ok()?;
+    let headers = method.api.headers.iter().filter(|(_, value)| !value.contains('{'));
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_string()));
+    Some(AccessEndpoint { url, headers: headers.collect() })
 }
 
 /// The manifest's word for an encoding, as the protocol's.

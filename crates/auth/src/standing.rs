@@ -190,7 +190,7 @@ fn oauth_standing(
         Some(_) => auth.network().digest(),
         None => String::new(),
     };
-    let moment = Moment { now, began_at_seq: None, network: &network };
+    let moment = Moment { now, began: None, network: &network };
     let asked = ask_here(auth, store, &one, &journal, &Want::default(), &moment)?;
     let mut standing = match asked {
         Asked::Lend(good) => {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use coderclaw_http::{BODY_LIMIT, Relayed, SendError};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::sync::mpsc;
 
 use crate::numbers::Open;
 use crate::within::Watch;
@@ -23,6 +24,8 @@ pub(crate) struct Answer {
     before: VecDeque<Bytes>,
     /// What follows.
     rest: Option<Relayed>,
+    /// What somebody here says as it happens; it ends when they do.
+    live: Option<mpsc::Receiver<Bytes>>,
     /// Sees what passes.
     watch: Option<Watch>,
     /// Counts it while it is on its way.
@@ -31,11 +34,16 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
-        Self { before: VecDeque::from([text.into()]), rest: None, watch: None, _open: None }
+        Self { before: VecDeque::from([text.into()]), ..Self::default() }
+    }
+
+    /// Parts that come as they are made here.
+    pub(crate) fn live(parts: mpsc::Receiver<Bytes>) -> Self {
+        Self { live: Some(parts), ..Self::default() }
     }
 
     pub(crate) fn passed(rest: Relayed, open: Open, watch: Option<Watch>) -> Self {
-        Self { before: VecDeque::new(), rest: Some(rest), watch, _open: Some(open) }
+        Self { rest: Some(rest), watch, _open: Some(open), ..Self::default() }
     }
 
     /// Reads the words of a failure, as far as they are short and come soon; nothing of them is lost to the client.
@@ -64,7 +72,7 @@ impl Answer {
         // What comes too late follows as it comes.
         let _in_time = tokio::time::timeout(PATIENCE, read).await;
         let rest = (!is_whole).then_some(rest);
-        (Self { before, rest, watch: None, _open: Some(open) }, words)
+        (Self { before, rest, _open: Some(open), ..Self::default() }, words)
     }
 }
 
@@ -79,6 +87,9 @@ impl Body for Answer {
         if let Some(bytes) = self.before.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
+        if let Some(live) = &mut self.live {
+            return live.poll_recv(context).map(|part| part.map(|bytes| Ok(Frame::data(bytes))));
+        }
         let Self { rest, watch, .. } = &mut *self;
         let Some(rest) = rest else { return Poll::Ready(None) };
         let polled = Pin::new(rest).poll_frame(context);
@@ -91,12 +102,13 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.before.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        self.before.is_empty() && self.live.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let before = self.before.iter().map(|bytes| bytes.len() as u64).sum();
         match &self.rest {
+            None if self.live.is_some() => SizeHint::default(),
             None => SizeHint::with_exact(before),
             Some(rest) if before == 0 => rest.size_hint(),
             Some(_) => SizeHint::default(),

@@ -25,7 +25,7 @@ use crate::logins::Open;
 use crate::refusal::{Refusal, Shape};
 use crate::route::{address, destination};
 use crate::within::{self, Watch};
-use crate::{guard, status, unpack};
+use crate::{console, guard, status, unpack};
 
 /// No request is sent more often; one that would be is going in circles.
 const MOST_SENDINGS: u32 = 8;
@@ -60,6 +60,7 @@ pub(crate) async fn answer(
     let mut response = match serve(&shared, &head, body, shape).await {
         Ok(response) => response,
         Err((refusal, shape)) => {
+            let refusal = refusal.heard_by(&head.headers);
             shared.numbers.refused(refusal.code);
             shared.tell(Note::event(format!(
                 "refused [{}] {}: {}",
@@ -82,6 +83,9 @@ async fn serve(
     body: Incoming,
     shape: Shape,
 ) -> Result<Response<Answer>, (Refusal, Shape)> {
+    if console::is_for(head.uri.path()) {
+        return console::answer(shared, head, body).await.map_err(|refusal| (refusal, shape));
+    }
     guard::check(head, shared.port, shared.tls.as_ref()).map_err(|refusal| (refusal.closing(), shape))?;
     if head.uri.path() == "/healthz" {
         return Ok(status::health(shared));
@@ -351,7 +355,9 @@ fn moved_line(key: &GatewayKey, moved: &coderclaw_auth::Moved) -> String {
 }
 
 /// Runs what blocks on a thread of its own. Where nobody waits for it any more, it ends all the same.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Refusal::new(500, Code::Internal, "CoderClaw: something that should not happen did"))

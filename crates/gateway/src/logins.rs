@@ -12,6 +12,7 @@ const STALE: Duration = Duration::from_millis(500);
 
 /// As whom the audit trail knows what is done here.
 const CALLER: &str = "gateway";
+const CONSOLE: &str = "console";
 
 /// What a request works with.
 #[derive(Debug, Clone)]
@@ -80,6 +81,13 @@ impl Logins {
                 (open.clone(), is_new.then_some(e))
             }
         }
+    }
+
+    /// For a person who looks or changes something: as it is at this moment, with its own troubles.
+    pub(crate) fn console(&self) -> Result<Auth, OpenError> {
+        let auth = Auth::open(self.env.clone(), self.clock.clone(), self.runner.clone())?;
+        auth.called_by(CONSOLE);
+        Ok(auth)
     }
 
     fn again(&self, before: &Open) -> Result<Open, LoginsError> {

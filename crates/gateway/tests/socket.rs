@@ -74,6 +74,8 @@ fn world(limits: Limits) -> World {
         runner: Runner::Thread,
         tell: Arc::new(move |note| to.lock().unwrap().push_str(&(note.text + "\n"))),
         next_command: |_| String::new(),
+        next_for_profile: |_, _, _, _| String::new(),
+        local_time: |at| at.0.to_string(),
         limits,
     };
     let gateway = runtime.block_on(Gateway::bind(options)).unwrap();

@@ -226,6 +226,22 @@ impl KeysGuard {
     }
 }
 
+/// Proof that nobody else connects a program or disconnects one.
+#[derive(Debug)]
+pub(crate) struct ConnectionsGuard(Held);
+
+impl ConnectionsGuard {
+    /// Takes the lock of `connections.json`.
+    pub(crate) fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "connections", &state.connections())?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that the lock of a token socket is held: nobody else listens there.
 #[derive(Debug)]
 pub struct SocketGuard(Held);

@@ -124,6 +124,21 @@ impl StateDir {
         self.root.join("gateway").join("keys.toml")
     }
 
+    /// The gateway key with this id, where it is kept for a program that CoderClaw was connected to.
+    pub fn kept_gateway_key(&self, id: &str) -> PathBuf {
+        self.root.join("gateway").join(format!("{id}.key"))
+    }
+
+    /// What was written into other programs' settings, so that it can be undone.
+    pub fn connections(&self) -> PathBuf {
+        self.root.join("connections.json")
+    }
+
+    /// One file for each link that still lets a browser into the console.
+    pub fn console_links(&self) -> PathBuf {
+        self.root.join("gateway").join("links")
+    }
+
     /// The Unix socket on which the gateway lends tokens.
     pub fn token_socket(&self) -> PathBuf {
         self.root.join("gateway").join("token.sock")

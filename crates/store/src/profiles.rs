@@ -339,6 +339,12 @@ impl AuthProfiles {
         self.profiles.insert(id.as_str().into(), entry_text(&map));
     }
 
+    /// One text of the entry's `metadata`.
+    pub fn metadata(&self, id: &ProfileId, key: &str) -> Option<String> {
+        let map: Map<String, Value> = serde_json::from_str(self.profiles.get(id.as_str())?.get()).ok()?;
+        Some(map.get("metadata")?.get(key)?.as_str()?.to_owned())
+    }
+
     fn set_object(&mut self, key: &str, object: Map<String, Value>) {
         if object.is_empty() {
             self.top.shift_remove(key);

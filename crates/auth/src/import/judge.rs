@@ -122,6 +122,7 @@ impl Auth {
             email: entry.email.clone().or(said.email),
             account: entry.account_id.clone().or(said.account),
             plan: None,
+            name: None,
         }
     }
 }

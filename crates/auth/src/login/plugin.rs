@@ -6,9 +6,9 @@ use coderclaw_store::AgentPaths;
 use coderclaw_types::Secret;
 use serde_json::json;
 
-use super::attempt::Way;
 use super::error::LoginError;
-use super::{LoggedIn, LoginRequest, PATIENCE};
+use super::way::Way;
+use super::{Door, LoggedIn, LoginRequest, PATIENCE};
 use crate::context::Auth;
 use crate::plugin::{Broken, FailureKind, Heard, Talk, tokens};
 
@@ -39,7 +39,7 @@ impl Auth {
         request: &LoginRequest,
         ui: &mut dyn PluginUi,
     ) -> Result<LoggedIn, LoginError> {
-        let no_method = || LoginError::NoMethod { provider: manifest.name.to_string() };
+        let no_method = || LoginError::no_method(manifest, Door::Any);
         let plugin = manifest.plugin.as_ref().filter(|plugin| plugin.does(PluginCall::Login));
         let plugin = plugin.ok_or_else(no_method)?;
         let method = manifest.auth(MethodKind::Plugin).ok_or_else(no_method)?;

@@ -161,6 +161,7 @@ pub(crate) fn tokens(done: &Map<String, Value>, now: Millis) -> Result<(TokenSet
         email: fit("email"),
         account: fit("account"),
         plan: fit("plan"),
+        name: fit("name"),
     };
     let refresh = text("refresh").map(Secret::from);
     Ok((TokenSet::plain(Secret::from(access), refresh, expires_in), identity))

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
-use coderclaw_oauth::{Identity, RefreshAnswer, TokenSet, expiry, read_identity, refresh_request, send};
+use coderclaw_oauth::{
+    Identity, RefreshAnswer, TokenSet, expiry, make_access, read_identity, refresh_request, send,
+};
 use coderclaw_providers::Plugin;
 use coderclaw_store::{Entry, OriginalGuard, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
 use coderclaw_types::{Code, Millis, TokenHash, redact};
@@ -101,8 +103,12 @@ impl Sender {
     fn send(self, auth: &Auth, one: &Refreshable) -> (RefreshAnswer, Option<Identity>) {
         match self {
             Self::Request(client, runtime) => {
-                let request = refresh_request(&one.endpoint.token, &one.refresh);
-                let answer = runtime.block_on(send(&client, request));
+                let answer = runtime.block_on(async {
+                    match &one.endpoint.access {
+                        Some(access) => make_access(&client, access, &one.refresh, auth.clock().now()).await,
+                        None => send(&client, refresh_request(&one.endpoint.token, &one.refresh)).await,
+                    }
+                });
                 // A name look-up that hangs must not hold up the end.
                 runtime.shutdown_background();
                 (answer, None)

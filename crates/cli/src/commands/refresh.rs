@@ -3,7 +3,6 @@
 use std::io::Read;
 
 use coderclaw_auth::Ask;
-use coderclaw_store::AgentPaths;
 use coderclaw_types::{Code, ProfileId, Secret};
 use serde_json::json;
 
@@ -17,54 +16,26 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
     let agent = context.agent()?;
     let manifest = context.provider(&args.provider)?;
     let rejected = if args.rejected_stdin { Some(rejected()?) } else { None };
-    let ask = Ask {
-        profile: args.profile.as_deref().map(ProfileId::stored),
-        rejected,
-        explicit_refresh: true,
-        ..Ask::default()
-    };
-    let before = context.auth.explain(&agent, manifest, &ask).map_err(context.about(manifest))?;
-    let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
-    let profile = lease.profile.as_ref().map_or_else(|| lease.source.clone(), ToString::to_string);
-    let refreshed = before
-        .winner
-        .is_none_or(|winner| winner.profile_id == lease.profile && winner.valid_until != lease.valid_until);
-    if !refreshed && let Some(why) = still_due(context, &agent, lease.profile.as_ref())? {
-        return Err(CommandError::new(Code::RefreshDue, format!("{profile} was not refreshed: {why}"))
+    let ask = Ask { profile: args.profile.as_deref().map(ProfileId::stored), rejected, ..Ask::default() };
+    let done = context.auth.refresh_now(&agent, manifest, ask).map_err(context.about(manifest))?;
+    let (now, lease) = (context.auth.clock().now(), &done.lease);
+    let sentence = done.sentence(now, text::local);
+    if done.still_due.is_some() {
+        return Err(CommandError::new(Code::RefreshDue, sentence)
             .about(&manifest.id, context.agent_hint())
             .login(login_command(manifest))
-            .profile(profile));
+            .profile(done.whose()));
     }
     if context.global.json {
         return Ok(Report::json(&json!({
             "provider": lease.provider,
             "profileId": lease.profile,
-            "refreshed": refreshed,
+            "refreshed": done.is_new,
             "validUntil": lease.valid_until,
             "fingerprint": context.auth.fingerprint(&lease.token),
         })));
     }
-    let now = context.auth.clock().now();
-    let until = lease.valid_until.map_or_else(
-        || "no end is known".to_owned(),
-        |until| format!("its token ends {} ({})", text::when(until, now), text::local(until)),
-    );
-    Ok(Report::text(if refreshed {
-        format!("Refreshed {profile}; {until}.\n")
-    } else {
-        format!("{profile} is not due: {until}. Nothing was sent.\n")
-    }))
-}
-
-/// A token that is due and was lent all the same: why it was not refreshed.
-fn still_due(
-    context: &Context,
-    agent: &AgentPaths,
-    profile: Option<&ProfileId>,
-) -> Result<Option<String>, CommandError> {
-    let status = context.auth.status(agent)?;
-    let one = status.profiles.into_iter().find(|one| Some(&one.id) == profile);
-    Ok(one.filter(|one| one.state == Code::RefreshDue).and_then(|one| one.detail))
+    Ok(Report::text(format!("{sentence}\n")))
 }
 
 fn rejected() -> Result<Secret, CommandError> {
