@@ -34,7 +34,7 @@ impl Auth {
             }
         }
         let endpoint = &way.endpoint;
-        let identity = identity_of(set, &endpoint.identity);
+        let identity = way.said.clone().unwrap_or_else(|| identity_of(set, &endpoint.identity));
         check_expected(&identity, request.expect.as_deref(), request.workspace.as_deref())?;
         if way.method.method.makes() == CredentialKind::ApiKey {
             return self.keep_key(agent, way.manifest, set, identity, request);

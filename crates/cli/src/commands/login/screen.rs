@@ -43,6 +43,20 @@ impl Screen {
         }
     }
 
+    /// Shows a page, and opens it where a browser can be opened.
+    pub(super) fn page(&self, url: &str) {
+        self.words(if self.opens {
+            "A browser opens this page:\n"
+        } else {
+            "Open this page in a browser:\n"
+        });
+        say(url);
+        self.words("");
+        if self.opens {
+            open(url.to_owned());
+        }
+    }
+
     /// Words, broken between words; an address never is.
     fn words(&self, text: &str) {
         if !self.quiet {
