@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::context::Auth;
 use crate::edit::EditError;
-use crate::events::{Event, Note};
 use crate::edit::fault;
+use crate::events::{Event, Note};
 use crate::grant::Refreshable;
 use crate::resolve::ResolveError;
 use crate::scene::{Scene, Seen, Whose};
