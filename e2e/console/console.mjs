@@ -196,7 +196,7 @@ const steps = {
     const other = await person({ storageState: await context.storageState(), javaScriptEnabled: false });
     const page = await other.newPage();
     await page.goto(`${given.origin}/`);
-    await page.getByText("Reload the page to see what is new.").waitFor();
+    check((await page.locator("#live").innerText()).includes("Reload the page"), "it says that nothing comes by itself");
     await page.getByRole("button", { name: "Move down: openai-codex" }).first().click();
     await page.getByText("In your order").waitFor();
     check(order().length > 1, "the order is set");

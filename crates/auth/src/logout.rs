@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use coderclaw_providers::Revoke;
 use coderclaw_store::{
-    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, JournalView, Ledger, OAuthEntry, Pending,
-    Record, StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
+    AgentPaths, AuthProfiles, Entry, GrantGuard, HelperCache, Holder, Journal, JournalView, Ledger,
+    OAuthEntry, Pending, Record, StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
 };
 use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
@@ -120,6 +120,16 @@ impl Auth {
         let mut doc = guard.read()?.doc;
         if !doc.remove(id) {
             return Err(EditError::unknown(self, id, agent, &doc));
+        }
+        let kept = match entry {
+            Entry::ApiKey(one) => one.reference.as_ref(),
+            Entry::Token(one) => one.reference.as_ref(),
+            Entry::OAuth(_) | Entry::Unknown { .. } | Entry::Damaged { .. } => None,
+        };
+        if let (Some(Ok(reference)), Some(provider)) = (kept, entry.provider())
+            && let Some(cache) = HelperCache::of(self.state(), &self.canonical(provider), reference)
+        {
+            cache.remove()?;
         }
         let tokens = match entry {
             Entry::Token(one) => Tokens { access: one.token.clone(), until: one.expires, refresh: None },

@@ -132,6 +132,7 @@ impl Auth {
         }
         add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
         add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
+        add(state.helpers(), "the folder of what helper programs gave, each for its time");
         add(state.gateway_keys(), "the gateway's keys: their hashes only");
         for path in beside(&state.root().join("gateway"), "gk_") {
             add(path, "a gateway key, kept for a program that was connected");

@@ -31,7 +31,7 @@ pub(crate) use exec::ExecArgs;
 pub(crate) use gateway::{
     AddKeyArgs, GatewayCommand, GatewayOpenArgs, GatewayRunArgs, InstallArgs, KeysCommand,
 };
-pub(crate) use import::ImportCommand;
+pub(crate) use import::{ImportCommand, ProgramArgs};
 pub(crate) use lazy::{Lazy, with_only};
 pub(crate) use log::LogArgs;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};

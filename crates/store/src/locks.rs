@@ -293,6 +293,24 @@ impl AttentionGuard {
     }
 }
 
+/// Proof that nobody else runs this helper program. It is the one lock besides a grant's that is held while something
+/// else works, which its time limit ends.
+#[derive(Debug)]
+pub struct HelperGuard(File);
+
+impl HelperGuard {
+    pub(crate) fn acquire(state: &StateDir, name: &str, limit: Duration) -> Result<Self, LockError> {
+        state.ensure_dir(&state.locks())?;
+        Ok(Self(wait_for(&state.locks().join(format!("helper-{name}")), limit)?))
+    }
+}
+
+impl Drop for HelperGuard {
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
 /// Proof that nobody else gives the parts of the audit trail other names.
 #[derive(Debug)]
 pub(crate) struct RotationGuard(File);

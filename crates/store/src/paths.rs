@@ -109,6 +109,11 @@ impl StateDir {
         self.root.join("plugins")
     }
 
+    /// The folder of what helper programs gave, each for its time.
+    pub fn helpers(&self) -> PathBuf {
+        self.root.join("helpers")
+    }
+
     /// What one plugin has said on its standard error.
     pub fn plugin_log(&self, id: &str) -> PathBuf {
         self.root.join("logs").join(format!("plugin-{id}.log"))

@@ -252,6 +252,7 @@ mod tests {
                 access: None,
                 named_by_user: false,
                 issuer: None,
+                plugin: None,
             },
         }
     }

@@ -35,6 +35,20 @@ enum Look {
     },
 }
 
+/// Another program's file holds this very refresh token, which is about to be used up.
+fn warn_of_sharing(auth: &Auth, one: &Refreshable) {
+    if let Some((program, path)) = auth.program_with(&one.token) {
+        auth.note(format!(
+            "{} is {}'s own login as well ({}), which will have to be logged in again there; a new login here would be this \
+             program's alone: coderclaw models auth login --provider {}",
+            one.profile.as_str(),
+            program.name(),
+            path.display(),
+            one.entry.provider
+        ));
+    }
+}
+
 /// A token for the login `profile` of `agent`, refreshed if that is wanted and possible.
 ///
 /// # Errors
@@ -123,6 +137,9 @@ pub(crate) fn obtain(
                     break Err(RefreshError::WorkerFailed { detail });
                 }
                 fault("asker.locked")?;
+                if workers.is_empty() {
+                    warn_of_sharing(auth, &now);
+                }
                 let job = Job::new(auth, agent, &now, want);
                 workers.push(start(auth, guard, job)?);
                 fault("asker.handed")?;

@@ -28,6 +28,7 @@ mod paths;
 mod plugins;
 mod probe;
 mod profiles;
+mod refer;
 mod refresh;
 mod sessions;
 mod setup_token;

@@ -6,6 +6,9 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod both;
+#[path = "../it/canaries.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod canaries;
 mod claude_code;
 mod codex;
 #[path = "../it/gateway_world.rs"]

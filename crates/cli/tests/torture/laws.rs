@@ -9,7 +9,7 @@ use coderclaw_types::{Code, TokenHash};
 use serde_json::Value;
 
 use crate::plan::{Move, Round, Target, Trouble};
-use crate::world::{AGENTS, Ran, World};
+use crate::world::{AGENTS, CLONES, Ran, World};
 
 /// A look may take so long on a machine that starts hundreds of processes at once.
 const LOOK: Duration = Duration::from_secs(30);
@@ -196,6 +196,13 @@ fn may_say(round: &Round, target: Target, is_carrier: bool, word: &str) -> bool 
         return true;
     }
     if moves_of(round, target).contains(&Move::Logout) && GONE.contains(&word) {
+        return true;
+    }
+    // Refreshes of one store take turns, and wait for each other no longer than for the original.
+    let store = |target: &Target| if CLONES.contains(&target.agent) { 0 } else { target.agent };
+    let shares_store = round.targets.iter().any(|one| store(one) == store(&target) && *one != target);
+    let is_held_up = shares_store && matches!(round.trouble, Trouble::Stopped { .. } | Trouble::Answers(_));
+    if word == "locked" && is_held_up {
         return true;
     }
     let disk = ["not_writable", "unreadable", "worker_failed", "offline", "locked"];

@@ -18,7 +18,7 @@ use crate::plan::Target;
 pub(crate) const AGENTS: [&str; 8] = ["main", "a1", "a2", "a3", "a4", "a5", "a6", "a7"];
 pub(crate) const PROVIDERS: [&str; 3] = ["openai-codex", "acme", "bolt"];
 /// These agents begin with copies of the first one's logins.
-const CLONES: std::ops::Range<usize> = 6..8;
+pub(crate) const CLONES: std::ops::Range<usize> = 6..8;
 
 /// Longer than anything may take that is not stopped.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

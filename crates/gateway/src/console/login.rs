@@ -3,7 +3,7 @@
 use coderclaw_auth::{Auth, Door, LoggedIn, LoginError, LoginRequest, StartedLogin};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{AgentId, ProfileId, ProviderId, Secret};
+use coderclaw_types::{AgentId, ProfileId, ProviderId, Secret, visible};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
@@ -92,24 +92,9 @@ pub(super) fn page(shared: &Shared, visit: &Visit, query: &Query) -> Response<An
                     p { "Open the provider's page and log in there. Any browser will do, on any machine." }
                     (link(&begun.login.url))
                 }
-                li {
-                    p {
-                        "The browser then ends at an address that begins with " code { (name(begun.login.redirect_uri.as_deref().unwrap_or_default())) }
-                        " and may not load. That is as it should be: copy that whole address."
-                    }
-                }
-                li {
-                    form method="post" action="/console/login/finish" {
-                        (token(visit)) (hidden("id", &begun.login.id))
-                        label for="pasted" { "Paste it here" }
-                        textarea #pasted name="pasted" rows="3" required spellcheck="false" autocomplete="off"
-                            autocapitalize="off" aria-describedby="pasted-hint" {}
-                        p.quiet #pasted-hint { "The code alone will do, too. It works until " ((shared.local_time)(begun.login.expires)) "." }
-                        div.doing {
-                            button.main type="submit" { "Finish" }
-                            a.button href=(home(&begun.agent, None, "")) { "Not now" }
-                        }
-                    }
+                @match &begun.login.user_code {
+                    Some(code) => (typed(visit, &begun, code)),
+                    None => (pasted(shared, visit, &begun)),
                 }
             }
         }
@@ -117,6 +102,55 @@ pub(super) fn page(shared: &Shared, visit: &Visit, query: &Query) -> Response<An
     let agents = shared.logins.console().map(|auth| agents(&auth, &begun.agent)).unwrap_or_default();
     let page = frame::page("Log in", visit, &agents, &(shared.local_time)(visit.ends), &body);
     reply::page(StatusCode::OK, page)
+}
+
+/// The rest of it where a code is typed in on the provider's page.
+fn typed(visit: &Visit, begun: &Begun, code: &str) -> Markup {
+    html! {
+        li { p { "Type in this code there:" } p.typed { code { (visible(code)) } } }
+        li {
+            p { "Then come back and press this:" }
+            form method="post" action="/console/login/finish" {
+                (token(visit)) (hidden("id", &begun.login.id))
+                (buttons(begun, "I have typed it in"))
+            }
+        }
+    }
+}
+
+/// The rest of it where the browser ends at an address that is pasted here.
+fn pasted(shared: &Shared, visit: &Visit, begun: &Begun) -> Markup {
+    let ends = begun.login.redirect_uri.as_deref();
+    html! {
+        li {
+            p {
+                "The browser then ends at an address"
+                @if let Some(ends) = ends { " that begins with " code { (name(ends)) } }
+                " and may not load. That is as it should be: copy that whole address."
+            }
+        }
+        li {
+            form method="post" action="/console/login/finish" {
+                (token(visit)) (hidden("id", &begun.login.id))
+                label for="pasted" { "Paste it here" }
+                textarea #pasted name="pasted" rows="3" required spellcheck="false" autocomplete="off"
+                    autocapitalize="off" aria-describedby="pasted-hint" {}
+                p.quiet #pasted-hint {
+                    "The code alone will do, too. It works until " ((shared.local_time)(begun.login.expires)) "."
+                }
+                (buttons(begun, "Finish"))
+            }
+        }
+    }
+}
+
+fn buttons(begun: &Begun, finish: &str) -> Markup {
+    html! {
+        div.doing {
+            button.main type="submit" { (finish) }
+            a.button href=(home(&begun.agent, None, "")) { "Not now" }
+        }
+    }
 }
 
 /// A provider's file may say anything; only what a browser opens as a page becomes a link.
