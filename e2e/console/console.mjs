@@ -119,7 +119,8 @@ const steps = {
   },
 
   async "a login is pasted"(context, page) {
-    await page.getByRole("button", { name: /^Log in to/ }).click();
+    await page.getByLabel("Log in to").selectOption("openai-codex");
+    await page.getByRole("button", { name: "Log in", exact: true }).click();
     await page.getByRole("heading", { name: /^Log in to/ }).waitFor();
     await fits(page, "the login's page");
     await picture(page, "login-1280-light");
@@ -183,7 +184,8 @@ const steps = {
       await fits(page, name);
       await picture(page, name);
       if (name === "console-360-light") {
-        await page.getByRole("button", { name: /^Log in to/ }).click();
+        await page.getByLabel("Log in to").selectOption("openai-codex");
+        await page.getByRole("button", { name: "Log in", exact: true }).click();
         await page.getByRole("heading", { name: /^Log in to/ }).waitFor();
         await fits(page, "the login's page on a phone");
         await picture(page, "login-360-light");
