@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use coderclaw_http::Url;
 use coderclaw_oauth::{AccessEndpoint, Encoding, IdentityPointers, TokenEndpoint, jwt};
-use coderclaw_providers::{AuthMethod, CredentialKind, Source, TokenRequest};
+use coderclaw_providers::{AuthMethod, CredentialKind, Manifest, Plugin, PluginCall, Source, TokenRequest};
 use coderclaw_store::{Entry, OAuthEntry, StoreSnapshot};
 use coderclaw_types::{GrantId, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::discovered;
 use crate::freshness::Life;
+
+/// In the place of a token endpoint's origin, for logins that the program of a plugin refreshes.
+pub(crate) const PLUGIN_SCHEME: &str = "plugin";
 
 /// Where one client refreshes one provider's logins.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub(crate) struct Endpoint {
     pub(crate) access: Option<AccessEndpoint>,
     /// The token endpoint is named by the user's own file, so it may differ from where the login came from.
     pub(crate) named_by_user: bool,
+    /// The plugin whose program refreshes, instead of a request.
+    pub(crate) plugin: Option<Box<Plugin>>,
     /// The issuer that named the token endpoint when the login asked it; `None` where the manifest names one.
     pub(crate) issuer: Option<String>,
 }
@@ -69,6 +74,26 @@ impl Endpoint {
             access: access(method),
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
             issuer: None,
+            plugin: None,
+        }
+    }
+
+    /// The program of a plugin that refreshes the logins which it has brought; `None` where it does not.
+    pub(crate) fn of_plugin(manifest: &Manifest, method: &AuthMethod, plugin: &Plugin) -> Option<Self> {
+        if !plugin.does(PluginCall::Refresh) {
+            return None;
+        }
+        // No request goes there; the name keeps its tokens apart from those of every token endpoint.
+        let origin = format!("{PLUGIN_SCHEME}:{}", manifest.id);
+        let endpoint = Self::at(origin.parse().ok()?, origin, method);
+        Some(Self { named_by_user: false, plugin: Some(Box::new(plugin.clone())), ..endpoint })
+    }
+
+    /// Where `entry` is refreshed.
+    pub(crate) fn of_provider(manifest: &Manifest, method: &AuthMethod, entry: &OAuthEntry) -> Option<Self> {
+        match &manifest.plugin {
+            Some(plugin) if plugin.does(PluginCall::Refresh) => Self::of_plugin(manifest, method, plugin),
+            _ => Self::of_entry(method, entry),
         }
     }
 }
@@ -105,8 +130,9 @@ impl Refreshable {
     pub(crate) fn of(auth: &Auth, profile: &ProfileId, entry: &OAuthEntry) -> Option<Self> {
         let refresh = entry.refresh.clone()?;
         let provider = auth.canonical(&entry.provider);
-        let method = auth.registry().get(&provider)?.auth_for(CredentialKind::OAuth)?;
-        let mut endpoint = Endpoint::of_entry(method, entry)?;
+        let manifest = auth.registry().get(&provider)?;
+        let method = manifest.auth_for(CredentialKind::OAuth)?;
+        let mut endpoint = Endpoint::of_provider(manifest, method, entry)?;
         if let Some(client_id) = &entry.client_id {
             endpoint.token.client_id.clone_from(client_id);
         }

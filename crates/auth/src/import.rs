@@ -3,6 +3,7 @@
 
 mod find;
 mod judge;
+mod program;
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,10 @@ use coderclaw_types::{AgentId, Code, ProfileId, ProviderId};
 
 pub use self::find::{FoundStore, FoundStores, find_stores};
 pub use self::judge::ImportVerdict;
+pub use self::program::Program;
 use crate::context::Auth;
-use crate::edit::{EditError, commit, lock};
-use crate::first_use::{fault, fingerprint_of};
+use crate::edit::{EditError, commit, fault, lock};
+use crate::first_use::fingerprint_of;
 use crate::grant::Refreshable;
 
 /// Why nothing was imported.
@@ -42,6 +44,38 @@ pub enum ImportError {
         /// What is wrong.
         detail: String,
     },
+    /// The program has no such file.
+    #[error("there is no {}: {why}", path.display())]
+    NoFileOf {
+        /// Where it would be.
+        path: PathBuf,
+        /// Whose it is.
+        program: Program,
+        /// What that may mean.
+        why: String,
+    },
+    /// The file of the program is there, and nothing in it is of use.
+    #[error("{}: {why}", path.display())]
+    NoLogin {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        program: Program,
+        /// What is missing.
+        why: String,
+    },
+    /// The vendor gives such logins to its own program.
+    #[error(
+        "the login in {} is {name}'s own: it renews itself, and its vendor means it for that program alone; a subscription \
+         comes in by a token that is made for other programs",
+        path.display(), name = program.name()
+    )]
+    OwnProgramOnly {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        program: Program,
+    },
     /// The agent's store cannot be read or changed.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -52,6 +86,8 @@ impl ImportError {
     pub fn code(&self) -> Code {
         match self {
             Self::NoFile(_) | Self::NoStore(_) | Self::OwnStore(_) => Code::Usage,
+            Self::NoFileOf { .. } | Self::NoLogin { .. } => Code::MissingCredential,
+            Self::OwnProgramOnly { .. } => Code::NotAuthorizedHere,
             Self::Database(_) => Code::UnsupportedVersion,
             Self::Damaged { .. } => Code::Corrupt,
             Self::Edit(e) => e.code(),
@@ -125,7 +161,7 @@ impl Auth {
             Err(coderclaw_store::ReadError::Corrupt { detail, .. }) => return Err(damaged(detail)),
             Err(e) => return Err(EditError::from(e).into()),
         };
-        self.import(agent, from, &source, Vec::new(), dry_run)
+        self.import(agent, from, &source, Vec::new(), true, dry_run)
     }
 
     /// Takes over the entries of an `oauth.json`: the one at `from`, else the state dir's, also those that the first use
@@ -145,7 +181,7 @@ impl Auth {
         let source = parse_oauth_json(&text)
             .map_err(|e| ImportError::Damaged { path: from.clone(), detail: e.to_string() })?;
         let Legacy { doc, problems, .. } = source;
-        self.import(agent, &from, &doc, problems, dry_run)
+        self.import(agent, &from, &doc, problems, true, dry_run)
     }
 
     fn import(
@@ -154,6 +190,7 @@ impl Auth {
         from: &Path,
         source: &AuthProfiles,
         problems: Vec<(String, String)>,
+        share: bool,
         dry_run: bool,
     ) -> Result<ImportReport, ImportError> {
         let report = |entries: Vec<ImportedEntry>| {
@@ -170,11 +207,11 @@ impl Auth {
         };
         if dry_run {
             let store = read_auth_store(&agent.store()).map_err(EditError::from)?;
-            return Ok(report(self.judge_all(&store, source)?));
+            return Ok(report(self.judge_all(&store, source, share)?));
         }
         self.import_first(agent);
         let store = read_auth_store(&agent.store()).map_err(EditError::from)?;
-        let plan = self.judge_all(&store, source)?;
+        let plan = self.judge_all(&store, source, share)?;
         if !plan.iter().any(|entry| entry.verdict.is_taken()) {
             return Ok(report(plan));
         }
@@ -182,7 +219,7 @@ impl Auth {
         let imports = ImportGuard::acquire(self.state()).map_err(EditError::from)?;
         let guard = lock(self, agent)?;
         let store = guard.read().map_err(EditError::from)?;
-        let plan = self.judge_all(&store, source)?;
+        let plan = self.judge_all(&store, source, share)?;
         let taken: Vec<&ProfileId> =
             plan.iter().filter(|entry| entry.verdict.is_taken()).map(|entry| &entry.profile).collect();
         let mut receipts = read_receipts(self.state()).map_err(EditError::from)?;
@@ -240,12 +277,17 @@ impl Auth {
         &self,
         store: &StoreSnapshot,
         source: &AuthProfiles,
+        share: bool,
     ) -> Result<Vec<ImportedEntry>, EditError> {
         // Each judgement sees what was taken before it, so that one login under two ids comes in once.
         let mut ours = store.clone();
         let mut all = Vec::new();
         for (id, entry) in source.entries() {
-            let (verdict, detail) = self.judge(&ours, source, &id, &entry)?;
+            let (mut verdict, detail) = self.judge(&ours, source, &id, &entry)?;
+            let renews_itself = matches!(&entry, Entry::OAuth(login) if login.refresh.is_some());
+            if verdict.is_taken() && renews_itself && !share {
+                verdict = ImportVerdict::NotShared;
+            }
             if verdict.is_taken() {
                 ours.doc.put_from(source, &id);
             }
@@ -255,7 +297,7 @@ impl Auth {
                 provider: entry.provider().map(|one| self.canonical(one)),
                 verdict,
                 detail,
-                renews_itself: matches!(&entry, Entry::OAuth(login) if login.refresh.is_some()),
+                renews_itself,
             });
         }
         Ok(all)

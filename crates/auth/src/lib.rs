@@ -6,6 +6,7 @@
 
 mod attention;
 mod cache;
+mod child;
 mod context;
 mod cooldown;
 mod cooldown_edit;
@@ -37,6 +38,8 @@ mod plugin;
 mod probe;
 mod profile_edit;
 mod prune;
+mod reference;
+mod reference_edit;
 mod refresh;
 mod refresh_now;
 mod report;
@@ -62,22 +65,23 @@ pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winne
 pub use first_use::{ImportProblem, PendingImport};
 pub use herald::{HERALD_VARIABLE, run_herald_process};
 pub use import::{
-    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores,
+    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores,
 };
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;
 pub use lender::Lender;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{
-    CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, StartedLogin,
+    CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, PluginUi, StartedLogin,
 };
 pub use logout::LoggedOut;
 pub use moved::Moved;
 pub use paste::{Cleaned, PasteKind, PasteProblem, clean_token};
-pub use plugin::{BrokenPlugin, PLUGIN_FILE, seal};
+pub use plugin::{BrokenPlugin, PLUGIN_FILE, PluginWindow, seal};
 pub use probe::{ProbePlan, ProbeStatus, Probed};
 pub use profile_edit::{Pasted, Renamed, Stored, Used};
 pub use prune::{Restored, Spent};
+pub use reference_edit::Referred;
 pub use refresh::{RefreshError, WORKER_VARIABLE, run_worker_process};
 pub use refresh_now::Refreshed;
 pub use report::{Halt, Next, Outcome, ReportError};

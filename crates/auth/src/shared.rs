@@ -1,6 +1,6 @@
 //! One login in two places: before somebody refreshes it and the other copy is worth nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use coderclaw_store::{AgentPaths, Entry, read_auth_store, read_text};
 use coderclaw_types::{AgentId, GrantId, ProfileId, ProviderId, Secret, TokenHash};
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::context::Auth;
 use crate::grant::Refreshable;
+use crate::import::Program;
 
 /// A place where a login stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +38,13 @@ pub struct SharedGrant {
     pub places: Vec<GrantPlace>,
 }
 
-/// Whose file, where it is, and where its refresh token stands in it.
-struct Known {
-    name: &'static str,
-    path: PathBuf,
-    pointer: &'static str,
-}
-
 impl Auth {
+    /// The program whose file holds the very refresh token `token`, if one does. It does not know when that is used up here.
+    pub(crate) fn program_with(&self, token: &TokenHash) -> Option<(Program, PathBuf)> {
+        let files = Program::ALL.into_iter().map(|program| (program, program.file(self.env())));
+        files.into_iter().find(|(program, path)| refresh_token(*program, path).as_ref() == Some(token))
+    }
+
     /// The logins that stand in two stores of this state dir and, with `programs`, in the files of Codex CLI and Claude
     /// Code. With `agent`, only those that it has. Only hashes are compared, and nothing is written. A file that cannot be
     /// read counts as none.
@@ -77,10 +77,11 @@ impl Auth {
             }
         }
         if programs {
-            for known in self.known_files() {
-                let Some(token) = refresh_token(&known) else { continue };
+            for program in Program::ALL {
+                let path = program.file(self.env());
+                let Some(token) = refresh_token(program, &path) else { continue };
                 for (_, _, shared) in found.iter_mut().filter(|(_, tokens, _)| tokens.contains(&token)) {
-                    shared.places.push(GrantPlace::Program { name: known.name, path: known.path.clone() });
+                    shared.places.push(GrantPlace::Program { name: program.name(), path: path.clone() });
                 }
             }
         }
@@ -97,20 +98,6 @@ impl Auth {
         let all = found.into_iter().map(|(_, _, shared)| shared);
         all.filter(|shared| stores(shared) > 1 && shared.places.iter().any(is_its)).collect()
     }
-
-    fn known_files(&self) -> Vec<Known> {
-        let home = self.env().home();
-        let codex =
-            self.env().get("CODEX_HOME").map_or_else(|| home.join(".codex"), |dir| self.env().resolve(dir));
-        vec![
-            Known { name: "Codex CLI", path: codex.join("auth.json"), pointer: "/tokens/refresh_token" },
-            Known {
-                name: "Claude Code",
-                path: home.join(".claude/.credentials.json"),
-                pointer: "/claudeAiOauth/refreshToken",
-            },
-        ]
-    }
 }
 
 impl GrantPlace {
@@ -122,18 +109,17 @@ impl GrantPlace {
     }
 }
 
-fn refresh_token(known: &Known) -> Option<TokenHash> {
-    let text = read_text(&known.path).ok().flatten()?;
+fn refresh_token(program: Program, path: &Path) -> Option<TokenHash> {
+    let text = read_text(path).ok().flatten()?;
     let all: Value = serde_json::from_str(&text).ok()?;
-    let token = all.pointer(known.pointer)?.as_str().map(str::trim).filter(|token| !token.is_empty())?;
+    let token = all.pointer(program.refresh_pointer())?.as_str();
+    let token = token.map(str::trim).filter(|token| !token.is_empty())?;
     Some(TokenHash::of(&Secret::from(token)))
 }
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
 mod tests {
-    use std::path::Path;
-
     use coderclaw_types::{Clock, Env, Millis};
 
     use super::*;

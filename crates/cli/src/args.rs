@@ -5,6 +5,7 @@ mod alerts;
 mod channels;
 mod chat;
 mod config;
+mod connect;
 mod doctor;
 mod exec;
 mod gateway;
@@ -24,12 +25,13 @@ pub(crate) use alerts::AlertsArgs;
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
+pub(crate) use connect::{ConnectArgs, DisconnectArgs, Tool, Way};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use gateway::{
     AddKeyArgs, GatewayCommand, GatewayOpenArgs, GatewayRunArgs, InstallArgs, KeysCommand,
 };
-pub(crate) use import::ImportCommand;
+pub(crate) use import::{ImportCommand, ProgramArgs};
 pub(crate) use lazy::{Lazy, with_only};
 pub(crate) use log::LogArgs;
 pub(crate) use models::{AliasesCommand, FallbacksCommand, ModelArgs, ModelsListArgs};
@@ -114,6 +116,10 @@ pub(crate) enum Command {
     Sessions(Lazy<SessionsArgs>),
     /// Start a program with an access token in its environment
     Exec(Lazy<ExecArgs>),
+    /// Connect a program: it borrows a login from here instead of holding one
+    Connect(Lazy<ConnectArgs>),
+    /// Take back what `connect` wrote
+    Disconnect(Lazy<DisconnectArgs>),
     /// Lend logins to other programs over loopback HTTP
     Gateway {
         #[command(subcommand)]
@@ -192,12 +198,12 @@ pub(crate) struct StatusArgs {
     /// Probe only these profiles
     #[arg(long, value_name = "ID", value_delimiter = ',', requires = "probe")]
     pub(crate) probe_profile: Vec<String>,
-    /// Milliseconds for all probes together
-    #[arg(long, value_name = "MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..), requires = "probe")]
-    pub(crate) probe_timeout: u64,
-    /// How many probes at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
-    pub(crate) probe_concurrency: u64,
+    /// Milliseconds for all probes together; by default 8000
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..), requires = "probe")]
+    pub(crate) probe_timeout: Option<u64>,
+    /// How many probes at a time; by default 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
+    pub(crate) probe_concurrency: Option<u64>,
     /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
     pub(crate) probe_max_tokens: Option<u32>,
@@ -324,9 +330,12 @@ pub(crate) struct LoanArgs {
 pub(crate) struct TokenArgs {
     #[command(flatten)]
     pub(crate) loan: LoanArgs,
-    /// What is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: TokenFormat,
+    /// What is printed; by default the token
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<TokenFormat>,
+    /// Ask the provider first whether it takes the token; one that it rejects is refreshed
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -396,9 +405,10 @@ pub(crate) enum OrderCommand {
 impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
         let (token_json, status_json) = match &self.command {
-            Some(Lazy(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. })) => {
-                (matches!(&command.0, AuthCommand::Token(args) if args.0.format == TokenFormat::Json), false)
-            }
+            Some(Lazy(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. })) => (
+                matches!(&command.0, AuthCommand::Token(args) if args.0.format == Some(TokenFormat::Json)),
+                false,
+            ),
             Some(Lazy(Command::Models { status_json, .. })) => (false, *status_json),
             _ => (false, false),
         };

@@ -226,8 +226,9 @@ impl<'a> Next<'a> {
 
 /// The command that brings the first kind of credential that the provider takes.
 pub(crate) fn login_command(manifest: &Manifest) -> &'static str {
-    const COMMANDS: [(MethodKind, &str); 6] = [
+    const COMMANDS: [(MethodKind, &str); 7] = [
         (MethodKind::OAuth, "login"),
+        (MethodKind::Plugin, "login"),
         (MethodKind::DeviceCode, "login"),
         (MethodKind::SetupToken, "setup-token"),
         (MethodKind::Token, "paste-token"),

@@ -1,7 +1,5 @@
 //! The reference, written from the descriptions that the parser has: `docs/commands.md`.
 
-use std::fmt::Write;
-
 use clap::{Arg, Command, CommandFactory};
 
 use crate::args::Cli;
@@ -31,7 +29,7 @@ fn section(page: &mut String, above: &str, command: &Command) {
     let level = if above == "coderclaw" { "##" } else { "###" };
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let own = |arg: &&Arg| !arg.is_global_set() && !arg.is_hide_set() && arg.get_id() != "help";
-    let _ = write!(page, "\n{level} `{}`\n\n{about}.\n", usage(&name, command));
+    page.push_str(&format!("\n{level} `{}`\n\n{about}.\n", usage(&name, command)));
     if command.get_arguments().any(|arg| own(&arg)) {
         page.push('\n');
         options(page, command.get_arguments().filter(own));
@@ -46,10 +44,10 @@ fn usage(name: &str, command: &Command) -> String {
     for arg in command.get_positionals() {
         let value = value(arg);
         let many = if arg.get_num_args().is_some_and(|range| range.max_values() > 1) { "..." } else { "" };
-        let _ = match arg.is_required_set() {
-            true => write!(usage, " {value}{many}"),
-            false => write!(usage, " [{value}{many}]"),
-        };
+        usage.push_str(&match arg.is_required_set() {
+            true => format!(" {value}{many}"),
+            false => format!(" [{value}{many}]"),
+        });
     }
     usage
 }
@@ -74,7 +72,7 @@ fn options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
             arg.get_possible_values().iter().map(|choice| format!("`{}`", choice.get_name())).collect();
         let choices =
             if takes && !choices.is_empty() { format!(" ({})", choices.join(", ")) } else { String::new() };
-        let _ = writeln!(page, "- {name}: {help}{choices}");
+        page.push_str(&format!("- {name}: {help}{choices}\n"));
     }
 }
 

@@ -16,6 +16,7 @@ mod ahead;
 mod answer;
 mod console;
 mod gateway;
+mod gathered;
 mod guard;
 mod heads;
 mod keep;
@@ -30,6 +31,7 @@ mod socket;
 mod status;
 mod tls;
 mod unpack;
+mod vet;
 mod within;
 
 pub use gateway::{Gateway, GatewayError, Limits, Note, Options, Tell, Trouble};
@@ -40,3 +42,4 @@ pub use socket::wire::{
 };
 pub use status::{GatewayStatus, ask_status};
 pub use tls::{TlsError, TlsFiles};
+pub use vet::{Vetted, vet};

@@ -57,6 +57,12 @@ impl Logins {
         Ok(Self { env, clock, runner, limits, now: Mutex::new((open, Instant::now(), None)) })
     }
 
+    /// As it is now, where nothing has to be read for that.
+    pub(crate) fn current(&self) -> Option<Open> {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        (now.1.elapsed() < STALE).then(|| now.0.clone())
+    }
+
     /// As it is now, at most half a second late. Reads files.
     ///
     /// A config that is being edited and makes no sense for a moment ends nothing: what was open stays in use, and the

@@ -102,10 +102,10 @@ mod tests {
 
     use super::*;
 
-    const NOW: Millis = Millis(784_111_777_000 + 7_200_000);
+    const NOW: Millis = Millis(1_800_000_000_000 + 7_200_000);
 
     fn read(status: u16, body: &str) -> RefreshAnswer {
-        let headers = vec![("date".into(), "Sun, 06 Nov 1994 08:49:37 GMT".into())];
+        let headers = vec![("date".into(), "Fri, 15 Jan 2027 08:00:00 GMT".into())];
         read_access(Ok(Answer { status, headers, body: body.into() }), NOW)
     }
 
@@ -128,12 +128,12 @@ mod tests {
     #[test]
     fn a13_a_short_token_and_its_end() {
         let at = |secs: i64| {
-            format!(r#"{{"token":"tid=1;exp=2;proxy-ep=p.test","expires_at":{}}}"#, 784_111_777 + secs)
+            format!(r#"{{"token":"tid=1;exp=2;proxy-ep=p.test","expires_at":{}}}"#, 1_800_000_000_i64 + secs)
         };
         let RefreshAnswer::Granted(set) = read(200, &at(1_800)) else { panic!() };
         assert_eq!((set.access.expose(), set.expires_in), ("tid=1;exp=2;proxy-ep=p.test", Some(1_800)));
         assert_eq!(set.refresh, None, "the long-lived one stays");
-        for odd in ["0", "-5", "null", "\"soon\"", "784111777"] {
+        for odd in ["0", "-5", "null", "\"soon\"", "1800000000"] {
             let RefreshAnswer::Granted(set) = read(200, &format!(r#"{{"token":"t","expires_at":{odd}}}"#))
             else {
                 panic!("{odd}")

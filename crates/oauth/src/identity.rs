@@ -90,7 +90,26 @@ mod tests {
             email: list(&["/email", "/https:~1~1api.test~1profile/email"]),
             account: list(&["/https:~1~1api.test~1auth/account_id", "/orgs/0/id"]),
             plan: list(&["/plan"]),
+            name: list(&["/login"]),
         }
+    }
+
+    /// What the server's page says comes after what the tokens say.
+    #[test]
+    fn tokens_first_then_the_page() {
+        let mut set = TokenSet::bare(jwt::unsigned(&json!({"sub": "u-1"})));
+        set.person = Some(json!({"sub": "u-2", "email": "me@example.test", "login": "me"}));
+        let identity = identity_of(&set, &pointers());
+        assert_eq!(identity.subject.as_deref(), Some("u-1"));
+        assert_eq!(
+            (identity.email.as_deref(), identity.name.as_deref()),
+            (Some("me@example.test"), Some("me"))
+        );
+        set.access = Secret::from("opaque");
+        assert_eq!(identity_of(&set, &pointers()).subject.as_deref(), Some("u-2"));
+        set.person = Some(json!({"sub": 7, "email": null}));
+        let identity = identity_of(&set, &pointers());
+        assert_eq!((identity.subject.as_deref(), identity.email), (Some("7"), None));
     }
 
     #[test]

@@ -33,6 +33,11 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
+    /// Tokens that did not come from a token endpoint, and about which nothing more is known.
+    pub fn plain(access: Secret, refresh: Option<Secret>, expires_in: Option<i64>) -> Self {
+        Self { refresh, expires_in, ..Self::bare(access) }
+    }
+
     /// Reads the body of a 2xx answer; `None` where it holds no usable access token.
     pub(crate) fn read(answer: &Answer) -> Option<Self> {
         let Value::Object(object) = strict_json::parse(&answer.body)? else {

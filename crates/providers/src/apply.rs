@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::manifest::{Api, AuthMethod, ClientSecret, Identity, List, Manifest, Pairs, Plugin, Source, Text};
 use crate::parse::{ApiPatch, AuthPatch, Fault, LendPatch, Patch, PluginPatch};
-use crate::words::{DeviceDialect, MethodKind, PluginCall};
+use crate::words::{CredentialKind, DeviceDialect, MethodKind, PluginCall};
 
 /// The provider that `patch` describes: a new one where it has an id, `base` changed in place where it has none.
 pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> Result<Manifest, Fault> {
@@ -55,6 +55,12 @@ pub(crate) fn apply(patch: Patch, base: Option<&Manifest>, source: &Source) -> R
         return Err(subject.map_or_else(|| whole(message), |span| Fault::at(span, message)));
     }
     let does = |call| out.plugin.as_ref().is_some_and(|plugin| plugin.does(call));
+    let is_login = |one: &AuthMethod| one.method.makes() == CredentialKind::OAuth;
+    if does(PluginCall::Login) && out.auth.iter().filter(|one| is_login(one)).count() > 1 {
+        return Err(whole(
+            "where the program logs in there is no other login beside it, only tokens and keys",
+        ));
+    }
     if out.auth.iter().any(|one| one.method == MethodKind::Plugin) != does(PluginCall::Login) {
         return Err(whole("method \"plugin\" and \"login\" among what the program does go together"));
     }
@@ -76,6 +82,10 @@ fn apply_plugin(patch: Option<toml::Spanned<PluginPatch>>, source: &Source) -> R
     let PluginPatch { version, description, command, does } = patch.into_inner();
     if command.is_empty() != does.is_empty() {
         return Err(Fault::at(span, "command and does go together: a program, and what it takes over"));
+    }
+    if does.contains(&PluginCall::Login) != does.contains(&PluginCall::Refresh) {
+        let message = "login and refresh go together: who brings a login keeps it alive";
+        return Err(Fault::at(span, message));
     }
     Ok(Some(Plugin {
         folder: folder.clone(),

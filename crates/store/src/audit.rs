@@ -11,6 +11,7 @@ use coderclaw_types::{AgentId, Fingerprint, Millis, ProfileId, ProviderId};
 use serde::Serialize;
 
 use crate::commit::WriteError;
+use crate::faults;
 use crate::locks::RotationGuard;
 use crate::paths::StateDir;
 
@@ -34,6 +35,9 @@ pub struct AuditLine {
     /// To which profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_id: Option<ProfileId>,
+    /// What the profile was called before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<ProfileId>,
     /// Identifies the token that it speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
@@ -77,7 +81,7 @@ pub fn append_audit(state: &StateDir, line: &AuditLine, max_bytes: u64) -> Resul
     if ends_within_a_line(&mut file) {
         text.insert(0, '\n');
     }
-    file.write_all(text.as_bytes()).map_err(WriteError::io(&path))
+    faults::hit("audit.write").and_then(|()| file.write_all(text.as_bytes())).map_err(WriteError::io(&path))
 }
 
 fn ends_within_a_line(file: &mut File) -> bool {
@@ -131,6 +135,7 @@ mod tests {
             agent_id: Some(AgentId::main()),
             provider: None,
             profile_id: Some(ProfileId::stored("p:x")),
+            was: None,
             fingerprint: None,
             outcome: "refreshed",
             code: Some("ok"),

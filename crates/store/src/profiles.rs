@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::reference::Reference;
+
 pub use self::entry::{ApiKeyEntry, Entry, OAuthEntry, TokenEntry};
 
 /// Why a text is no auth store.
@@ -179,6 +181,13 @@ pub enum LoginEntry {
         /// The key.
         key: Secret,
     },
+    /// Where a token or a key is kept.
+    Reference {
+        /// It is a key.
+        is_key: bool,
+        /// Where it is kept.
+        reference: Reference,
+    },
 }
 
 /// The keys of an entry that belong to its credential; a new login replaces them all and leaves foreign keys alone.
@@ -284,7 +293,8 @@ impl AuthProfiles {
         let kind = match login {
             LoginEntry::OAuth(_) => "oauth",
             LoginEntry::Token { .. } => "token",
-            LoginEntry::ApiKey { .. } => "api_key",
+            LoginEntry::ApiKey { .. } | LoginEntry::Reference { is_key: true, .. } => "api_key",
+            LoginEntry::Reference { .. } => "token",
         };
         map.insert("type".into(), json!(kind));
         map.insert("provider".into(), json!(provider));
@@ -299,6 +309,9 @@ impl AuthProfiles {
             }
             LoginEntry::ApiKey { key } => {
                 map.insert("key".into(), json!(key.expose()));
+            }
+            LoginEntry::Reference { is_key, reference } => {
+                map.insert(if *is_key { "keyRef" } else { "tokenRef" }.into(), reference.to_json());
             }
         }
         let old =

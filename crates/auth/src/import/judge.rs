@@ -31,6 +31,8 @@ pub enum ImportVerdict {
     IdTaken,
     /// It was logged out here.
     LoggedOut,
+    /// It would come in, and two programs would then use one refresh token, which nobody has asked for.
+    NotShared,
     /// It is not an entry.
     Damaged,
 }

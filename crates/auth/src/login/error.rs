@@ -58,6 +58,9 @@ pub enum LoginError {
     /// The exchange of the code failed.
     #[error("the code could not be exchanged: {0}")]
     Exchange(String),
+    /// The program of a plugin was of no use.
+    #[error("{0}; nothing was stored")]
+    Plugin(String),
     /// A scope that is needed was not granted.
     #[error("the provider did not grant the scope {scope}")]
     MissingScope {
@@ -131,6 +134,7 @@ impl LoginError {
             Self::Lock(e) => e.code(),
             Self::Write(e) => e.code(),
             Self::NoMethod { .. } | Self::NoClient { .. } => Code::Usage,
+            Self::Plugin(_) => Code::PluginFailed,
             Self::Wait(_)
             | Self::NotTheAnswer(_)
             | Self::UnknownLogin

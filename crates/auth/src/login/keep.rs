@@ -10,7 +10,7 @@ use coderclaw_types::{AgentId, GrantId, ProfileId, ProviderId};
 
 use super::error::{LoginError, check_expected};
 use super::way::Way;
-use super::{LoggedIn, LoginRequest};
+use super::{LoggedIn, LoginRequest, fault};
 use crate::context::Auth;
 use crate::discovered::remember;
 use crate::events::{Event, Note};
@@ -25,6 +25,7 @@ impl Auth {
         set: &TokenSet,
         request: &LoginRequest,
     ) -> Result<LoggedIn, LoginError> {
+        fault("login.exchanged")?;
         if let Some(granted) = &set.scope {
             let mut required = way.method.required_scopes.iter();
             if let Some(scope) = required.find(|scope| !granted.split_whitespace().any(|one| one == **scope))
@@ -33,7 +34,7 @@ impl Auth {
             }
         }
         let endpoint = &way.endpoint;
-        let identity = identity_of(set, &endpoint.identity);
+        let identity = way.said.clone().unwrap_or_else(|| identity_of(set, &endpoint.identity));
         check_expected(&identity, request.expect.as_deref(), request.workspace.as_deref())?;
         if way.method.method.makes() == CredentialKind::ApiKey {
             return self.keep_key(agent, way.manifest, set, identity, request);
@@ -59,6 +60,7 @@ impl Auth {
         let provider = ProviderId::new(&way.manifest.id);
         self.readmit(&endpoint.origin, &endpoint.token.client_id, &tokens.refresh)
             .map_err(|e| LoginError::Local(e.to_string()))?;
+        fault("login.admitted")?;
         fingerprint_key(self.state())?;
         let guard = StoreGuard::acquire_patiently(self.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;
@@ -76,12 +78,14 @@ impl Auth {
         if !kept {
             return Err(LoginError::NotKept);
         }
+        fault("login.stored")?;
         let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
         self.audit_of(Some(&set.access), note.of(Some(&provider), &profile));
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         let still_set_aside = self.take_back(agent, &doc, &profile);
         self.renew_cache(agent);
         self.attend(agent, &profile);
+        fault("login.done")?;
         Ok(LoggedIn {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),
@@ -139,8 +143,7 @@ impl Auth {
         found
     }
 
-    /// The same person in the same workspace keeps its id. A new one is named for its e-mail, else for its subject; a
-    /// second workspace of one e-mail gets the first eight characters of its id behind it.
+    /// The id that was asked for, else that of [`Auth::id_for`].
     fn choose_id(
         &self,
         doc: &AuthProfiles,
@@ -148,19 +151,31 @@ impl Auth {
         identity: &Identity,
         request: &LoginRequest,
     ) -> Result<ProfileId, LoginError> {
-        let of_same = |id: &ProfileId| match doc.get(id) {
-            None => true,
-            Some(Entry::OAuth(entry)) => {
-                self.canonical(&entry.provider) == *provider && is_login_of(&entry, identity)
-            }
-            Some(_) => false,
-        };
         if let Some(id) = &request.profile_id {
-            if of_same(id) || request.replace {
+            if request.replace || self.may_hold(doc, id, provider, identity) {
                 return Ok(id.clone());
             }
             return Err(LoginError::IdTaken { id: id.clone() });
         }
+        match self.id_for(doc, provider, identity) {
+            Ok(id) => Ok(id),
+            Err(taken) if request.replace => Ok(taken),
+            Err(id) => Err(LoginError::IdTaken { id }),
+        }
+    }
+
+    /// The same person in the same workspace keeps its id. A new one is named for its e-mail, else for its subject; a
+    /// second workspace of one e-mail gets the first eight characters of its id behind it.
+    ///
+    /// # Errors
+    /// The id that it would have, where that holds another credential.
+    pub(crate) fn id_for(
+        &self,
+        doc: &AuthProfiles,
+        provider: &ProviderId,
+        identity: &Identity,
+    ) -> Result<ProfileId, ProfileId> {
+        let of_same = |id: &ProfileId| self.may_hold(doc, id, provider, identity);
         if let Some(id) = doc.ids().find(|id| doc.get(id).is_some() && of_same(id)) {
             return Ok(id);
         }
@@ -172,10 +187,23 @@ impl Auth {
             ProfileId::stored(&format!("{provider}:{name}#{short}"))
         });
         let free = [Some(&plain), named.as_ref()].into_iter().flatten().find(|id| of_same(id));
-        match free {
-            Some(id) => Ok(id.clone()),
-            None if request.replace => Ok(plain),
-            None => Err(LoginError::IdTaken { id: plain }),
+        free.cloned().ok_or(plain)
+    }
+
+    /// Whether nothing stands under the id, or a login of this very identity.
+    fn may_hold(
+        &self,
+        doc: &AuthProfiles,
+        id: &ProfileId,
+        provider: &ProviderId,
+        identity: &Identity,
+    ) -> bool {
+        match doc.get(id) {
+            None => true,
+            Some(Entry::OAuth(entry)) => {
+                self.canonical(&entry.provider) == *provider && is_login_of(&entry, identity)
+            }
+            Some(_) => false,
         }
     }
 }

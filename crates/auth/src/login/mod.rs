@@ -9,6 +9,7 @@ mod give_back;
 mod keep;
 mod keep_key;
 mod later;
+mod plugin;
 mod ui;
 mod wait;
 mod way;
@@ -27,6 +28,7 @@ use self::attempt::Attempt;
 use self::device::NoLuck;
 pub use self::error::LoginError;
 pub use self::later::StartedLogin;
+pub use self::plugin::PluginUi;
 pub use self::ui::{CodeWait, LoginUi, LoginWait, Pastes};
 use self::wait::{Answered, Waiting};
 use self::way::{DeviceWay, Doors};
@@ -130,6 +132,7 @@ impl Auth {
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
+        fault("login.checked")?;
         let Doors { browser, mut device } = doors;
         let has_browser = browser.is_some();
         let mut pastes = None;
@@ -238,6 +241,11 @@ fn show(
         untested: way.way.method.untested,
         only_way,
     })?)
+}
+
+/// A fail point of a login.
+fn fault(point: &'static str) -> Result<(), LoginError> {
+    coderclaw_store::faults::hit(point).map_err(|e| LoginError::Local(e.to_string()))
 }
 
 fn runtime() -> Result<Runtime, LoginError> {

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use coderclaw_http::Url;
+use coderclaw_oauth::Identity;
 use coderclaw_oauth::device::{DeviceEndpoint, Dialect};
-use coderclaw_providers::{AuthMethod, DeviceDialect, Manifest, MethodKind, endpoint_origin};
+use coderclaw_providers::{AuthMethod, DeviceDialect, Manifest, MethodKind, Plugin, endpoint_origin};
 
 use super::Door;
 use super::error::LoginError;
@@ -23,6 +24,8 @@ pub(super) struct Way<'a> {
     /// The same, with the URLs that its issuer names where the manifest does not.
     pub(super) method: AuthMethod,
     pub(super) endpoint: Endpoint,
+    /// Who it is, where somebody says so besides the tokens.
+    pub(super) said: Option<Identity>,
 }
 
 /// A login in a browser.
@@ -74,7 +77,19 @@ impl<'a> Way<'a> {
         let Discovered { method, answers_name_issuer } = auth.discovered(&own)?;
         let method = method.into_owned();
         let endpoint = Endpoint::of(&method).ok_or_else(|| LoginError::no_method(manifest, Door::Any))?;
-        Ok((Self { manifest, own, method, endpoint }, answers_name_issuer))
+        Ok((Self { manifest, own, method, endpoint, said: None }, answers_name_issuer))
+    }
+
+    /// For what the program of a plugin has brought, which says whose it is.
+    pub(super) fn of_plugin(
+        manifest: &'a Manifest,
+        own: &'a AuthMethod,
+        plugin: &Plugin,
+        identity: Identity,
+    ) -> Option<Self> {
+        let endpoint = Endpoint::of_plugin(manifest, own, plugin)?;
+        let (method, said) = (own.clone(), Some(identity));
+        Some(Self { manifest, own: Cow::Borrowed(own), method, endpoint, said })
     }
 }
 

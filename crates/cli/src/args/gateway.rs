@@ -82,6 +82,12 @@ pub(crate) enum KeysCommand {
     Add(AddKeyArgs),
     /// The keys, without the keys themselves
     List,
+    /// Print a key that is kept for a program that was connected
+    Show {
+        /// Its id or its name
+        #[arg(value_name = "ID|NAME")]
+        key: String,
+    },
     /// A key that counts no more, at once
     Revoke {
         /// Its id or its name

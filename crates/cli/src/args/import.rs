@@ -1,9 +1,13 @@
 //! `import`: logins of other programs and of older versions.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {
+    /// From Codex CLI: its API key, and with --share its login
+    Codex(ProgramArgs),
+    /// From Claude Code: a token that it was given; its own login stays its own
+    Claude(ProgramArgs),
     /// From the stores of OpenClaw's agents
     Openclaw {
         /// Its state dir, one agent's folder, or an auth-profiles.json; by default ~/.openclaw
@@ -23,4 +27,17 @@ pub(crate) enum ImportCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArgs {
+    /// Its file or folder; by default where that program looks itself
+    #[arg(value_name = "PATH")]
+    pub(crate) from: Option<String>,
+    /// Also a login that renews itself: whichever program refreshes it first logs the other out
+    #[arg(long)]
+    pub(crate) share: bool,
+    /// Only say what would come in
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

@@ -1,8 +1,12 @@
-//! `import openclaw` and `import oauth.json`.
+//! `import`: the logins of OpenClaw, of other programs, and of an older version.
+
+mod program;
 
 use std::path::{Path, PathBuf};
 
-use coderclaw_auth::{FoundStore, ImportError, ImportReport, ImportVerdict, ImportedEntry, find_stores};
+use coderclaw_auth::{
+    FoundStore, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores,
+};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, Code};
 use serde_json::{Value, json};
@@ -26,6 +30,8 @@ struct Done {
 pub(super) fn run(context: &Context, command: ImportCommand) -> Result<Report, CommandError> {
     let env = context.auth.env();
     let done = match command {
+        ImportCommand::Codex(args) => return program::run(context, Program::Codex, &args),
+        ImportCommand::Claude(args) => return program::run(context, Program::Claude, &args),
         ImportCommand::Openclaw { from, dry_run } => {
             let from = env.resolve(from.as_deref().unwrap_or("~/.openclaw"));
             openclaw(context, &from, dry_run)?
@@ -43,11 +49,11 @@ pub(super) fn run(context: &Context, command: ImportCommand) -> Result<Report, C
             }
         }
     };
-    Ok(if context.global.json {
-        Report::json(&json(context, &done))
-    } else {
-        Report::text(words(context, &done))
-    })
+    Ok(report(context, &done))
+}
+
+fn report(context: &Context, done: &Done) -> Report {
+    if context.global.json { Report::json(&json(context, done)) } else { Report::text(words(context, done)) }
 }
 
 fn openclaw(context: &Context, from: &Path, dry_run: bool) -> Result<Done, CommandError> {
@@ -116,6 +122,9 @@ fn in_words(error: ImportError) -> CommandError {
             out.hint("coderclaw import openclaw --help".into())
         }
         ImportError::Damaged { .. } => out.hint("coderclaw models auth list".into()),
+        ImportError::OwnProgramOnly { program, .. }
+        | ImportError::NoFileOf { program, .. }
+        | ImportError::NoLogin { program, .. } => out.hint(program::fresh_login(program)),
         ImportError::Edit(_) => out,
     }
 }
@@ -213,6 +222,7 @@ fn line(entry: &ImportedEntry, dry_run: bool) -> String {
         ImportVerdict::Kept => ('-', "newer than the one here; left out"),
         ImportVerdict::IdTaken => ('!', "this id holds another credential here; left out"),
         ImportVerdict::LoggedOut => ('-', "left out"),
+        ImportVerdict::NotShared => ('-', "renews itself; left out, since --share was not given"),
         ImportVerdict::Damaged => ('!', "cannot be imported"),
     };
     let mut out = format!("  {mark} {}\n", clean(entry.profile.as_str()));

@@ -1,5 +1,6 @@
 //! `models auth log`: the audit trail, and what it says about one profile.
 
+mod names;
 mod story;
 
 use coderclaw_auth::TrailLine;
@@ -25,21 +26,28 @@ pub(super) fn run(context: &Context, args: &LogArgs) -> Result<Report, CommandEr
     let from = args.since.map(|span| context.auth.clock().now().minus(span));
     let is =
         |line: &Line, key: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| word(line, key) == wanted);
-    let agent = match &context.global.agent {
-        Some(_) => Some(context.agent()?.agent),
-        None => None,
+    let agent = match context.agent() {
+        Ok(agent) => agent,
+        // One that is gone has a past all the same.
+        Err(e) => match context.global.agent.as_deref().map(AgentId::new) {
+            Some(id) if lines.iter().any(|line| word(line, "agentId") == id.as_str()) => {
+                state.agent(context.auth.config(), &id)
+            }
+            _ => return Err(e),
+        },
     };
+    let wanted_agent = context.global.agent.as_ref().map(|_| agent.agent.as_str());
     let mine = |line: &&Line| {
-        is(line, "agentId", agent.as_ref().map(AgentId::as_str))
-            && is(line, "profileId", args.profile.as_deref())
+        is(line, "agentId", wanted_agent)
             && is(line, "provider", provider.map(|provider| provider.id.as_ref()))
     };
-    let story = match &args.profile {
-        Some(id) => Some(Story::of(context, ProfileId::stored(id), lines.iter().filter(mine))?),
-        None => None,
-    };
-    let wanted = |line: &&Line| is(line, "event", args.event) && from.is_none_or(|from| at(line) >= from);
-    let mut shown: Vec<&Line> = lines.iter().filter(mine).filter(wanted).collect();
+    let mut shown: Vec<&Line> = lines.iter().filter(mine).collect();
+    let mut story = None;
+    if let Some(id) = &args.profile {
+        shown = names::about(&shown, id);
+        story = Some(Story::of(context, &agent, ProfileId::stored(id), &shown)?);
+    }
+    shown.retain(|line| is(line, "event", args.event) && from.is_none_or(|from| at(line) >= from));
     let all = shown.len();
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     shown.drain(..all.saturating_sub(limit));

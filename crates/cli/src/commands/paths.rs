@@ -27,7 +27,6 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
     let quiet = [
         (state.audit_log(), "the audit trail: events and fingerprints; older parts beside it"),
         (state.attention(), "what people were told about logins that need them, by hashes"),
-        (state.settings_file(), "settings: hooks, audit"),
     ];
     let quiet = quiet.map(|(path, what)| Listed { exists: path.exists(), path, what });
     if context.global.json {

@@ -121,7 +121,7 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
         }
     }
     out.push_str(&imports(status));
-    out.push_str(&shared(agent, status));
+    out.push_str(&shared(context, agent));
     if !attention.is_empty() {
         out.push_str(&format!("\n{}\n", paint.bold("Needs attention")));
         out.extend(attention);
@@ -141,34 +141,54 @@ fn imports(status: &AgentStatus) -> String {
     out
 }
 
-/// Logins that another agent holds too.
-fn shared(agent: &AgentPaths, status: &AgentStatus) -> String {
-    let mut out = String::new();
-    for shared in &status.shared {
-        let (here, there): (Vec<_>, Vec<_>) = shared.places.iter().partition(|place| match place {
-            GrantPlace::Profile { agent: one, .. } => *one == agent.agent,
-            GrantPlace::Program { .. } => false,
-        });
-        for place in here {
+/// Logins that another agent holds too, or another program, which refreshes by itself.
+fn shared(context: &Context, agent: &AgentPaths) -> String {
+    let (mut agents, mut programs) = (String::new(), String::new());
+    for shared in context.auth.shared_grants(Some(agent), true) {
+        let is_here = |place: &&GrantPlace| matches!(place, GrantPlace::Profile { agent: one, .. } if *one == agent.agent);
+        for place in shared.places.iter().filter(is_here) {
             let GrantPlace::Profile { profile, .. } = place else { continue };
-            let others: Vec<String> = there.iter().filter_map(|place| other(place)).collect();
-            let text = format!(
-                "{}: the same login as {}. They are refreshed as one.",
-                profile,
-                others.join(" and ")
-            );
-            let lines = text::wrap(&clean(&text), text::width().saturating_sub(2));
-            out.extend(lines.iter().map(|line| format!("  {line}\n")));
+            let (mut others, mut rivals) = (Vec::new(), Vec::new());
+            for other in shared.places.iter().filter(|place| !is_here(place)) {
+                match other {
+                    GrantPlace::Profile { agent, profile } => {
+                        others.push(format!("{profile} of agent {agent}"));
+                    }
+                    GrantPlace::Program { name, .. } => rivals.push(*name),
+                }
+            }
+            if !others.is_empty() {
+                let others = others.join(" and ");
+                say_of(
+                    &format!("{profile}: the same login as {others}. They are refreshed as one."),
+                    &mut agents,
+                );
+            }
+            for name in rivals {
+                let words = format!(
+                    "{profile} is {name}'s own login as well: whichever refreshes it first logs the other out."
+                );
+                say_of(&words, &mut programs);
+                let agent = context.agent_hint().map(|agent| format!(" --agent {agent}")).unwrap_or_default();
+                programs.push_str(&format!(
+                    "    coderclaw models auth login --provider {}{agent}\n",
+                    shared.provider
+                ));
+            }
         }
     }
-    if out.is_empty() { out } else { format!("\nShared with another agent\n{out}") }
+    if !agents.is_empty() {
+        agents.insert_str(0, "\nShared with another agent\n");
+    }
+    if !programs.is_empty() {
+        agents.push_str("\nShared with another program\n");
+    }
+    agents + &programs
 }
 
-fn other(place: &GrantPlace) -> Option<String> {
-    match place {
-        GrantPlace::Profile { agent, profile } => Some(format!("{profile} of agent {agent}")),
-        GrantPlace::Program { .. } => None,
-    }
+fn say_of(words: &str, out: &mut String) {
+    let lines = text::wrap(&clean(words), text::width().saturating_sub(2));
+    out.extend(lines.iter().map(|line| format!("  {line}\n")));
 }
 
 fn profile_line(

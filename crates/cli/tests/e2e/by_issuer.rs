@@ -15,7 +15,7 @@ fn e14_the_issuer_alone() {
     assert!(said.contains("Stored acme:ann@e2e.test"), "{said}");
     let (_, entry) = world.entry();
     assert_eq!(
-        (entry["subject"].as_str(), entry["email"].as_str()),
+        (entry["sub"].as_str(), entry["email"].as_str()),
         (Some("ann@e2e.test"), Some("ann@e2e.test"))
     );
     let first = world.token();

@@ -9,9 +9,10 @@ use super::board::Board;
 use super::frame::{hidden, home, name, place, token, words};
 use super::line::{Line, Move};
 
-/// Whether a browser login of this provider can begin on a page.
+/// Whether a browser login of this provider can begin on a page. What nobody has tried begins at a terminal, which says so.
 pub(super) fn logs_in(manifest: &Manifest) -> bool {
-    [MethodKind::OAuth, MethodKind::DeviceCode].into_iter().any(|kind| manifest.auth(kind).is_some())
+    let is_tried = |kind| manifest.auth(kind).is_some_and(|method| !method.untested);
+    [MethodKind::OAuth, MethodKind::DeviceCode].into_iter().any(is_tried)
 }
 
 /// What needs somebody, before anything else.

@@ -37,7 +37,7 @@ pub(super) fn run(
 }
 
 /// What the flag says, else the variable, else the config.
-fn port(context: &Context, flag: Option<u16>) -> Result<u16, CommandError> {
+pub(super) fn port(context: &Context, flag: Option<u16>) -> Result<u16, CommandError> {
     if let Some(port) = flag {
         return Ok(port);
     }

@@ -1,5 +1,6 @@
 //! `models auth login`: with a browser on this machine or any other, in one run or in two.
 
+mod plugin;
 mod qr;
 mod remote;
 mod screen;
@@ -64,7 +65,20 @@ pub(super) fn in_browser(
     let agent = context.agent()?;
     let request = request(wish, door)?;
     let mut screen = Screen::new(context, shown.no_browser, shown.qr, shown.url_file);
+    if manifest.auth(MethodKind::Plugin).is_some() {
+        let mut screen = plugin::PluginScreen(screen);
+        return context
+            .auth
+            .plugin_login(&agent, manifest, &request, &mut screen)
+            .map_err(context.about(manifest));
+    }
     context.auth.login(&agent, manifest, &request, &mut screen).map_err(context.about(manifest))
+}
+
+/// Logs in, waits for it, and says what came of it.
+pub(super) fn and_report(context: &Context, provider: &str, wish: LoginWish) -> Result<Report, CommandError> {
+    let done = in_browser(context, provider, wish, &Shown::default())?;
+    Ok(report(context, &context.agent()?, &done))
 }
 
 fn request(wish: LoginWish, door: Door) -> Result<LoginRequest, CommandError> {
@@ -207,6 +221,10 @@ fn provider<'a>(
     wish: &LoginWish,
 ) -> Result<(&'a Manifest, Door), CommandError> {
     let manifest = context.provider(name)?;
+    if manifest.auth(MethodKind::Plugin).is_some() && matches!(wish.method.as_deref(), None | Some("plugin"))
+    {
+        return Ok((manifest, Door::Any));
+    }
     let (kinds, door): (&[MethodKind], Door) = match wish.method.as_deref() {
         Some("device-code") => (&[MethodKind::DeviceCode], Door::Device),
         None if wish.device => (&[MethodKind::DeviceCode], Door::Device),

@@ -43,6 +43,20 @@ impl Screen {
         }
     }
 
+    /// Shows a page, and opens it where a browser can be opened.
+    pub(super) fn page(&self, url: &str) {
+        self.words(if self.opens {
+            "A browser opens this page:\n"
+        } else {
+            "Open this page in a browser:\n"
+        });
+        say(url);
+        self.words("");
+        if self.opens {
+            open(url.to_owned());
+        }
+    }
+
     /// Words, broken between words; an address never is.
     fn words(&self, text: &str) {
         if !self.quiet {
@@ -121,8 +135,8 @@ impl LoginUi for Screen {
         let code = clean(wait.user_code);
         if !wait.alone {
             self.words("");
-            self.words("Or open this page on any device, and type in the code behind it:\n");
-            say(&format!("{}  {code}", wait.page));
+            self.words("Or type in this code on any device:\n");
+            say(&format!("{code}  at  {}", wait.page));
             self.words("");
             return Ok(());
         }
