@@ -152,7 +152,7 @@ fn shared(context: &Context, agent: &AgentPaths) -> String {
             for other in shared.places.iter().filter(|place| !is_here(place)) {
                 match other {
                     GrantPlace::Profile { agent, profile } => {
-                        others.push(format!("{profile} of agent {agent}"))
+                        others.push(format!("{profile} of agent {agent}"));
                     }
                     GrantPlace::Program { name, .. } => rivals.push(*name),
                 }
