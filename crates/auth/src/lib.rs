@@ -32,6 +32,7 @@ mod order;
 mod order_edit;
 mod outsiders;
 mod paste;
+mod persist;
 mod plugin;
 mod probe;
 mod profile_edit;
@@ -68,6 +69,7 @@ pub use login::{LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, 
 pub use logout::LoggedOut;
 pub use moved::Moved;
 pub use paste::{Cleaned, PasteKind, PasteProblem, clean_token};
+pub use persist::PersistError;
 pub use plugin::{BrokenPlugin, PLUGIN_FILE, seal};
 pub use probe::{ProbePlan, ProbeStatus, Probed};
 pub use profile_edit::{Pasted, Renamed, Stored, Used};

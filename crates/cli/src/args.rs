@@ -7,6 +7,7 @@ mod chat;
 mod config;
 mod doctor;
 mod exec;
+mod export;
 mod gateway;
 mod import;
 mod lazy;
@@ -26,6 +27,7 @@ pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
+pub(crate) use export::{ExportArgs, ExportFormat};
 pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, InstallArgs, KeysCommand};
 pub(crate) use import::{ImportCommand, ProgramArgs};
 pub(crate) use lazy::{Lazy, with_only};
@@ -122,6 +124,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Lazy<ImportCommand>,
     },
+    /// Take access tokens out, for CI and other machines
+    Export(Lazy<ExportArgs>),
     /// Providers of your own, as data or as a program
     Plugins {
         #[command(subcommand)]
@@ -361,6 +365,10 @@ pub(crate) struct RefreshArgs {
     /// Standard input has the access token that the provider has just rejected; only then is a fresh one refreshed
     #[arg(long)]
     pub(crate) rejected_stdin: bool,
+    /// Give a login that was refreshed to this shell command, as JSON on its standard input, refresh token included: for
+    /// the secret store that the next run starts from. What is older than what that has is never given
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) persist_cmd: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -27,6 +27,7 @@ mod loose;
 mod original;
 mod outcome;
 mod paths;
+mod persisted;
 mod profiles;
 mod provider_files;
 mod read;
@@ -58,14 +59,15 @@ pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
-    AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, SessionsGuard, SocketGuard,
-    StateGuard, StoreGuard, WorkerLock,
+    AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, PersistGuard, SessionsGuard,
+    SocketGuard, StateGuard, StoreGuard, WorkerLock,
 };
 pub use logins::PendingLogin;
 pub use loose::{Loose, loose, tighten};
 pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
+pub use persisted::{Persisted, read_persisted};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };

@@ -277,6 +277,25 @@ impl AttentionGuard {
     }
 }
 
+/// Proof that nobody else hands a login to a secret store outside.
+#[derive(Debug)]
+pub struct PersistGuard(Held);
+
+impl PersistGuard {
+    /// Takes the lock. It is held while a login is handed over, so the wait may end without it.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "persisted", &state.persisted())?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that nobody else gives the parts of the audit trail other names.
 #[derive(Debug)]
 pub(crate) struct RotationGuard(File);

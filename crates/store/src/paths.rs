@@ -89,6 +89,11 @@ impl StateDir {
         self.root.join("attention.json")
     }
 
+    /// Which refresh tokens a secret store outside has, by their hashes.
+    pub fn persisted(&self) -> PathBuf {
+        self.root.join("persisted.json")
+    }
+
     /// A person's settings for which the original's config has no place.
     pub fn settings_file(&self) -> PathBuf {
         self.root.join("settings.toml")

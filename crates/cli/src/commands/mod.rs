@@ -11,6 +11,7 @@ mod cooldown;
 mod doctor;
 mod exec;
 mod explain;
+mod export;
 mod gateway;
 mod import;
 mod list;
@@ -24,6 +25,7 @@ mod onboard;
 mod order;
 mod paste;
 mod paths;
+mod persist;
 mod plugins;
 mod probe;
 mod profiles;
@@ -190,6 +192,7 @@ fn run_in(context: &Context, command: Option<Command>) -> Result<Report, Command
         Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Import { command }) => import::run(context, command.0),
         Some(Command::Exec(args)) => exec::run(context, &args.0),
+        Some(Command::Export(args)) => export::run(context, &args.0),
         Some(Command::Models { command: Some(command), .. }) => models(context, command.0),
         _ => status::run(context, &StatusArgs::default()),
     }

@@ -8,7 +8,7 @@ use coderclaw_types::{Code, ProfileId, Secret};
 use serde_json::json;
 
 use crate::args::RefreshArgs;
-use crate::commands::Context;
+use crate::commands::{Context, persist};
 use crate::error::{CommandError, login_command};
 use crate::report::Report;
 use crate::text;
@@ -24,7 +24,27 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
         ..Ask::default()
     };
     let before = context.auth.explain(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    let planned = before.winner.as_ref().and_then(|winner| winner.profile_id.clone());
+    if let Some(profile) = planned.filter(|_| args.persist_cmd.is_some()) {
+        let seen = before.candidates.iter().find(|one| one.profile_id.as_ref() == Some(&profile));
+        let owner = match seen.and_then(|one| one.agent_id.as_ref()) {
+            Some(owner) => context.auth.agent(Some(owner.as_str()))?,
+            None => agent.clone(),
+        };
+        context.auth.begin_persisting(&owner, &profile).map_err(context.about(manifest))?;
+    }
     let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    let persisted = match (&args.persist_cmd, &lease.profile) {
+        (Some(command), Some(profile)) => {
+            let mut send = |material: &Secret| persist::send(command, material);
+            let done = context.auth.persist(&lease.owner, profile, &mut send);
+            Some(done.map_err(|e| {
+                let error = CommandError::new(e.code(), format!("{profile}: {e}"));
+                error.about(&manifest.id, context.agent_hint()).profile(profile.to_string())
+            })?)
+        }
+        _ => None,
+    };
     let profile = lease.profile.as_ref().map_or_else(|| lease.source.clone(), ToString::to_string);
     let refreshed = before
         .winner
@@ -42,6 +62,7 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
             "refreshed": refreshed,
             "validUntil": lease.valid_until,
             "fingerprint": context.auth.fingerprint(&lease.token),
+            "persisted": persisted,
         })));
     }
     let now = context.auth.clock().now();
@@ -49,11 +70,19 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
         || "no end is known".to_owned(),
         |until| format!("its token ends {} ({})", text::when(until, now), text::local(until)),
     );
-    Ok(Report::text(if refreshed {
+    let mut words = if refreshed {
         format!("Refreshed {profile}; {until}.\n")
     } else {
         format!("{profile} is not due: {until}. Nothing was sent.\n")
-    }))
+    };
+    match persisted {
+        Some(true) => words.push_str("The secret store has it now.\n"),
+        Some(false) => {
+            words.push_str("The secret store has it already; nothing was given to --persist-cmd.\n")
+        }
+        None => {}
+    }
+    Ok(Report::text(words))
 }
 
 /// A token that is due and was lent all the same: why it was not refreshed.

@@ -20,6 +20,7 @@ mod config;
 mod demo;
 mod doctor;
 mod exec;
+mod export;
 mod first_use;
 mod gateway_guard;
 mod gateway_install;
