@@ -46,6 +46,7 @@ mod shared;
 mod standing;
 mod status;
 mod sweep;
+mod usage;
 mod way_out;
 
 pub use attention::{Alert, Urgency};
@@ -81,4 +82,5 @@ pub use revoke::Revocation;
 pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
 pub use sweep::{SecretPlace, StrayCopy, Sweep};
+pub use usage::{Usage, UsageWindow};
 pub use way_out::{CaFile, WayOut};

@@ -188,6 +188,9 @@ pub(crate) struct StatusArgs {
     /// Ask each provider whether its credentials work, by a request that costs nothing
     #[arg(long)]
     pub(crate) probe: bool,
+    /// Ask the providers how much of each plan is used
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) usage: bool,
     /// Probe only this provider
     #[arg(long, value_name = "ID", requires = "probe")]
     pub(crate) probe_provider: Option<String>,

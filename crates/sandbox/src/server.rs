@@ -183,7 +183,7 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
 }
 
 fn is_model_path(path: &str) -> bool {
-    path.starts_with("/v1/") || path.starts_with("/backend-api/")
+    path.starts_with("/v1/") || path.starts_with("/backend-api/") || path == "/api/oauth/usage"
 }
 
 /// RFC 8414 section 2, OpenID Connect Discovery section 3.

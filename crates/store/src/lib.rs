@@ -39,6 +39,7 @@ mod state;
 mod token_socket;
 mod transcript;
 mod trash;
+mod usage_cache;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use attention::{Attention, Told, read_attention};
@@ -60,7 +61,7 @@ pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
     AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, PersistGuard, SessionsGuard,
-    SocketGuard, StateGuard, StoreGuard, WorkerLock,
+    SocketGuard, StateGuard, StoreGuard, UsageGuard, WorkerLock,
 };
 pub use logins::PendingLogin;
 pub use loose::{Loose, loose, tighten};
@@ -80,3 +81,4 @@ pub use settings::{AuditSettings, HookSettings, Settings, read_settings};
 pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
 pub use trash::Trashed;
+pub use usage_cache::read_usage_cache;

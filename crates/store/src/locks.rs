@@ -296,6 +296,25 @@ impl PersistGuard {
     }
 }
 
+/// Proof that the lock of `usage.json` is held.
+#[derive(Debug)]
+pub struct UsageGuard(Held);
+
+impl UsageGuard {
+    /// Takes the lock of the figures that providers gave.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "usage", &state.usage_cache())?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that nobody else gives the parts of the audit trail other names.
 #[derive(Debug)]
 pub(crate) struct RotationGuard(File);

@@ -94,6 +94,11 @@ impl StateDir {
         self.root.join("persisted.json")
     }
 
+    /// How much of their plans the profiles had used when a provider was last asked.
+    pub fn usage_cache(&self) -> PathBuf {
+        self.root.join("usage.json")
+    }
+
     /// A person's settings for which the original's config has no place.
     pub fn settings_file(&self) -> PathBuf {
         self.root.join("settings.toml")

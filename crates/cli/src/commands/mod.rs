@@ -35,6 +35,7 @@ mod setup_token;
 mod status;
 mod status_json;
 mod token;
+mod usage;
 
 use std::io::IsTerminal;
 

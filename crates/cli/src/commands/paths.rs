@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
     let quiet = [
         (state.audit_log(), "the audit trail: events and fingerprints; older parts beside it"),
         (state.persisted(), "which logins a secret store outside has, by hashes"),
+        (state.usage_cache(), "how much of their plans the profiles had used"),
         (state.attention(), "what people were told about logins that need them, by hashes"),
         (state.settings_file(), "settings: hooks, audit"),
     ];

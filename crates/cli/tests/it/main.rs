@@ -57,4 +57,5 @@ mod status_screen;
 mod storm;
 mod terminal;
 mod token_socket;
+mod usage;
 mod world;
