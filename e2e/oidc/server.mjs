@@ -7,7 +7,8 @@
 // is known; without it the issuer is this server on 127.0.0.1.
 //
 // A second port is for the test alone: GET /counts says what this server did, POST /lifetime/SECONDS says how long the
-// access tokens that it issues from now on live, POST /forget/TOKEN ends an access token and nothing else.
+// access tokens that it issues from now on live, POST /forget/TOKEN ends an access token and nothing else, POST /approve/CODE
+// types in the code of a device login and says yes.
 
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
@@ -16,9 +17,10 @@ const [kind, outside] = process.argv.slice(2);
 const counts = { exchanged: 0, refreshed: 0, refused: 0, grantsRevoked: 0, described: 0 };
 let lifetime = 3600;
 let forget = async () => {};
+let approve = async () => {};
 
 function noted(grantType) {
-  if (grantType === 'authorization_code') counts.exchanged += 1;
+  if (grantType !== 'refresh_token') counts.exchanged += 1;
   if (grantType === 'refresh_token') counts.refreshed += 1;
 }
 
@@ -38,14 +40,14 @@ async function certified() {
         client_id: 'coderclaw-e2e',
         application_type: 'native',
         token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'refresh_token'],
+        grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
         response_types: ['code'],
         redirect_uris: ['http://127.0.0.1/callback'],
       },
     ],
     pkce: { required: () => true },
     rotateRefreshToken: true,
-    features: { devInteractions: { enabled: false }, revocation: { enabled: true } },
+    features: { deviceFlow: { enabled: true }, devInteractions: { enabled: false }, revocation: { enabled: true } },
     claims: { openid: ['sub'], email: ['email', 'email_verified'] },
     conformIdTokenClaims: false,
     findAccount: (_ctx, sub) => ({
@@ -84,6 +86,16 @@ async function certified() {
     const consent = { grantId: await grant.save() };
     return provider.interactionFinished(req, res, { consent }, { mergeWithLastSubmission: true });
   }
+
+  // What this server's own page does once somebody has typed in the code, is logged in and says yes.
+  approve = async (userCode) => {
+    const code = await provider.DeviceCode.findByUserCode(userCode.replace(/[^a-z0-9]/gi, '').toUpperCase());
+    const accountId = 'ann@e2e.test';
+    const grant = new provider.Grant({ accountId, clientId: code.clientId });
+    grant.addOIDCScope(code.params.scope);
+    Object.assign(code, { accountId, scope: code.params.scope, grantId: await grant.save(), authTime: 0 });
+    await code.save();
+  };
 
   forget = async (token) => (await provider.AccessToken.find(token)).destroy();
 
@@ -133,6 +145,7 @@ const admin = await listening(
     const [, what, value] = req.url.split('/');
     if (what === 'lifetime') lifetime = Number(value);
     if (what === 'forget') await forget(value);
+    if (what === 'approve') await approve(value);
     res.setHeader('content-type', 'application/json');
     res.end(JSON.stringify(counts));
   }),

@@ -3,6 +3,7 @@
 //! Budgets are told, not enforced: a busy machine must not fail a build.
 
 mod beside;
+mod gateway;
 mod inside;
 mod process;
 mod state;
@@ -10,6 +11,7 @@ mod table;
 
 use std::path::Path;
 
+pub(crate) use gateway::bench as bench_gateway;
 use process::{Figures, Reached};
 use table::{Table, judged};
 

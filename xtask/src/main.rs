@@ -6,16 +6,17 @@
 mod bench;
 mod documents;
 mod e2e;
+mod fuzz;
 mod leaks;
 mod program;
 mod promises;
 mod repository;
 mod suite;
 mod tally;
+mod torture;
 
 use std::process::ExitCode;
 
-use program::Program;
 use repository::Repository;
 
 /// Name, arguments, what it does.
@@ -23,9 +24,23 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
     ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
-    ("e2e", "", "the commands against programs that nobody here wrote (needs node and npm)"),
+    (
+        "e2e",
+        "[--with NAMES]",
+        "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
+    ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
-    ("torture", "[--times N]", "the storm and kill tests, N times each (default 200)"),
+    ("bench gateway", "", "the gateway beside nginx under the load of wrk (Debian packages)"),
+    (
+        "fuzz",
+        "[TARGET] [--seconds N]",
+        "a search for bytes that break a promise (default 60 s a target; needs g++)",
+    ),
+    (
+        "torture",
+        "[--minutes M] [--seed N]",
+        "storms, faults and moves at random, and the laws after each round",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -50,11 +65,16 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["check"] => suite::check(&Repository::find()?),
         ["promises"] => promises::show(&Repository::find()?),
         ["promises", "--write"] => promises::write(&Repository::find()?),
-        ["e2e"] => e2e::e2e(&Repository::find()?),
+        ["e2e"] => e2e::e2e(&Repository::find()?, ""),
+        ["e2e", "--with", names] => e2e::e2e(&Repository::find()?, names),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
-        ["torture"] => torture("200"),
-        ["torture", "--times", times] => torture(times),
+        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?),
+        ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
+        ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
+        ["fuzz", target] => fuzz::fuzz(&Repository::find()?, Some(target), fuzz::SECONDS),
+        ["fuzz", target, "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, Some(target), seconds),
+        ["torture", rest @ ..] => torture::torture(&Repository::find()?, rest),
         [command, ..] if COMMANDS.iter().any(|(name, ..)| name == command) => {
             Err(format!("wrong arguments for `{command}`\n\n{}", index()))
         }
@@ -66,7 +86,7 @@ fn index() -> String {
     let mut text = "Usage: cargo xtask COMMAND\n\n".to_owned();
     for (name, arguments, what) in COMMANDS {
         let call = format!("{name} {arguments}");
-        text.push_str(&format!("  {call:<22} {what}\n"));
+        text.push_str(&format!("  {call:<32} {what}\n"));
     }
     text
 }
@@ -74,19 +94,6 @@ fn index() -> String {
 /// The names that a document may use after `cargo xtask`.
 fn command_names() -> Vec<&'static str> {
     COMMANDS.iter().map(|(name, ..)| *name).collect()
-}
-
-fn torture(times: &str) -> Result<(), String> {
-    let valid = times.parse::<u32>().is_ok_and(|times| times > 0);
-    if !valid {
-        return Err(format!("--times wants a number above 0, not `{times}`"));
-    }
-    let filter = "test(storm) | test(kill)";
-    Program::cargo(&["nextest", "run", "--package", "coderclaw", "--features", "faults"])
-        .args(&["--profile", "torture", "--filterset", filter])
-        .env("CODERCLAW_TORTURE", times)
-        .installed_by("cargo install --locked cargo-nextest")
-        .run()
 }
 
 #[cfg(test)]
@@ -102,6 +109,10 @@ mod tests {
         assert!(said.contains("no `cargo xtask tests`") && said.contains("bench"), "{said}");
         assert!(dispatch(&["bench", "--fast"]).unwrap_err().contains("wrong arguments"));
         assert!(dispatch(&["torture", "--times", "0"]).unwrap_err().contains("above 0"));
-        assert!(dispatch(&["e2e", "--with", "browser"]).is_err());
+        assert!(dispatch(&["fuzz", "--seconds", "0"]).unwrap_err().contains("above 0"));
+        assert!(dispatch(&["fuzz", "nothing"]).unwrap_err().contains("no such target"));
+        assert!(dispatch(&["torture", "--hours", "1"]).unwrap_err().contains("wrong arguments"));
+        assert!(dispatch(&["torture", "--seed"]).unwrap_err().contains("wrong arguments"));
+        assert!(dispatch(&["e2e", "--with", "emacs"]).unwrap_err().contains("--with knows"));
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use coderclaw_auth::{Auth, LoggedOut};
 use coderclaw_store::{
-    AgentFileGuard, AgentPaths, ConfigDoc, KeyPath, StoreGuard, Trashed, edit_config, read_auth_store,
+    AgentFileGuard, AgentPaths, AuthProfiles, ConfigDoc, KeyPath, StoreGuard, Trashed, edit_config,
+    read_auth_store,
 };
 use coderclaw_types::AgentId;
 use serde_json::Value;
@@ -69,11 +70,9 @@ pub fn delete_agent(auth: &Auth, agent: &AgentPaths, purge: bool) -> Result<Dele
     let links = if has_dir { Some(AgentFileGuard::acquire(state, &agent.settings())?) } else { None };
     check_deletable(auth, &agent.agent)?;
     let store = if has_dir { Some(StoreGuard::acquire(state, &agent.store())?) } else { None };
-    let held = match &store {
-        // One that cannot be read goes to the trash as it is.
-        Some(guard) => guard.read().map(|store| store.doc.ids().count()).unwrap_or_default(),
-        None => 0,
-    };
+    // One that cannot be read goes to the trash as it is.
+    let held = store.as_ref().and_then(|guard| guard.read().ok()).map(|store| store.doc);
+    let held = held.unwrap_or_else(AuthProfiles::empty);
     let edit = edit_config(state, auth.env(), |doc| {
         let removed = forget(doc, &agent.agent)?;
         // Last, and before the config is written: what knows where the files are goes after them.
@@ -82,6 +81,7 @@ pub fn delete_agent(auth: &Auth, agent: &AgentPaths, purge: bool) -> Result<Dele
     })?;
     drop((store, links));
     let ((removed_bindings, removed_allow), trashed) = edit.value;
+    auth.audit_agent_delete(agent, &held, trashed.dir.as_deref());
     Ok(Deleted {
         paths: agent.clone(),
         workspace,
@@ -89,7 +89,7 @@ pub fn delete_agent(auth: &Auth, agent: &AgentPaths, purge: bool) -> Result<Dele
         removed_bindings,
         removed_allow,
         logged_out,
-        held,
+        held: held.ids().count(),
         config: edit.is_changed.then_some(edit.path),
     })
 }

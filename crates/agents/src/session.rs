@@ -234,6 +234,16 @@ impl Sessions {
     }
 }
 
+/// How a session came to its account, in words. `exists`: the agent has such a profile.
+pub fn account_words(pin: &Pin, exists: bool) -> &'static str {
+    match (exists, pin.by_user) {
+        (false, true) => "pinned by you, which is no longer there",
+        (true, true) => "pinned by you",
+        (false, false) => "which is no longer there; another is picked",
+        (true, false) => "picked automatically",
+    }
+}
+
 /// Uses another model in a session. A user's pin stays within its provider; that of another provider is parked until
 /// one of its models is chosen again. What was picked automatically for another provider is forgotten.
 pub fn switch_model(

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::context::Auth;
 use crate::edit::EditError;
+use crate::edit::fault;
 use crate::events::{Event, Note};
 use crate::grant::Refreshable;
 use crate::resolve::ResolveError;
@@ -22,6 +23,10 @@ use crate::standing::{Readiness, Standing, is_set_aside};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Whoever began to tell something and has not ended by then was killed: no hook and no webhook may take so long.
+const TELLING: Duration = Duration::from_secs(60);
+/// What stands in a note in place of an urgency, while people are told that the profile works again.
+const RECOVERED: &str = "recovered";
 
 /// How urgent it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -105,7 +110,7 @@ impl Auth {
             let Some(found) = self.find(&scene, seen)? else { continue };
             let Some(urgency) = found.urgency else { continue };
             let known = told.told(&agent.agent, &seen.id);
-            let is_told = known.is_some_and(|known| is_covered(&known, &found.token, urgency));
+            let is_told = known.is_some_and(|known| is_covered(&known, &found.token, urgency, scene.now()));
             all.push(Alert { told: is_told, ..self.alert(&scene, seen, &found) });
         }
         Ok(all)
@@ -162,42 +167,67 @@ impl Auth {
         for seen in scene.seen().iter().filter(|seen| seen.whose == Whose::Own && is_meant(&seen.id)) {
             let Some(found) = self.find(&scene, seen)? else { continue };
             // Nearly always there is nothing to tell, and then nothing is locked or written.
-            if !is_news(read_attention(self.state())?.told(&agent.agent, &seen.id), &found) {
+            if !is_news(read_attention(self.state())?.told(&agent.agent, &seen.id), &found, scene.now()) {
                 continue;
             }
+            fault("alert.found")?;
             let guard = AttentionGuard::acquire(self.state())?;
             let mut told = read_attention(self.state())?;
             // Somebody else may have told it while we waited.
-            if !is_news(told.told(&agent.agent, &seen.id), &found) {
+            if !is_news(told.told(&agent.agent, &seen.id), &found, scene.now()) {
                 continue;
             }
             let alert = self.alert(&scene, seen, &found);
-            let note = found.urgency.map(|urgency| Told {
-                level: urgency.as_str().into(),
+            // Before anybody is told, so that others leave it to us; until it has ended, so that it is told by another if
+            // we are killed.
+            let note = Told {
+                level: found.urgency.map_or(RECOVERED, Urgency::as_str).into(),
                 token: found.token,
                 at: alert.at,
-            });
-            told.set(&agent.agent, &seen.id, note.as_ref());
+                under_way: true,
+            };
+            told.set(&agent.agent, &seen.id, Some(&note));
             guard.commit(&told)?;
             drop(guard);
-            self.tell_alert(agent, &alert, found.code);
+            fault("alert.marked")?;
+            self.tell_alert(agent, &alert, found.code)?;
             news.push(alert);
         }
         Ok(news)
     }
 
-    fn tell_alert(&self, agent: &AgentPaths, alert: &Alert, code: Code) {
+    fn tell_alert(&self, agent: &AgentPaths, alert: &Alert, code: Code) -> Result<(), EditError> {
         let event = match alert.urgency {
             None => Event::Recovery,
             Some(Urgency::NeedsLogin) => Event::Quarantine,
             Some(_) => Event::Expiring,
         };
-        let outcome = alert.urgency.map_or("recovered", Urgency::as_str);
+        let outcome = alert.urgency.map_or(RECOVERED, Urgency::as_str);
         let mut note = Note::new(event, agent, outcome).of(alert.provider.as_ref(), &alert.profile_id);
         note.fingerprint.clone_from(&alert.fingerprint);
         note.detail.clone_from(&alert.detail);
         self.audit(note.code(code));
-        self.send_herald(alert);
+        fault("alert.recorded")?;
+        if !self.send_herald(alert) {
+            self.end_telling(agent, &alert.profile_id, alert.at);
+        }
+        fault("alert.sent")
+    }
+
+    /// Notes that the telling which began `at` has come to its end, however it went.
+    pub(crate) fn end_telling(&self, agent: &AgentPaths, id: &ProfileId, at: Millis) {
+        let write = || -> Result<(), EditError> {
+            let guard = AttentionGuard::acquire(self.state())?;
+            let mut told = read_attention(self.state())?;
+            let Some(known) = told.told(&agent.agent, id).filter(|known| known.under_way && known.at == at)
+            else {
+                return Ok(());
+            };
+            let note = Told { under_way: false, ..known };
+            told.set(&agent.agent, id, Some(&note).filter(|note| note.level != RECOVERED));
+            Ok(guard.commit(&told)?)
+        };
+        drop(write());
     }
 
     /// How an entry stands in this regard; `None` where that cannot be said.
@@ -288,18 +318,26 @@ fn urgency(code: Code, standing: &Standing, renews: bool, now: Millis) -> Option
     }
 }
 
-fn is_covered(known: &Told, token: &TokenHash, urgency: Urgency) -> bool {
-    known.token == *token && Urgency::read(&known.level).is_some_and(|told| told >= urgency)
+fn is_covered(known: &Told, token: &TokenHash, urgency: Urgency, now: Millis) -> bool {
+    known.token == *token
+        && Urgency::read(&known.level).is_some_and(|told| told >= urgency)
+        && !was_broken_off(known, now)
 }
 
 /// Whether there is anything to tell beyond what was told.
-fn is_news(known: Option<Told>, found: &Found) -> bool {
+fn is_news(known: Option<Told>, found: &Found, now: Millis) -> bool {
     match (known, found.urgency) {
         (None, urgency) => urgency.is_some(),
-        (Some(known), Some(urgency)) => !is_covered(&known, &found.token, urgency),
+        (Some(known), Some(urgency)) => !is_covered(&known, &found.token, urgency, now),
+        (Some(known), None) if known.level == RECOVERED => was_broken_off(&known, now),
         // With the very token that was told about, nothing has recovered before that works.
         (Some(known), None) => known.token != found.token || found.works,
     }
+}
+
+/// Whether whoever began to tell it was killed. A clock that was set back is no reason to wait for days.
+fn was_broken_off(known: &Told, now: Millis) -> bool {
+    known.under_way && (now.since(known.at) >= TELLING || known.at.since(now) >= TELLING)
 }
 
 /// A word that a shell takes as one word.

@@ -144,8 +144,10 @@ fn key_of(scene: &Scene<'_>, provider: &ProviderId, winner: &Contender) -> Optio
     let works = match standing.readiness {
         Readiness::Now => true,
         Readiness::AfterRefresh => standing.works,
-        Readiness::Blocked | Readiness::Never => false,
+        Readiness::OnDemand | Readiness::Blocked | Readiness::Never => false,
     };
+    // What is kept elsewhere on purpose is not copied here.
+    let works = works && standing.reference.is_none();
     let secret = standing.secret.clone().filter(|_| works)?;
     if winner.kind == Some(CredentialKind::OAuth) && WITH_PROJECT.contains(&provider.as_str()) {
         let project = scene.shelf(winner.whose).store.doc.field(id, "projectId").unwrap_or_default();

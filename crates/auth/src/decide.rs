@@ -177,7 +177,9 @@ impl Scene<'_> {
             contenders.push(nobody.of(broken.target.clone(), broken.detail.clone()));
         } else if of_provider.is_empty() {
             if let Some(mut fallback) = self.fallback(manifest, &question.provider) {
-                if question.user_pin.is_none() && fallback.standing.readiness == Readiness::Now {
+                if question.user_pin.is_none()
+                    && matches!(fallback.standing.readiness, Readiness::Now | Readiness::OnDemand)
+                {
                     fallback.candidate.verdict = Verdict::Winner;
                     winner = Some(contenders.len());
                 }

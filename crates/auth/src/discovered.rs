@@ -60,9 +60,27 @@ impl Auth {
         fill(&mut method.token_url, Some(metadata.token_endpoint));
         fill(&mut method.revoke_url, metadata.revocation_endpoint);
         fill(&mut method.device_url, metadata.device_authorization_endpoint);
+        fill(&mut method.userinfo_url, metadata.userinfo_endpoint);
+        if method.scopes.is_empty() {
+            usual_scopes(&mut method, &metadata.scopes_supported);
+        }
         let answers_name_issuer = metadata.iss_parameter_supported;
         Ok(Discovered { method: Cow::Owned(method), answers_name_issuer })
     }
+}
+
+/// Asks an OpenID provider for what a login needs to know and to last, where the manifest asks for nothing: so far as the
+/// provider `offers` it, if it says.
+fn usual_scopes(method: &mut AuthMethod, offers: &[String]) {
+    const USUAL: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+    let is_offered = |scope: &&str| offers.is_empty() || offers.iter().any(|offered| offered == scope);
+    let scopes: Vec<Cow<'static, str>> = USUAL.into_iter().filter(is_offered).map(Cow::Borrowed).collect();
+    // OpenID Connect Core section 11: without a consent there is no refresh token.
+    let has_prompt = method.authorize_params.iter().any(|(name, _)| name == "prompt");
+    if scopes.iter().any(|scope| scope == "offline_access") && !has_prompt {
+        method.authorize_params.to_mut().push((Cow::Borrowed("prompt"), Cow::Borrowed("consent")));
+    }
+    method.scopes = scopes.into();
 }
 
 /// Notes in a login's tokens what its refreshes and its logout need. `own` is the method as the manifest has it, `found`

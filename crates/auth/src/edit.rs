@@ -180,3 +180,9 @@ pub(crate) fn forget_usage(
     }
     Ok(())
 }
+
+/// A fail point of an import or a logout.
+pub(crate) fn fault(point: &'static str) -> Result<(), EditError> {
+    coderclaw_store::faults::hit(point)
+        .map_err(|source| EditError::Write(WriteError::Io { path: point.into(), source }))
+}

@@ -49,6 +49,8 @@ pub enum Event {
     Order,
     /// A cooldown was ended by hand.
     CooldownClear,
+    /// An agent was deleted, with the profiles that it had.
+    AgentDelete,
     /// Somebody was told, or could not be.
     Alert,
 }
@@ -69,6 +71,7 @@ impl Event {
         Self::Rename,
         Self::Order,
         Self::CooldownClear,
+        Self::AgentDelete,
         Self::Alert,
     ];
 
@@ -88,6 +91,7 @@ impl Event {
             Self::Rename => "rename",
             Self::Order => "order",
             Self::CooldownClear => "cooldown_clear",
+            Self::AgentDelete => "agent_delete",
             Self::Alert => "alert",
         }
     }
@@ -100,6 +104,7 @@ pub(crate) struct Note {
     pub(crate) agent: Option<AgentId>,
     pub(crate) provider: Option<ProviderId>,
     pub(crate) profile: Option<ProfileId>,
+    pub(crate) was: Option<ProfileId>,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) outcome: &'static str,
     pub(crate) code: Option<Code>,
@@ -113,6 +118,7 @@ impl Note {
             agent: Some(agent.agent.clone()),
             provider: None,
             profile: None,
+            was: None,
             fingerprint: None,
             outcome,
             code: None,
@@ -151,6 +157,7 @@ impl Auth {
             agent_id: note.agent,
             provider: note.provider,
             profile_id: note.profile,
+            was: note.was,
             fingerprint: note.fingerprint,
             outcome: note.outcome,
             code: note.code.map(Code::as_str),
@@ -169,7 +176,16 @@ impl Auth {
 
     /// Notes that a lease went to another program, by the way that `via` names, such as the key of a gateway.
     pub fn audit_lend(&self, lease: &Lease, via: &str) {
-        let mut note = Note::new(Event::Lend, &lease.owner, "lent").detail(via);
+        self.audit_loan(lease, via, "lent");
+    }
+
+    /// Notes that a lease that was said to have gone to another program never got there.
+    pub fn audit_not_lent(&self, lease: &Lease, via: &str) {
+        self.audit_loan(lease, via, "not_started");
+    }
+
+    fn audit_loan(&self, lease: &Lease, via: &str, outcome: &'static str) {
+        let mut note = Note::new(Event::Lend, &lease.owner, outcome).detail(via);
         (note.provider, note.profile) = (Some(lease.provider.clone()), lease.profile.clone());
         self.audit_of(Some(&lease.token), note);
     }
@@ -180,12 +196,55 @@ impl Auth {
         let entry = store.ok().as_ref().and_then(|doc| doc.get(profile));
         let provider = entry.as_ref().and_then(Entry::provider).map(|provider| self.canonical(provider));
         let note = Note::new(Event::Import, agent, "stored").of(provider.as_ref(), profile);
-        self.audit(note.detail(format!("from {}", source.display())));
+        self.audit_of(entry.as_ref().and_then(lendable), note.detail(format!("from {}", source.display())));
+    }
+
+    /// Notes that an agent is gone, and which of its profiles went to the trash with it: one line for each of them, or
+    /// one for the agent where it had none.
+    pub fn audit_agent_delete(&self, agent: &AgentPaths, held: &AuthProfiles, trash: Option<&Path>) {
+        let to = trash.map(|path| format!("moved to {}", path.display())).unwrap_or_default();
+        let note = Note::new(Event::AgentDelete, agent, "deleted").detail(to);
+        if held.ids().next().is_none() {
+            self.audit(note.clone());
+        }
+        for (id, entry) in held.entries() {
+            let provider = entry.provider().map(|provider| self.canonical(provider));
+            self.audit_of(lendable(&entry), note.clone().of(provider.as_ref(), &id));
+            self.forget_attention(agent, &id, None);
+        }
     }
 
     pub(crate) fn audit_move(&self, agent: &AgentPaths, moved: &Moved) {
         let note = Note::new(Event::Failover, agent, "moved").of(Some(&moved.provider), &moved.from);
-        self.audit(note.code(moved.code).detail(moved.to_string()));
+        let store = read_auth_store(&agent.store()).map(|store| store.doc);
+        let entry = store.ok().as_ref().and_then(|doc| doc.get(&moved.from));
+        self.audit_of(entry.as_ref().and_then(lendable), note.code(moved.code).detail(moved.to_string()));
+    }
+
+    /// Notes that a credential came into the store without a login.
+    pub(crate) fn audit_stored(
+        &self,
+        agent: &AgentPaths,
+        id: &ProfileId,
+        entry: Option<&Entry>,
+        outcome: &'static str,
+    ) {
+        let provider = entry.and_then(Entry::provider).map(|one| self.canonical(one));
+        let note = Note::new(Event::Login, agent, outcome).of(provider.as_ref(), id);
+        self.audit_of(entry.and_then(lendable), note);
+    }
+
+    pub(crate) fn audit_rename(
+        &self,
+        agent: &AgentPaths,
+        id: &ProfileId,
+        to: &ProfileId,
+        entry: Option<&Entry>,
+    ) {
+        let provider = entry.and_then(Entry::provider).map(|one| self.canonical(one));
+        let mut note = Note::new(Event::Rename, agent, "renamed").of(provider.as_ref(), to);
+        note.was = Some(id.clone());
+        self.audit_of(entry.and_then(lendable), note.detail(format!("was {id}")));
     }
 
     pub(crate) fn audit_order(&self, agent: &AgentPaths, provider: &ProviderId, order: Option<&[ProfileId]>) {
@@ -244,6 +303,16 @@ impl Auth {
         if let Some(code) = failure.filter(|_| !is_told) {
             self.audit_of(access, note("failed").code(code));
         }
+    }
+}
+
+/// The secret that stands for an entry: what would be lent of it.
+fn lendable(entry: &Entry) -> Option<&Secret> {
+    match entry {
+        Entry::ApiKey(one) => one.key.as_ref(),
+        Entry::Token(one) => one.token.as_ref(),
+        Entry::OAuth(one) => one.access.as_ref(),
+        Entry::Unknown { .. } | Entry::Damaged { .. } => None,
     }
 }
 

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, ImportGuard, Legacy, Origin, Receipts, RuntimeCache, StoreSnapshot,
-    faults, fingerprint_key, parse_auth_json, parse_oauth_json, read_auth_store, read_fingerprint_key,
-    read_receipts, read_text,
+    fingerprint_key, parse_auth_json, parse_oauth_json, read_auth_store, read_fingerprint_key, read_receipts,
+    read_text,
 };
 use coderclaw_types::{Code, Fingerprint, FingerprintKey, ProfileId, ProviderId, Secret};
 
 use crate::cache::secrets;
 use crate::context::Auth;
-use crate::edit::{EditError, commit, lock};
+use crate::edit::{EditError, commit, fault, lock};
 use crate::grant::Refreshable;
 
 /// A login of an older file that the next command which uses a credential takes over.
@@ -201,19 +201,27 @@ impl Auth {
     /// note, and the command goes on.
     pub(crate) fn import_first(&self, agent: &AgentPaths) {
         if let Err(e) = self.take_over(agent) {
+            // Where the lock was not to be had in time, whoever held it may have done it by now.
+            let is_left = read_auth_store(&agent.store())
+                .is_ok_and(|store| !self.left_to_import(agent, &store).is_idle());
+            if !is_left && matches!(e, EditError::Lock(_)) {
+                return;
+            }
             self.note(format!("logins of an older version were not imported: {e}"));
         }
+    }
+
+    /// What there is to do.
+    fn left_to_import(&self, agent: &AgentPaths, store: &StoreSnapshot) -> Plan {
+        let mut plan = self.pending_imports(agent, store);
+        plan.unfinished = self.find_unfinished(agent, store);
+        plan
     }
 
     fn take_over(&self, agent: &AgentPaths) -> Result<(), EditError> {
         // What is wrong with the store is told by the command itself.
         let Ok(store) = read_auth_store(&agent.store()) else { return Ok(()) };
-        let look = |store: &StoreSnapshot| {
-            let mut plan = self.pending_imports(agent, store);
-            plan.unfinished = self.find_unfinished(agent, store);
-            plan
-        };
-        let plan = look(&store);
+        let plan = self.left_to_import(agent, &store);
         for problem in &plan.problems {
             self.note(problem.detail.clone());
         }
@@ -225,7 +233,7 @@ impl Auth {
         let guard = lock(self, agent)?;
         let store = guard.read()?;
         // Somebody else may have done it while we waited.
-        let plan = look(&store);
+        let plan = self.left_to_import(agent, &store);
         if plan.is_idle() {
             return Ok(());
         }
@@ -341,10 +349,4 @@ pub(crate) fn fingerprint_of(
 ) -> Option<Fingerprint> {
     let secret = secrets(&doc.get(id)?).pop()?;
     Some(Fingerprint::of(key, &secret))
-}
-
-/// A fail point of an import.
-pub(crate) fn fault(point: &'static str) -> Result<(), EditError> {
-    faults::hit(point)
-        .map_err(|source| EditError::Write(coderclaw_store::WriteError::Io { path: point.into(), source }))
 }

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use coderclaw_http::Url;
-use coderclaw_oauth::{Encoding, IdentityPointers, TokenEndpoint, jwt};
-use coderclaw_providers::{AuthMethod, CredentialKind, Source, TokenRequest};
+use coderclaw_oauth::{AccessEndpoint, Encoding, IdentityPointers, TokenEndpoint, jwt};
+use coderclaw_providers::{AuthMethod, CredentialKind, Manifest, Plugin, PluginCall, Source, TokenRequest};
 use coderclaw_store::{Entry, OAuthEntry, StoreSnapshot};
 use coderclaw_types::{GrantId, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
 use crate::discovered;
 use crate::freshness::Life;
+
+/// In the place of a token endpoint's origin, for logins that the program of a plugin refreshes.
+pub(crate) const PLUGIN_SCHEME: &str = "plugin";
 
 /// Where one client refreshes one provider's logins.
 #[derive(Debug, Clone)]
@@ -20,8 +23,12 @@ pub(crate) struct Endpoint {
     pub(crate) rotates: bool,
     pub(crate) default_lifetime: Duration,
     pub(crate) identity: IdentityPointers,
+    /// Access tokens are not refreshed, but made there of the long-lived token that stands in the refresh token's place.
+    pub(crate) access: Option<AccessEndpoint>,
     /// The token endpoint is named by the user's own file, so it may differ from where the login came from.
     pub(crate) named_by_user: bool,
+    /// The plugin whose program refreshes, instead of a request.
+    pub(crate) plugin: Option<Box<Plugin>>,
     /// The issuer that named the token endpoint when the login asked it; `None` where the manifest names one.
     pub(crate) issuer: Option<String>,
 }
@@ -45,13 +52,14 @@ impl Endpoint {
     }
 
     fn at(url: Url, origin: String, method: &AuthMethod) -> Self {
+        let secret = method.client_secret.as_ref().map(|secret| secret.expose().to_owned());
         let texts = |list: &[std::borrow::Cow<'static, str>]| list.iter().map(ToString::to_string).collect();
         Self {
             token: TokenEndpoint {
                 url,
                 client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
                 encoding: encoding(method.token_request),
-                extra: Vec::new(),
+                extra: secret.map(|secret| ("client_secret".to_owned(), secret)).into_iter().collect(),
             },
             origin,
             rotates: method.rotates,
@@ -61,11 +69,41 @@ impl Endpoint {
                 email: texts(&method.identity.email),
                 account: texts(&method.identity.account),
                 plan: texts(&method.identity.plan),
+                name: texts(&method.identity.name),
             },
+            access: access(method),
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
             issuer: None,
+            plugin: None,
         }
     }
+
+    /// The program of a plugin that refreshes the logins which it has brought; `None` where it does not.
+    pub(crate) fn of_plugin(manifest: &Manifest, method: &AuthMethod, plugin: &Plugin) -> Option<Self> {
+        if !plugin.does(PluginCall::Refresh) {
+            return None;
+        }
+        // No request goes there; the name keeps its tokens apart from those of every token endpoint.
+        let origin = format!("{PLUGIN_SCHEME}:{}", manifest.id);
+        let endpoint = Self::at(origin.parse().ok()?, origin, method);
+        Some(Self { named_by_user: false, plugin: Some(Box::new(plugin.clone())), ..endpoint })
+    }
+
+    /// Where `entry` is refreshed.
+    pub(crate) fn of_provider(manifest: &Manifest, method: &AuthMethod, entry: &OAuthEntry) -> Option<Self> {
+        match &manifest.plugin {
+            Some(plugin) if plugin.does(PluginCall::Refresh) => Self::of_plugin(manifest, method, plugin),
+            _ => Self::of_entry(method, entry),
+        }
+    }
+}
+
+/// Where `method` has access tokens made, with what its API wants to know about who asks.
+fn access(method: &AuthMethod) -> Option<AccessEndpoint> {
+    let url = method.access_url.as_deref()?.parse().ok()?;
+    let headers = method.api.headers.iter().filter(|(_, value)| !value.contains('{'));
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_string()));
+    Some(AccessEndpoint { url, headers: headers.collect() })
 }
 
 /// The manifest's word for an encoding, as the protocol's.
@@ -92,8 +130,9 @@ impl Refreshable {
     pub(crate) fn of(auth: &Auth, profile: &ProfileId, entry: &OAuthEntry) -> Option<Self> {
         let refresh = entry.refresh.clone()?;
         let provider = auth.canonical(&entry.provider);
-        let method = auth.registry().get(&provider)?.auth_for(CredentialKind::OAuth)?;
-        let mut endpoint = Endpoint::of_entry(method, entry)?;
+        let manifest = auth.registry().get(&provider)?;
+        let method = manifest.auth_for(CredentialKind::OAuth)?;
+        let mut endpoint = Endpoint::of_provider(manifest, method, entry)?;
         if let Some(client_id) = &entry.client_id {
             endpoint.token.client_id.clone_from(client_id);
         }

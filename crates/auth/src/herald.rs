@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use coderclaw_http::{Body, Client, Limits, Network, Request, Url};
 use coderclaw_store::{HookSettings, StateDir, read_settings};
-use coderclaw_types::{Clock, Env, ProfileId, ProviderId, Secret};
+use coderclaw_types::{Clock, Env, Fingerprint, Millis, ProfileId, ProviderId, Secret};
 use serde_json::Value;
 
 use crate::attention::Alert;
@@ -27,13 +27,13 @@ const FOR_HOOKS: &[&str] = &["HOME", "PATH", "TMPDIR", "LANG"];
 const LONGEST: u64 = 64 * 1024;
 
 impl Auth {
-    /// Has the alert told, if anybody wants to hear of it. Returns at once.
-    pub(crate) fn send_herald(&self, alert: &Alert) {
+    /// Has the alert told, if anybody wants to hear of it, and whether somebody is at it now. Returns at once.
+    pub(crate) fn send_herald(&self, alert: &Alert) -> bool {
         let hooks = read_settings(self.state()).unwrap_or_default().hooks;
         if hooks == HookSettings::default() {
-            return;
+            return false;
         }
-        let Ok(text) = serde_json::to_string(alert) else { return };
+        let Ok(text) = serde_json::to_string(alert) else { return false };
         let told = match self.herald() {
             Some(program) => self.start_herald(program, &text),
             // A library that names no program: a thread does it, as long as the process lives.
@@ -43,9 +43,10 @@ impl Auth {
                 thread.spawn(move || auth.tell_all(&hooks, &text)).map(drop)
             }
         };
-        if let Err(e) = told {
+        if let Err(e) = &told {
             self.audit_alert(&serde_json::json!(alert), "failed", format!("no herald could be started: {e}"));
         }
+        told.is_ok()
     }
 
     fn start_herald(&self, program: &Path, text: &str) -> std::io::Result<()> {
@@ -88,6 +89,12 @@ impl Auth {
                 Err(why) => self.audit_alert(&alert, "failed", format!("{way}: {why}")),
             }
         }
+        let word = |key: &str| alert.get(key).and_then(Value::as_str);
+        if let (Ok(agent), Some(profile), Some(at)) =
+            (self.agent(word("agentId")), word("profileId"), alert.get("at").and_then(Value::as_i64))
+        {
+            self.end_telling(&agent, &ProfileId::stored(profile), Millis(at));
+        }
     }
 
     fn audit_alert(&self, alert: &Value, outcome: &'static str, detail: String) {
@@ -96,6 +103,7 @@ impl Auth {
         let mut note = Note::new(Event::Alert, &agent, outcome).detail(detail);
         note.provider = word("provider").map(ProviderId::new);
         note.profile = word("profileId").map(ProfileId::stored);
+        note.fingerprint = word("fingerprint").and_then(Fingerprint::stored);
         self.audit(note);
     }
 }

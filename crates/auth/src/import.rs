@@ -17,8 +17,8 @@ pub use self::find::{FoundStore, FoundStores, find_stores};
 pub use self::judge::ImportVerdict;
 pub use self::program::Program;
 use crate::context::Auth;
-use crate::edit::{EditError, commit, lock};
-use crate::first_use::{fault, fingerprint_of};
+use crate::edit::{EditError, commit, fault, lock};
+use crate::first_use::fingerprint_of;
 use crate::grant::Refreshable;
 
 /// Why nothing was imported.

@@ -9,6 +9,9 @@ use crate::moved::Moved;
 /// The source of a lease on nothing: the provider asks for no credential.
 pub(crate) const KEYLESS: &str = "none";
 
+/// The source of a lease on a secret that its profile only refers to.
+pub(crate) const ELSEWHERE: &str = "reference";
+
 /// An access token, a static token or a key, lent for use. Never a refresh token: there is no field for one. What
 /// identifies it on a screen is [`Auth::fingerprint`](crate::Auth::fingerprint).
 #[derive(Debug, Clone)]
@@ -19,7 +22,8 @@ pub struct Lease {
     pub profile: Option<ProfileId>,
     /// Whose store and usage that profile is in: the agent that asked, or the one that it is linked to.
     pub owner: AgentPaths,
-    /// `profile`, `env:NAME`, `config`, or `none` where no credential is needed.
+    /// `profile`, `reference` where that only says where the secret is kept, `env:NAME`, `config`, or `none` where no
+    /// credential is needed.
     pub source: String,
     /// What kind of credential it is.
     pub kind: CredentialKind,
@@ -43,6 +47,16 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Whether another token may be had after this one was rejected: by a refresh, or from where it is kept.
+    pub fn renews(&self) -> bool {
+        self.kind == CredentialKind::OAuth || self.is_fetched()
+    }
+
+    /// Whether it was fetched from where its profile says that it is kept.
+    pub(crate) fn is_fetched(&self) -> bool {
+        self.source == ELSEWHERE
+    }
+
     /// No credential is needed: the token is empty, and no header carries it.
     pub fn is_keyless(&self) -> bool {
         self.source == KEYLESS

@@ -79,12 +79,7 @@ impl Lender {
         if ask.rejected.is_some() || ask.explicit_refresh {
             return self.auth.lease(agent, manifest, ask);
         }
-        let question = Question {
-            agent: agent.agent.clone(),
-            provider: ProviderId::new(&manifest.id),
-            session: ask.session.clone(),
-            profile: ask.profile.clone(),
-        };
+        let question = Question::of(agent, manifest, ask);
         let now = self.auth.clock().now();
         let before = match self.recall(&question, ask, now) {
             Recalled::Lease(lease) => return Ok(*lease),
@@ -107,6 +102,18 @@ impl Lender {
         Ok(lease)
     }
 
+    /// What [`Lender::lease`] would lend, where it is known already: a few calls of `stat`, and no file is read. For a thread
+    /// that must not wait.
+    pub fn remembered(&self, agent: &AgentPaths, manifest: &Manifest, ask: &Ask) -> Option<Lease> {
+        if ask.rejected.is_some() || ask.explicit_refresh {
+            return None;
+        }
+        match self.recall(&Question::of(agent, manifest, ask), ask, self.auth.clock().now()) {
+            Recalled::Lease(lease) => Some(*lease),
+            Recalled::Unchanged(_) | Recalled::Nothing => None,
+        }
+    }
+
     fn recall(&self, question: &Question, ask: &Ask, now: Millis) -> Recalled {
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = all.get_mut(question) else { return Recalled::Nothing };
@@ -121,6 +128,17 @@ impl Lender {
             }
             Some(_) => Recalled::Nothing,
             None => Recalled::Unchanged(known.files.clone()),
+        }
+    }
+}
+
+impl Question {
+    fn of(agent: &AgentPaths, manifest: &Manifest, ask: &Ask) -> Self {
+        Self {
+            agent: agent.agent.clone(),
+            provider: ProviderId::new(&manifest.id),
+            session: ask.session.clone(),
+            profile: ask.profile.clone(),
         }
     }
 }

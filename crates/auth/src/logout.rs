@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use coderclaw_providers::Revoke;
 use coderclaw_store::{
-    AgentPaths, AuthProfiles, Entry, GrantGuard, Holder, Journal, JournalView, Ledger, OAuthEntry, Pending,
-    Record, StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
+    AgentPaths, AuthProfiles, Entry, GrantGuard, HelperCache, Holder, Journal, JournalView, Ledger,
+    OAuthEntry, Pending, Record, StoreGuard, StoreOwner, WorkerLock, read_auth_store, store_owner,
 };
 use coderclaw_types::{GrantId, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
 use crate::context::Auth;
-use crate::edit::{EditError, commit, forget_usage, lock};
+use crate::edit::{EditError, commit, fault, forget_usage, lock};
 use crate::events::{Event, Note};
 use crate::grant::{Refreshable, life};
 use crate::profile_edit::{holds, pinned_sessions};
@@ -121,6 +121,16 @@ impl Auth {
         if !doc.remove(id) {
             return Err(EditError::unknown(self, id, agent, &doc));
         }
+        let kept = match entry {
+            Entry::ApiKey(one) => one.reference.as_ref(),
+            Entry::Token(one) => one.reference.as_ref(),
+            Entry::OAuth(_) | Entry::Unknown { .. } | Entry::Damaged { .. } => None,
+        };
+        if let (Some(Ok(reference)), Some(provider)) = (kept, entry.provider())
+            && let Some(cache) = HelperCache::of(self.state(), &self.canonical(provider), reference)
+        {
+            cache.remove()?;
+        }
         let tokens = match entry {
             Entry::Token(one) => Tokens { access: one.token.clone(), until: one.expires, refresh: None },
             Entry::ApiKey(one) => Tokens { access: one.key.clone(), ..Tokens::default() },
@@ -132,6 +142,7 @@ impl Auth {
             Entry::Unknown { .. } | Entry::Damaged { .. } => Tokens::default(),
         };
         self.drop_from_cache(&guard, agent, &tokens.all());
+        guard.drop_backup()?;
         commit(&guard, &doc, &[id])?;
         forget_usage(self, agent, id, None)?;
         drop(guard);
@@ -156,6 +167,7 @@ impl Auth {
         one: &Refreshable,
         local_only: bool,
     ) -> Result<LoggedOut, EditError> {
+        fault("logout.locked")?;
         let mut journal = Journal::open(self.state(), worker)?;
         let tokens = newest(one, &journal);
         let may_revoke = match store_owner(self.state(), guard.target())? {
@@ -169,13 +181,18 @@ impl Auth {
             journal.reserve(self.state())?;
             journal.append(Record::Logout { at: self.clock().now() })?;
         }
-        doc.remove(&one.profile);
-        self.drop_from_cache(&guard, agent, &tokens.all());
-        commit(&guard, &doc, &[&one.profile])?;
-        forget_usage(self, agent, &one.profile, None)?;
+        fault("logout.recorded")?;
+        // The entry goes last. Whoever repeats a logout that was killed goes by it, and finds nothing else.
         if holder.is_none() {
             journal.forget_tokens()?;
         }
+        fault("logout.wiped")?;
+        doc.remove(&one.profile);
+        self.drop_from_cache(&guard, agent, &tokens.all());
+        guard.drop_backup()?;
+        commit(&guard, &doc, &[&one.profile])?;
+        fault("logout.removed")?;
+        forget_usage(self, agent, &one.profile, None)?;
         // Nobody holds a store across the network.
         drop(guard);
         let ledger = Ledger::load(worker)?;
@@ -193,6 +210,7 @@ impl Auth {
             Ok(endpoint) => revoke(self, &endpoint, tokens.refresh.as_ref(), tokens.access.as_ref()),
             Err(why) => not_tried(&tokens, &why),
         };
+        fault("logout.revoked")?;
         let entry = Entry::OAuth(Box::new(one.entry.clone()));
         Ok(self.result(agent, &one.profile, &entry, tokens, refresh, access))
     }

@@ -2,7 +2,9 @@
 //! environment.
 
 use coderclaw_providers::{CredentialKind, Manifest};
-use coderclaw_store::read_auth_store;
+use std::os::unix::fs::MetadataExt;
+
+use coderclaw_store::{Reference, read_auth_store};
 use coderclaw_types::{AgentId, Code, ProviderId, Secret};
 
 use crate::decide::{Contender, Question};
@@ -57,11 +59,29 @@ impl Scene<'_> {
             return self.without_a_key(provider);
         };
         let mut contender = Contender::skipped(None, Some(kind.as_str().to_owned()), Code::Ok);
+        let is_config = source == "config";
         contender.candidate.source = Some(source);
         contender.kind = Some(kind);
+        if is_config && Reference::is_one(secret.expose()) {
+            contender.standing = self.kept_elsewhere(provider, secret.expose());
+            contender.candidate.reason = contender.standing.reason;
+            contender.candidate.detail.clone_from(&contender.standing.detail);
+            return Some(contender);
+        }
         contender.standing = Standing::new(Readiness::Now, Code::Ok);
         contender.standing.secret = Some(secret);
         Some(contender)
+    }
+
+    /// The config says where a key is kept. A program is run for it only where nobody else can write the config.
+    fn kept_elsewhere(&self, provider: &ProviderId, text: &str) -> Standing {
+        let path = self.auth.state().config_path();
+        let mut reference = Reference::parse(text).map_err(str::to_owned);
+        let is_open = std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o022 != 0);
+        if is_open && reference.as_ref().is_ok_and(Reference::runs) {
+            reference = Err(format!("others may write {}, so no program is run for it", path.display()));
+        }
+        self.auth.look_at_reference(provider, &reference, self.now())
     }
 
     /// A provider of the config that needs no credential, or whose key needs a variable that is not set.

@@ -204,6 +204,16 @@ impl Auth {
             .collect())
     }
 
+    /// Whether the provider says, within `timeout`, that it does not take this token (401). Anything else that it says, and
+    /// silence, say nothing against the token. One request; none where the provider names no cheap one.
+    pub fn is_rejected(&self, manifest: &Manifest, lease: &Lease, timeout: Duration) -> bool {
+        let api = manifest.api(lease.kind);
+        let url = api.base_url.as_deref().zip(api.probe.as_deref());
+        let url = url.and_then(|(base, path)| Url::parse(&format!("{base}{path}")).ok());
+        let said = url.and_then(|url| self.ask_provider(Request::get(url), lease, timeout).ok());
+        said.is_some_and(|said| said.http == Some(401) && said.code.is_none())
+    }
+
     fn targets(&self, agent: &AgentPaths, plan: &ProbePlan) -> Result<Vec<Target>, ResolveError> {
         let status = self.status(agent)?;
         let mut targets = Vec::new();

@@ -239,10 +239,7 @@ impl Auth {
         forget_usage(self, agent, id, Some(to))?;
         drop(guard);
         self.renew_cache(agent);
-        let provider = doc.get(to).as_ref().and_then(Entry::provider).map(|one| self.canonical(one));
-        self.audit(
-            Note::new(Event::Rename, agent, "renamed").of(provider.as_ref(), to).detail(format!("was {id}")),
-        );
+        self.audit_rename(agent, id, to, doc.get(to).as_ref());
         self.forget_attention(agent, id, Some(to));
         Ok(Renamed {
             pinned_sessions: pinned_sessions(agent, id),

@@ -124,7 +124,7 @@ impl Auth {
         drop(guard);
         self.renew_cache(agent);
         for id in &again.added {
-            self.audit(Note::new(Event::Login, agent, "restored").of(None, id));
+            self.audit_stored(agent, id, doc.get(id).as_ref(), "restored");
         }
         Ok(Restored { from: plan.from, repaired, ..again })
     }

@@ -8,7 +8,7 @@ mod note;
 
 use std::time::Duration;
 
-use coderclaw_providers::{Billing, CredentialKind, Failure, FailureKind, Manifest, Scope};
+use coderclaw_providers::{Billing, Failure, FailureKind, Manifest, Scope};
 use coderclaw_store::{AgentPaths, LockError, ReadError, WriteError};
 use coderclaw_types::{Code, Millis, ProfileId};
 
@@ -153,15 +153,19 @@ impl Auth {
         let Case { lease, failure, .. } = *case;
         let (kind, code) = (failure.kind, failure.code());
         match kind.scope() {
+            // A helper may have given a token of somebody who may do less.
+            Scope::Request
+                if kind == FailureKind::NotPermitted && lease.is_fetched() && !lease.after_rejection =>
+            {
+                self.renewed(case)
+            }
             Scope::Request if kind == FailureKind::NotPermitted => Ok(Next::Stop(case.halt(code, None))),
             Scope::Request => Ok(Next::SameLogin { code, again: false, until: None }),
             Scope::Model | Scope::Service => {
                 let again = kind != FailureKind::ModelNotFound;
                 Ok(Next::SameLogin { code, again, until: failure.reset })
             }
-            Scope::Credential if lease.kind == CredentialKind::OAuth && !lease.after_rejection => {
-                self.renewed(case)
-            }
+            Scope::Credential if lease.renews() && !lease.after_rejection => self.renewed(case),
             Scope::Credential | Scope::Account => self.set_aside_and_next(case),
         }
     }
@@ -179,6 +183,9 @@ impl Auth {
         };
         match self.lease(case.agent, case.manifest, &again) {
             Ok(new) if new.token != lease.token => Ok(Next::Retry { lease: Box::new(new), moved: None }),
+            Ok(_) if case.failure.kind == FailureKind::NotPermitted => {
+                Ok(Next::Stop(case.halt(case.failure.code(), None)))
+            }
             // It was renewed a moment ago: that does not help.
             Ok(_) => self.set_aside_and_next(case),
             Err(e) => match e.code() {

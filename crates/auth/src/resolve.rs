@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coderclaw_providers::{CredentialKind, Manifest};
+use coderclaw_providers::{CredentialKind, Manifest, PluginCall};
 use coderclaw_store::{AgentPaths, ReadError, read_fingerprint_key};
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId, Secret, TokenHash};
 
@@ -11,6 +11,7 @@ use crate::decide::{Contender, Decision};
 use crate::explain::{Candidate, Explanation};
 use crate::lease::Lease;
 use crate::moved::Moved;
+use crate::reference::Wish;
 use crate::refresh::ask::Want;
 use crate::refresh::{RefreshError, obtain};
 use crate::scene::Scene;
@@ -240,11 +241,22 @@ impl Auth {
             let none = || LeaseError::NoneUsable { explanation: Box::new(scene.explanation(&decision, ask)) };
             let winner = decision.winner().ok_or_else(none)?;
             let Some(id) = winner.candidate.profile_id.clone() else {
-                return scene.lend(manifest, winner, &winner.standing).ok_or_else(none);
+                let lent = self.lend_from_elsewhere(&scene, manifest, winner, ask);
+                let source = winner.candidate.source.as_deref().unwrap_or_default();
+                let lent = lent.map_err(|error| LeaseError::Refresh {
+                    profile: ProfileId::stored(source),
+                    owner: None,
+                    source: error,
+                })?;
+                return lent.or_else(|| scene.lend(manifest, winner, &winner.standing)).ok_or_else(none);
             };
             let is_first_try = !tried.contains(&id);
             match self.lend_or_refresh(&scene, manifest, winner, &id, ask) {
-                Ok(Some(lease)) => {
+                Ok(Some(mut lease)) => {
+                    if let Err(source) = self.add_plugin_headers(manifest, &mut lease) {
+                        let owner = scene.other(winner.whose);
+                        return Err(LeaseError::Refresh { profile: id, owner, source });
+                    }
                     let moved = needs_login.filter(|(from, _)| *from != id).map(|(from, error)| {
                         Box::new(Moved {
                             provider: lease.provider.clone(),
@@ -261,7 +273,13 @@ impl Auth {
                     }
                     let standing = &winner.standing;
                     let as_it_stands = standing.readiness == Readiness::Now && !standing.unfinished;
-                    if tried.is_empty() && as_it_stands && standing.secret.as_ref() == Some(&lease.token) {
+                    // Header lines of a program are made for each request.
+                    let is_whole = !manifest.plugin.as_ref().is_some_and(|one| one.does(PluginCall::Headers));
+                    if tried.is_empty()
+                        && is_whole
+                        && as_it_stands
+                        && standing.secret.as_ref() == Some(&lease.token)
+                    {
                         stands(&scene, &decision);
                     }
                     return Ok(Lease { after_rejection: ask.rejected.is_some(), moved, ..lease });
@@ -294,6 +312,9 @@ impl Auth {
         ask: &Ask,
     ) -> Result<Option<Lease>, RefreshError> {
         let standing = &winner.standing;
+        if standing.reference.is_some() {
+            return self.lend_from_elsewhere(scene, manifest, winner, ask);
+        }
         let rejected = ask.rejected.as_ref().map(TokenHash::of);
         let was_rejected = rejected.is_some() && standing.secret.as_ref().map(TokenHash::of) == rejected;
         let left = standing.valid_until.map(|until| until.since(scene.now()));
@@ -313,6 +334,24 @@ impl Auth {
         // In the store it comes from, so that everybody who is linked to it gets the new token.
         let good = obtain(self, &scene.shelf(winner.whose).agent, id, &want)?;
         Ok(good.and_then(|good| scene.lend(manifest, winner, &standing.clone().with_good(&good))))
+    }
+
+    /// The secret that the winner refers to, fetched now. `None` where it refers to none.
+    fn lend_from_elsewhere(
+        &self,
+        scene: &Scene<'_>,
+        manifest: &Manifest,
+        winner: &Contender,
+        ask: &Ask,
+    ) -> Result<Option<Lease>, RefreshError> {
+        let Some(reference) = &winner.standing.reference else { return Ok(None) };
+        let wish =
+            Wish { min_validity: ask.min_validity, rejected: ask.rejected.as_ref().map(TokenHash::of) };
+        let (secret, until) = self.fetch(&ProviderId::new(&manifest.id), reference, &wish)?;
+        let mut standing = winner.standing.clone();
+        standing.secret = Some(secret);
+        standing.valid_until = until.or(standing.valid_until);
+        Ok(scene.lend(manifest, winner, &standing))
     }
 
     /// What identifies a secret on a screen; `None` until the state dir has been written to.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
 use coderclaw_oauth::{TokenEndpoint, TokenHint, read_revocation, revoke_request};
-use coderclaw_providers::{AuthMethod, CredentialKind, Revoke, endpoint_origin};
+use coderclaw_providers::{AuthMethod, CredentialKind, PluginCall, Revoke, endpoint_origin};
 use coderclaw_store::{OAuthEntry, TokenUpdate};
 use coderclaw_types::{ProviderId, Secret};
 
 use crate::context::Auth;
 use crate::discovered::{is_trusted, remembered_revocation};
-use crate::grant::{Endpoint, encoding};
+use crate::grant::{Endpoint, PLUGIN_SCHEME, encoding};
 
 /// Nobody waits longer than this for a provider to say goodbye.
 const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(10) };
@@ -34,8 +34,14 @@ pub(crate) fn target(auth: &Auth, entry: &OAuthEntry) -> Result<(TokenEndpoint, 
     let unknown = || format!("{provider} names no place for it");
     let manifest = auth.registry().get(&provider).ok_or_else(unknown)?;
     let method = manifest.auth_for(CredentialKind::OAuth).ok_or_else(unknown)?;
-    let tokens = Endpoint::of_entry(method, entry).ok_or_else(unknown)?;
+    let tokens = Endpoint::of_provider(manifest, method, entry).ok_or_else(unknown)?;
     let from = entry.token_origin.as_deref();
+    if let Some(plugin) = &tokens.plugin {
+        if !plugin.does(PluginCall::Revoke) || from != Some(&tokens.origin) {
+            return Err(unknown());
+        }
+        return Ok((tokens.token, method.revoke));
+    }
     let mut endpoint = match &tokens.issuer {
         // All that the manifest names is the issuer: the login knows where that wants its tokens back.
         Some(issuer) => {
@@ -115,6 +121,9 @@ pub(crate) fn revoke(
     refresh: Option<&Secret>,
     access: Option<&Secret>,
 ) -> (Revocation, Revocation) {
+    if endpoint.url.scheme() == PLUGIN_SCHEME {
+        return auth.plugin_revoke(endpoint.url.path(), refresh, access);
+    }
     let failed = |e: String| {
         let one = |token: Option<&Secret>| match token {
             Some(_) => Revocation::Failed(e.clone()),

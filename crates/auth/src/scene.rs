@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use coderclaw_providers::Manifest;
 use coderclaw_store::{
-    AgentPaths, AgentSettings, AuthState, Entry, ReadError, StoreSnapshot, read_agent_settings,
+    AgentPaths, AgentSettings, AuthState, Entry, HelperCache, ReadError, StoreSnapshot, read_agent_settings,
     read_fingerprint_key,
 };
 use coderclaw_types::{AgentId, Fingerprint, FingerprintKey, Millis, ProfileId, ProviderId, Secret};
@@ -14,7 +14,7 @@ use crate::context::Auth;
 use crate::decide::{Contender, Decision};
 use crate::explain::{Explanation, Winner};
 use crate::first_use::Plan;
-use crate::lease::{KEYLESS, Lease};
+use crate::lease::{ELSEWHERE, KEYLESS, Lease};
 use crate::lender::Grounds;
 use crate::link::{BrokenLink, Link};
 use crate::resolve::{Ask, ResolveError};
@@ -265,6 +265,11 @@ impl<'a> Scene<'a> {
         let mut until = None;
         for standing in decision.contenders.iter().map(|contender| &contender.standing) {
             files.extend(standing.grant.as_ref().map(|grant| self.auth.state().journal(grant)));
+            let helper = standing
+                .reference
+                .as_ref()
+                .and_then(|reference| HelperCache::of(self.auth.state(), &decision.provider, reference));
+            files.extend(helper.map(|cache| cache.path().to_path_buf()));
             let ahead =
                 [standing.until, standing.changes_at].into_iter().flatten().filter(|at| *at > self.now);
             until = ahead.chain(until).min();
@@ -282,7 +287,8 @@ impl<'a> Scene<'a> {
         let kind = contender.kind?;
         let token = standing.secret.clone()?;
         let account = standing.account_id.as_deref();
-        let source = contender.candidate.source.clone().unwrap_or_else(|| "profile".into());
+        let usual = if standing.reference.is_some() { ELSEWHERE } else { "profile" };
+        let source = contender.candidate.source.clone().unwrap_or_else(|| usual.into());
         let mut headers = manifest.request_headers(kind, &token, account);
         let mut env = manifest.lend_env(kind, &token, account);
         if source == KEYLESS {

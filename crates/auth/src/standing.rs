@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coderclaw_providers::CredentialKind;
-use coderclaw_store::{AuthState, Entry, JournalView, OAuthEntry, OutcomeKind, StoreSnapshot};
+use coderclaw_store::{AuthState, Entry, JournalView, OAuthEntry, OutcomeKind, Reference, StoreSnapshot};
 use coderclaw_types::{Code, GrantId, Millis, ProfileId, Secret, TokenHash};
 
 use crate::context::Auth;
@@ -23,6 +23,8 @@ pub(crate) enum Readiness {
     Now,
     /// Once it has been refreshed.
     AfterRefresh,
+    /// Once the secret has been fetched from where it is kept.
+    OnDemand,
     /// Not now, for a passing reason that is not the account's: the same profile is tried again later.
     Blocked,
     /// Not before something changes.
@@ -40,6 +42,8 @@ pub(crate) struct Standing {
     pub(crate) secret: Option<Secret>,
     pub(crate) valid_until: Option<Millis>,
     pub(crate) account_id: Option<String>,
+    /// Where the secret is kept, if not here.
+    pub(crate) reference: Option<Box<Reference>>,
     /// A refresh would be made, and the secret works until then.
     pub(crate) works: bool,
     /// A refresh is answered and not yet in the store.
@@ -62,6 +66,7 @@ impl Standing {
             secret: None,
             valid_until: None,
             account_id: None,
+            reference: None,
             works: false,
             unfinished: false,
             changes_at: None,
@@ -134,9 +139,13 @@ pub(crate) fn standing(
     now: Millis,
 ) -> Result<Standing, ResolveError> {
     let never = |reason| Standing::new(Readiness::Never, reason);
-    let fixed = |secret: &Option<Secret>, is_ref: bool, expires: Option<Millis>, invalid: bool| {
+    type Kept = Option<Result<Reference, String>>;
+    let fixed = |secret: &Option<Secret>, kept: &Kept, expires: Option<Millis>, invalid: bool| {
         let Some(secret) = secret.as_ref().filter(|secret| !secret.is_blank()) else {
-            return never(if is_ref { Code::UnresolvedRef } else { Code::MissingCredential });
+            return match (kept, entry.provider()) {
+                (Some(kept), Some(provider)) => auth.look_at_reference(&auth.canonical(provider), kept, now),
+                _ => never(Code::MissingCredential),
+            };
         };
         let mut standing = match expires {
             _ if invalid => never(Code::InvalidExpires),
@@ -150,8 +159,8 @@ pub(crate) fn standing(
         standing
     };
     Ok(match entry {
-        Entry::ApiKey(key) => fixed(&key.key, key.is_ref, None, false),
-        Entry::Token(token) => fixed(&token.token, token.is_ref, token.expires, token.invalid_expires),
+        Entry::ApiKey(key) => fixed(&key.key, &key.reference, None, false),
+        Entry::Token(token) => fixed(&token.token, &token.reference, token.expires, token.invalid_expires),
         Entry::OAuth(login) => oauth_standing(auth, store, id, login, now)?,
         Entry::Unknown { kind, .. } => {
             let mut standing = never(Code::MissingCredential);
@@ -181,7 +190,7 @@ fn oauth_standing(
         Some(_) => auth.network().digest(),
         None => String::new(),
     };
-    let moment = Moment { now, began_at_seq: None, network: &network };
+    let moment = Moment { now, began: None, network: &network };
     let asked = ask_here(auth, store, &one, &journal, &Want::default(), &moment)?;
     let mut standing = match asked {
         Asked::Lend(good) => {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use coderclaw_store::{Entry, read_auth_store};
 use coderclaw_types::{ProfileId, Secret};
@@ -19,6 +20,8 @@ use crate::edit::EditError;
 const HEAD: usize = 8;
 /// Shorter ones are words that stand anywhere.
 const SHORTEST: usize = 16;
+/// What is said of a place that was not reached in time.
+const OVER: &str = "the time for looking was over";
 /// Read in one piece; a larger file in parts that overlap.
 const PART: usize = 4 * 1024 * 1024;
 
@@ -74,19 +77,37 @@ struct Needles {
     all: Vec<Known>,
     by_head: HashMap<[u8; HEAD], Vec<usize>>,
     longest: usize,
+    /// When looking ends.
+    until: Instant,
 }
 
 impl Auth {
-    /// Every file and folder in which secrets belong, in the order in which a person would look.
+    /// Every file and folder in which secrets belong, or in which a person may have put one, in the order in which a
+    /// person would look.
     ///
     /// # Errors
     /// Where agents or trash cannot be listed.
     pub fn secret_places(&self) -> Result<Vec<SecretPlace>, EditError> {
+        let mut all = self.token_places()?;
+        let state = self.state();
+        let mut add = |path: PathBuf, what| all.push(SecretPlace { path, what });
+        add(state.settings_file(), "the settings: the address of a webhook can be a secret");
+        add(state.providers(), "the folder of your own providers: headers can hold a key");
+        Ok(all)
+    }
+
+    /// Those of them in which the tokens and keys of a store belong.
+    fn token_places(&self) -> Result<Vec<SecretPlace>, EditError> {
         let state = self.state();
         let mut all = Vec::new();
         let mut add = |path: PathBuf, what| all.push(SecretPlace { path, what });
         for one in state.agents(self.config())? {
             add(one.store(), "the store: all credentials of one agent");
+            let target = real(&one.store());
+            if target != real(&one.dir).join("auth-profiles.json") && target.exists() {
+                add(next(&target), "the store's next version, while it is written");
+                add(target, "where the store really is");
+            }
             add(one.backup(), "its backup, of the same generation");
             add(one.dir.join(".auth-profiles.json.next"), "its next version, while it is written");
             add(
@@ -111,24 +132,40 @@ impl Auth {
         }
         add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
         add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
+        add(state.helpers(), "the folder of what helper programs gave, each for its time");
         add(state.gateway_keys(), "the gateway's keys: their hashes only");
+        for path in beside(&state.root().join("gateway"), "gk_") {
+            add(path, "a gateway key, kept for a program that was connected");
+        }
+        add(
+            state.connections(),
+            "what was written into other programs' settings, and what stood there before",
+        );
         add(state.oauth_json(), "logins of an older version; imported once, never written");
         add(state.fingerprint_key_path(), "the key of the fingerprints");
-        add(state.config_path().to_path_buf(), "the config: API keys, where some stand in it");
+        let config = state.config_path();
+        add(config.to_path_buf(), "the config: API keys, where some stand in it");
+        for suffix in ["", ".1", ".2", ".3", ".4"] {
+            let mut path = config.as_os_str().to_owned();
+            path.push(format!(".bak{suffix}"));
+            add(path.into(), "an older version of the config");
+        }
+        add(next(config), "the config's next version, while it is written");
         Ok(all)
     }
 
     /// Looks for copies of every secret that a store of this state dir holds, in the files below `roots` and in the
     /// history of the git repositories that hold or are held by them. Reads only, follows no links, and leaves out the
-    /// places where secrets belong. An empty `roots` means the state dir.
+    /// places where secrets belong. An empty `roots` means the state dir. What is not reached within `limit` is told as
+    /// not looked at.
     ///
     /// # Errors
     /// Where agents or trash cannot be listed: then it is not known what to look for.
-    pub fn find_copies(&self, roots: &[PathBuf]) -> Result<Sweep, EditError> {
+    pub fn find_copies(&self, roots: &[PathBuf], limit: Duration) -> Result<Sweep, EditError> {
         let mut sweep = Sweep::default();
-        let needles = Needles::of(self.known_secrets(&mut sweep)?);
+        let needles = Needles::of(self.known_secrets(&mut sweep)?, Instant::now() + limit);
         sweep.secrets = needles.all.len();
-        let places: Vec<PathBuf> = self.secret_places()?.into_iter().map(|place| real(&place.path)).collect();
+        let places: Vec<PathBuf> = self.token_places()?.into_iter().map(|place| real(&place.path)).collect();
         let own = [self.state().root().to_path_buf()];
         let roots = if roots.is_empty() { &own } else { roots };
         let mut repositories = Vec::new();
@@ -184,7 +221,7 @@ impl Auth {
 }
 
 impl Needles {
-    fn of(all: Vec<Known>) -> Self {
+    fn of(all: Vec<Known>, until: Instant) -> Self {
         let mut by_head: HashMap<[u8; HEAD], Vec<usize>> = HashMap::new();
         for (index, known) in all.iter().enumerate() {
             if let Some(head) = known.secret.expose().as_bytes().first_chunk() {
@@ -192,7 +229,7 @@ impl Needles {
             }
         }
         let longest = all.iter().map(|known| known.secret.expose().len()).max().unwrap_or(0);
-        Self { all, by_head, longest }
+        Self { all, by_head, longest, until }
     }
 
     /// Which secrets stand in `bytes`, and where the first copy of each begins.
@@ -216,11 +253,18 @@ impl Needles {
         StrayCopy { path: path.to_path_buf(), object: object.map(str::to_owned), line, kind, profile, owner }
     }
 
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
     /// Looks through what `reader` gives, in parts that overlap by the longest secret.
     fn look_through(&self, mut reader: impl Read, mut tell: impl FnMut(usize, usize)) -> std::io::Result<()> {
         let mut buffer = Vec::new();
         let mut lines = 0;
         loop {
+            if self.is_over() {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
             let kept = buffer.len();
             let read = reader.by_ref().take(PART as u64).read_to_end(&mut buffer)?;
             if read == 0 {
@@ -241,6 +285,12 @@ impl Needles {
 
 fn newlines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The name under which a file's next version is written.
+fn next(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.next"))
 }
 
 fn real(path: &Path) -> PathBuf {
@@ -264,6 +314,10 @@ fn look_below(
 ) {
     let mut paths = vec![root.to_path_buf()];
     while let Some(path) = paths.pop() {
+        if needles.is_over() {
+            sweep.problems.push(format!("{} and what would have come after it: {OVER}", path.display()));
+            return;
+        }
         if places.contains(&path) {
             continue;
         }
@@ -288,7 +342,8 @@ fn look_below(
             Ok(())
         });
         if let Err(e) = looked {
-            sweep.problems.push(format!("{}: {e}", path.display()));
+            let why = if e.kind() == std::io::ErrorKind::TimedOut { OVER.to_owned() } else { e.to_string() };
+            sweep.problems.push(format!("{}: {why}", path.display()));
         }
     }
 }
@@ -321,7 +376,7 @@ fn look_at_history(
         child.kill().ok();
     }
     let status = child.wait().map_err(|e| e.to_string())?;
-    read.map_err(|e| e.to_string())?;
+    read.map_err(|e| if e.kind() == std::io::ErrorKind::TimedOut { OVER.to_owned() } else { e.to_string() })?;
     if status.success() { Ok(()) } else { Err(format!("git cat-file: {status}")) }
 }
 
@@ -368,7 +423,7 @@ mod tests {
             profile: ProfileId::stored("p:x"),
             owner: "agent main".into(),
         };
-        Needles::of(secrets.iter().map(known).collect())
+        Needles::of(secrets.iter().map(known).collect(), Instant::now() + Duration::from_secs(600))
     }
 
     /// A copy is found wherever it lies, also across the border of two parts, and told once.
@@ -386,5 +441,19 @@ mod tests {
         let mut found = Vec::new();
         needles.look_through(&b"canary-canary-on canary-canary"[..], |index, _| found.push(index)).unwrap();
         assert!(found.is_empty(), "half a secret is none");
+    }
+
+    /// What was not looked at is not called clean.
+    #[test]
+    fn a_sweep_ends_in_time_and_says_what_it_left() {
+        let late = Needles { until: Instant::now(), ..needles(&["canary-canary-one"]) };
+        let said = late.look_through(&b"canary-canary-one"[..], |_, _| ()).unwrap_err();
+        assert_eq!(said.kind(), std::io::ErrorKind::TimedOut);
+        let tmp = tempfile::tempdir().unwrap();
+        let mut file = tempfile::NamedTempFile::new_in(tmp.path()).unwrap();
+        std::io::Write::write_all(&mut file, b"canary-canary-one").unwrap();
+        let mut sweep = Sweep::default();
+        look_below(tmp.path(), &[], &late, &mut Vec::new(), &mut sweep);
+        assert!(sweep.copies.is_empty() && sweep.problems[0].contains(OVER), "{sweep:?}");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use coderclaw_http::{Client, HeaderText, Limits, Request, Url};
-use coderclaw_providers::CredentialKind;
+use coderclaw_providers::{CredentialKind, PluginCall};
 use coderclaw_store::{AgentPaths, Entry, UsageGuard, look_at_auth_store, read_usage_cache};
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret, TokenHash};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use serde_json::{Map, json};
 
 use crate::context::Auth;
 use crate::lease::Lease;
+use crate::plugin::PluginWindow;
 use crate::resolve::{Ask, ResolveError};
 use crate::status::ProfileStatus;
 
@@ -36,6 +37,12 @@ pub struct UsageWindow {
     /// When it begins anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_at: Option<Millis>,
+}
+
+impl From<PluginWindow> for UsageWindow {
+    fn from(one: PluginWindow) -> Self {
+        Self { label: one.name, used_percent: one.used_percent, reset_at: one.resets_at }
+    }
 }
 
 /// What a provider says about the plan of one profile. The names in JSON are the original's, and `profileId`.
@@ -149,6 +156,9 @@ impl Auth {
             // A key is billed per use: there is no plan to use up.
             _ => return false,
         };
+        if manifest.plugin.as_ref().is_some_and(|plugin| plugin.does(PluginCall::Usage)) {
+            return true;
+        }
         read::address(&manifest.id, manifest.api(kind).base_url.as_deref().unwrap_or_default()).is_some()
     }
 
@@ -185,12 +195,20 @@ impl Auth {
         if let Some(before) = before.filter(is_fresh) {
             return Told::Known(token, before.usage);
         }
+        match self.plugin_usage(manifest, &lease) {
+            Ok(None) => {}
+            Ok(Some(windows)) => {
+                let windows = windows.into_iter().map(UsageWindow::from).collect();
+                return Told::Known(token, Usage { windows, error: None, ..self.no_figures(profile, "") });
+            }
+            Err(why) => return failed(&why),
+        }
         let api = manifest.api(lease.kind);
         let address = read::address(&manifest.id, api.base_url.as_deref().unwrap_or_default());
         let Some(url) = address.and_then(|address| Url::parse(&address).ok()) else {
             return failed("its address is not known");
         };
-        match self.fetch(url, &lease) {
+        match self.ask_figures(url, &lease) {
             Err(why) => failed(&why),
             Ok((403, _)) => Told::Known(token, self.no_figures(profile, "not available for this token type")),
             Ok((status, body)) if (200..300).contains(&status) => match read::figures(&manifest.id, &body) {
@@ -204,7 +222,7 @@ impl Auth {
         }
     }
 
-    fn fetch(&self, url: Url, lease: &Lease) -> Result<(u16, Vec<u8>), String> {
+    fn ask_figures(&self, url: Url, lease: &Lease) -> Result<(u16, Vec<u8>), String> {
         let limits = Limits { connect: LIMIT, total: LIMIT };
         let client = Client::new(&self.network(), limits).map_err(|e| e.to_string())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

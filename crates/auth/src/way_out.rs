@@ -32,9 +32,10 @@ impl Auth {
     /// How the hosts of `manifest` are reached: those of its API and of its token endpoints.
     pub fn ways_out(&self, manifest: &Manifest) -> Vec<WayOut> {
         let network = self.network();
-        let methods = manifest.auth.iter();
-        let urls =
-            methods.flat_map(|method| [&method.token_url, &method.issuer]).chain([&manifest.api.base_url]);
+        let methods = manifest.auth.iter().flat_map(|method| {
+            [&method.token_url, &method.issuer, &method.device_url, &method.access_url, &method.api.base_url]
+        });
+        let urls = methods.chain([&manifest.api.base_url]);
         let mut ways: Vec<WayOut> = urls
             .filter_map(|url| Url::parse(url.as_deref()?).ok())
             .filter_map(|url| {

@@ -5,6 +5,7 @@ mod alerts;
 mod channels;
 mod chat;
 mod config;
+mod connect;
 mod doctor;
 mod exec;
 mod export;
@@ -25,10 +26,13 @@ pub(crate) use alerts::AlertsArgs;
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
+pub(crate) use connect::{ConnectArgs, DisconnectArgs, Tool, Way};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use export::{ExportArgs, ExportFormat};
-pub(crate) use gateway::{AddKeyArgs, GatewayCommand, GatewayRunArgs, InstallArgs, KeysCommand};
+pub(crate) use gateway::{
+    AddKeyArgs, GatewayCommand, GatewayOpenArgs, GatewayRunArgs, InstallArgs, KeysCommand,
+};
 pub(crate) use import::{ImportCommand, ProgramArgs};
 pub(crate) use lazy::{Lazy, with_only};
 pub(crate) use log::LogArgs;
@@ -114,6 +118,10 @@ pub(crate) enum Command {
     Sessions(Lazy<SessionsArgs>),
     /// Start a program with an access token in its environment
     Exec(Lazy<ExecArgs>),
+    /// Connect a program: it borrows a login from here instead of holding one
+    Connect(Lazy<ConnectArgs>),
+    /// Take back what `connect` wrote
+    Disconnect(Lazy<DisconnectArgs>),
     /// Lend logins to other programs over loopback HTTP
     Gateway {
         #[command(subcommand)]
@@ -197,12 +205,12 @@ pub(crate) struct StatusArgs {
     /// Probe only these profiles
     #[arg(long, value_name = "ID", value_delimiter = ',', requires = "probe")]
     pub(crate) probe_profile: Vec<String>,
-    /// Milliseconds for all probes together
-    #[arg(long, value_name = "MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..), requires = "probe")]
-    pub(crate) probe_timeout: u64,
-    /// How many probes at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
-    pub(crate) probe_concurrency: u64,
+    /// Milliseconds for all probes together; by default 8000
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..), requires = "probe")]
+    pub(crate) probe_timeout: Option<u64>,
+    /// How many probes at a time; by default 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64), requires = "probe")]
+    pub(crate) probe_concurrency: Option<u64>,
     /// Where no free request tells, spend up to so many tokens on a call of the provider's configured model
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "probe")]
     pub(crate) probe_max_tokens: Option<u32>,
@@ -210,7 +218,7 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
-    /// Log in with a browser, on this machine or any other
+    /// Log in with a browser, on this machine or any other, or by a code
     Login(Lazy<Box<LoginArgs>>),
     /// The agent's profiles
     List(Lazy<ListArgs>),
@@ -274,7 +282,7 @@ pub(crate) enum LoginStep {
         #[command(flatten)]
         wish: LoginWish,
     },
-    /// Finish with the address where the browser ended, or the code, on standard input
+    /// Finish with the address where the browser ended, or the code, on standard input; for --device, wait until it is done
     Finish {
         /// What `start` printed
         #[arg(value_name = "ID")]
@@ -288,9 +296,12 @@ pub(crate) enum LoginStep {
 /// What a login is to bring.
 #[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
-    /// How to log in
+    /// How to log in: oauth, device-code; by default by all that the provider has, and the first answer counts
     #[arg(long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
+    /// Only by a code that is typed in on another device
+    #[arg(long, conflicts_with = "method")]
+    pub(crate) device: bool,
     /// The profile's id; by default it is made from the identity
     #[arg(long, value_name = "ID")]
     pub(crate) profile_id: Option<String>,
@@ -326,9 +337,12 @@ pub(crate) struct LoanArgs {
 pub(crate) struct TokenArgs {
     #[command(flatten)]
     pub(crate) loan: LoanArgs,
-    /// What is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: TokenFormat,
+    /// What is printed; by default the token
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<TokenFormat>,
+    /// Ask the provider first whether it takes the token; one that it rejects is refreshed
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -402,9 +416,10 @@ pub(crate) enum OrderCommand {
 impl Cli {
     pub(crate) fn wants_json(&self) -> bool {
         let (token_json, status_json) = match &self.command {
-            Some(Lazy(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. })) => {
-                (matches!(&command.0, AuthCommand::Token(args) if args.0.format == TokenFormat::Json), false)
-            }
+            Some(Lazy(Command::Models { command: Some(Lazy(ModelsCommand::Auth { command })), .. })) => (
+                matches!(&command.0, AuthCommand::Token(args) if args.0.format == Some(TokenFormat::Json)),
+                false,
+            ),
             Some(Lazy(Command::Models { status_json, .. })) => (false, *status_json),
             _ => (false, false),
         };

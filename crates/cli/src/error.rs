@@ -226,14 +226,21 @@ impl<'a> Next<'a> {
 
 /// The command that brings the first kind of credential that the provider takes.
 pub(crate) fn login_command(manifest: &Manifest) -> &'static str {
-    const COMMANDS: [(MethodKind, &str); 4] = [
+    const COMMANDS: [(MethodKind, &str); 7] = [
         (MethodKind::OAuth, "login"),
+        (MethodKind::Plugin, "login"),
+        (MethodKind::DeviceCode, "login"),
         (MethodKind::SetupToken, "setup-token"),
         (MethodKind::Token, "paste-token"),
         (MethodKind::ApiKey, "paste-api-key"),
+        (MethodKind::OAuthKey, "login"),
     ];
-    let has = |kind| manifest.auth(kind).is_some();
-    COMMANDS.iter().find(|(kind, _)| has(*kind)).map_or("login", |(_, command)| command)
+    // What nobody has tried is the last thing to recommend.
+    let with = |untested| {
+        let is_such = |kind| manifest.auth(kind).is_some_and(|method| method.untested == untested);
+        COMMANDS.iter().find(|(kind, _)| is_such(*kind))
+    };
+    with(false).or_else(|| with(true)).map_or("login", |(_, command)| command)
 }
 
 impl From<OpenError> for CommandError {

@@ -12,6 +12,8 @@ mod global;
 mod paint;
 mod pty;
 mod quiet;
+#[cfg(test)]
+mod reference;
 mod report;
 mod secret_input;
 mod text;

@@ -15,7 +15,18 @@ pub(crate) fn arm() {
     // The hard limit stays: programs that are started from here may have reasons of their own.
     let maximum = rustix::process::getrlimit(Resource::Core).maximum;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum }).ok();
+    // Tests look at what their processes were given, as whoever they run as.
+    if cfg!(not(feature = "faults")) {
+        seal();
+    }
     std::panic::set_hook(Box::new(say));
+}
+
+/// A limit does not hold for a core that is piped to a collector (core(5)), and other programs of the same person may
+/// attach to this one. Neither is possible then; a program that is started from here is as open as it ever was.
+fn seal() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
 }
 
 fn say(info: &PanicHookInfo<'_>) {
@@ -30,4 +41,16 @@ pub(crate) fn guarded(
     std::panic::catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|_| {
         Err(CommandError::new(Code::Internal, "the program itself went wrong; what it wrote is whole"))
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    /// G1: no core of this program is written or piped anywhere.
+    #[test]
+    fn g1_no_core_is_left() {
+        super::seal();
+        assert_eq!(dumpable_behavior().ok(), Some(DumpableBehavior::NotDumpable));
+    }
 }

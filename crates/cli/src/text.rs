@@ -3,22 +3,7 @@
 use std::time::Duration;
 
 use coderclaw_types::Millis;
-
-/// `in 59 min`, `in 3 h`, `4 days ago`.
-pub(crate) fn when(at: Millis, now: Millis) -> String {
-    if at > now { format!("in {}", span(at.since(now))) } else { format!("{} ago", span(now.since(at))) }
-}
-
-/// A duration in its largest fitting unit, rounded down.
-pub(crate) fn span(span: Duration) -> String {
-    let secs = span.as_secs();
-    match secs {
-        0..=119 => format!("{secs} s"),
-        120..=7_199 => format!("{} min", secs / 60),
-        7_200..=172_799 => format!("{} h", secs / 3_600),
-        _ => format!("{} days", secs / 86_400),
-    }
-}
+pub(crate) use coderclaw_types::{span, when};
 
 /// A point in time in the local zone, for people.
 pub(crate) fn local(at: Millis) -> String {
@@ -107,13 +92,5 @@ mod tests {
         assert_eq!(shell_word("it's $HOME"), "'it'\\''s $HOME'");
         assert_eq!(shell_word(""), "''");
         assert_eq!(shell_word("a#b"), "'a#b'");
-    }
-
-    #[test]
-    fn times_are_told_in_one_unit() {
-        let now = Millis(1_000_000_000);
-        assert_eq!(when(Millis(now.0 + 59 * 60_000), now), "in 59 min");
-        assert_eq!(when(Millis(now.0 - 3 * 86_400_000), now), "3 days ago");
-        assert_eq!(when(now, now), "0 s ago");
     }
 }

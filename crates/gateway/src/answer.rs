@@ -9,7 +9,9 @@ use bytes::Bytes;
 use coderclaw_http::{BODY_LIMIT, Relayed, SendError};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::sync::mpsc;
 
+use crate::gathered::Gathered;
 use crate::numbers::Open;
 use crate::within::Watch;
 
@@ -23,19 +25,28 @@ pub(crate) struct Answer {
     before: VecDeque<Bytes>,
     /// What follows.
     rest: Option<Relayed>,
+    /// What somebody here says as it happens; it ends when they do.
+    live: Option<mpsc::Receiver<Bytes>>,
     /// Sees what passes.
     watch: Option<Watch>,
+    /// What has come and waits for what else is there already.
+    gathered: Gathered,
     /// Counts it while it is on its way.
     _open: Option<Open>,
 }
 
 impl Answer {
     pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
-        Self { before: VecDeque::from([text.into()]), rest: None, watch: None, _open: None }
+        Self { before: VecDeque::from([text.into()]), ..Self::default() }
+    }
+
+    /// Parts that come as they are made here.
+    pub(crate) fn live(parts: mpsc::Receiver<Bytes>) -> Self {
+        Self { live: Some(parts), ..Self::default() }
     }
 
     pub(crate) fn passed(rest: Relayed, open: Open, watch: Option<Watch>) -> Self {
-        Self { before: VecDeque::new(), rest: Some(rest), watch, _open: Some(open) }
+        Self { rest: Some(rest), watch, _open: Some(open), ..Self::default() }
     }
 
     /// Reads the words of a failure, as far as they are short and come soon; nothing of them is lost to the client.
@@ -64,7 +75,7 @@ impl Answer {
         // What comes too late follows as it comes.
         let _in_time = tokio::time::timeout(PATIENCE, read).await;
         let rest = (!is_whole).then_some(rest);
-        (Self { before, rest, watch: None, _open: Some(open) }, words)
+        (Self { before, rest, _open: Some(open), ..Self::default() }, words)
     }
 }
 
@@ -79,26 +90,68 @@ impl Body for Answer {
         if let Some(bytes) = self.before.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let Self { rest, watch, .. } = &mut *self;
-        let Some(rest) = rest else { return Poll::Ready(None) };
-        let polled = Pin::new(rest).poll_frame(context);
-        if let (Some(watch), Poll::Ready(Some(Ok(frame)))) = (watch, &polled)
-            && let Some(bytes) = frame.data_ref()
-        {
-            watch.see(bytes);
+        if let Some(live) = &mut self.live {
+            return live.poll_recv(context).map(|part| part.map(|bytes| Ok(Frame::data(bytes))));
         }
-        polled
+        let Self { rest, watch, gathered, .. } = &mut *self;
+        if let Some(end) = gathered.end.take() {
+            *rest = None;
+            return Poll::Ready(end.map(Err));
+        }
+        if gathered.is_waiting() {
+            return Poll::Pending;
+        }
+        let Some(body) = rest else { return Poll::Ready(None) };
+        let end = match Pin::new(body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                // Trailers speak of the other connection's framing.
+                let Ok(bytes) = frame.into_data() else {
+                    gathered.wait_for_others(context);
+                    return Poll::Pending;
+                };
+                if let Some(watch) = watch {
+                    watch.see(&bytes);
+                }
+                return match gathered.add(bytes) {
+                    Some(all) => Poll::Ready(Some(Ok(Frame::data(all)))),
+                    None => {
+                        gathered.wait_for_others(context);
+                        Poll::Pending
+                    }
+                };
+            }
+            Poll::Ready(Some(Err(e))) => Some(e),
+            Poll::Ready(None) => None,
+            Poll::Pending => {
+                return match gathered.take() {
+                    Some(all) => Poll::Ready(Some(Ok(Frame::data(all)))),
+                    None => Poll::Pending,
+                };
+            }
+        };
+        match gathered.take() {
+            Some(all) => {
+                gathered.end = Some(end);
+                Poll::Ready(Some(Ok(Frame::data(all))))
+            }
+            None => {
+                *rest = None;
+                Poll::Ready(end.map(Err))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.before.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        let is_over = self.before.is_empty() && self.live.is_none() && self.gathered.is_empty();
+        is_over && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let before = self.before.iter().map(|bytes| bytes.len() as u64).sum();
         match &self.rest {
+            None if self.live.is_some() => SizeHint::default(),
             None => SizeHint::with_exact(before),
-            Some(rest) if before == 0 => rest.size_hint(),
+            Some(rest) if before == 0 && self.gathered.is_empty() => rest.size_hint(),
             Some(_) => SizeHint::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coderclaw_auth::{OpenError, Runner};
+use coderclaw_auth::{Auth, Call, OpenError, ProfileStatus, Runner};
 use coderclaw_http::{HttpError, RelayLimits};
 use coderclaw_providers::Manifest;
 use coderclaw_store::{GatewayKeysError, read_gateway_keys};
@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::ahead::look_after;
+use crate::console::Console;
 use crate::keys::Keys;
 use crate::lend::answer;
 use crate::logins::{Logins, LoginsError};
@@ -123,6 +124,10 @@ pub struct Options {
     pub tell: Tell,
     /// The command that a person types next, for answers that a person reads.
     pub next_command: fn(&Trouble<'_>) -> String,
+    /// The command that does what a profile calls for, as the status has it; for an agent, where it has to be named.
+    pub next_for_profile: fn(&Auth, &ProfileStatus, &Call, Option<&str>) -> String,
+    /// A time as the person reads it, in their zone.
+    pub local_time: fn(Millis) -> String,
     /// How much, and for how long.
     pub limits: Limits,
 }
@@ -249,6 +254,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) started_at: Millis,
     pub(crate) next_command: fn(&Trouble<'_>) -> String,
+    pub(crate) next_for_profile: fn(&Auth, &ProfileStatus, &Call, Option<&str>) -> String,
+    pub(crate) local_time: fn(Millis) -> String,
+    pub(crate) console: Console,
     tell: Tell,
 }
 
@@ -292,7 +300,8 @@ impl Gateway {
     /// # Errors
     /// Where the state dir is not understood, or nobody may listen there.
     pub async fn bind(options: Options) -> Result<Self, GatewayError> {
-        let Options { address, tls, socket, env, clock, runner, tell, next_command, limits } = options;
+        let Options { address, tls, socket, env, clock, runner, tell, .. } = options;
+        let Options { next_command, next_for_profile, local_time, limits, .. } = options;
         let is_open = !address.ip().is_loopback();
         if is_open && tls.is_none() {
             return Err(GatewayError::NoTls { address });
@@ -326,6 +335,9 @@ impl Gateway {
             lent: Lent::default(),
             limits,
             next_command,
+            next_for_profile,
+            local_time,
+            console: Console::default(),
             tell,
         });
         Ok(Self { listener, address, socket, shared })
@@ -379,6 +391,7 @@ impl Gateway {
         // From now on nobody gets a connection.
         drop(listener);
         ahead.abort();
+        shared.console.end();
         ending.send_replace(true);
         let drained = async {
             graceful.shutdown().await;

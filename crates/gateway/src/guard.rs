@@ -11,10 +11,7 @@ use crate::tls::Tls;
 
 /// Whether a request with this head may be looked at further.
 pub(crate) fn check(head: &Parts, port: u16, tls: Option<&Tls>) -> Result<(), Refusal> {
-    match tls {
-        None => host(&head.headers, port)?,
-        Some(tls) => certified_host(&head.headers, port, |name| tls.is_for(name))?,
-    }
+    own_name(&head.headers, port, tls)?;
     no_browser(&head.headers)?;
     target(&head.uri)?;
     match head.method {
@@ -25,6 +22,14 @@ pub(crate) fn check(head: &Parts, port: u16, tls: Option<&Tls>) -> Result<(), Re
 
 fn refused(status: u16, message: &str) -> Refusal {
     Refusal::new(status, Code::GatewayRefused, message)
+}
+
+/// Whether the request is for a name that this gateway goes by.
+pub(crate) fn own_name(headers: &HeaderMap, port: u16, tls: Option<&Tls>) -> Result<(), Refusal> {
+    match tls {
+        None => host(headers, port),
+        Some(tls) => certified_host(headers, port, |name| tls.is_for(name)),
+    }
 }
 
 /// A page whose name was pointed at 127.0.0.1 (DNS rebinding) sends that name here.
@@ -72,7 +77,7 @@ fn no_browser(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Only a plain path: what one program would read as another path than we do, nobody gets to read.
-fn target(uri: &Uri) -> Result<(), Refusal> {
+pub(crate) fn target(uri: &Uri) -> Result<(), Refusal> {
     let is_origin_form = uri.scheme().is_none() && uri.authority().is_none();
     if !is_origin_form || !is_plain(uri.path()) {
         return Err(refused(400, "the path is not a plain one"));

@@ -31,6 +31,16 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// What of a client's head may go along: nothing that speaks of its connection to us, and no credential of its own.
+pub(crate) fn bare(client: &HeaderMap) -> HeaderMap {
+    let mut headers = client.clone();
+    strip_hop_by_hop(&mut headers);
+    for name in [HOST, CONTENT_LENGTH, EXPECT].iter().chain(&CREDENTIALS) {
+        headers.remove(name);
+    }
+    headers
+}
+
 /// The head of a request as the provider gets it.
 ///
 /// The client's credentials go out first, with everything that says whose they are, and the lease's come in together
@@ -38,11 +48,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 ///
 /// `None` where the lease holds what no header can carry.
 pub(crate) fn outgoing(client: &HeaderMap, manifest: &Manifest, lease: &Lease) -> Option<HeaderMap> {
-    let mut headers = client.clone();
-    strip_hop_by_hop(&mut headers);
-    for name in [HOST, CONTENT_LENGTH, EXPECT].iter().chain(&CREDENTIALS) {
-        headers.remove(name);
-    }
+    let mut headers = bare(client);
     let account = manifest.account_headers();
     for name in &account {
         headers.remove(*name);

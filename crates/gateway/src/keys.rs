@@ -104,7 +104,8 @@ impl Keys {
     }
 }
 
-fn presented(headers: &HeaderMap) -> Vec<Secret> {
+/// What the request brings as a key, by whichever header.
+pub(crate) fn presented(headers: &HeaderMap) -> Vec<Secret> {
     let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)

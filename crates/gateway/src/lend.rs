@@ -23,9 +23,9 @@ use crate::heads::{outgoing, strip_hop_by_hop};
 use crate::keep::Kept;
 use crate::logins::Open;
 use crate::refusal::{Refusal, Shape};
-use crate::route::{address, destination};
+use crate::route::{Route, address, destination, route};
 use crate::within::{self, Watch};
-use crate::{guard, status, unpack};
+use crate::{console, guard, status, unpack};
 
 /// No request is sent more often; one that would be is going in circles.
 const MOST_SENDINGS: u32 = 8;
@@ -57,9 +57,10 @@ pub(crate) async fn answer(
     // What says two things about where a body ends is read in one way here and passed on in no way at all: whatever else
     // came over this connection is not looked at.
     let is_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
-    let mut response = match serve(&shared, &head, body, shape).await {
+    let mut response = match Box::pin(serve(&shared, &head, body, shape)).await {
         Ok(response) => response,
         Err((refusal, shape)) => {
+            let refusal = refusal.heard_by(&head.headers);
             shared.numbers.refused(refusal.code);
             shared.tell(Note::event(format!(
                 "refused [{}] {}: {}",
@@ -82,18 +83,47 @@ async fn serve(
     body: Incoming,
     shape: Shape,
 ) -> Result<Response<Answer>, (Refusal, Shape)> {
+    if console::is_for(head.uri.path()) {
+        return console::answer(shared, head, body).await.map_err(|refusal| (refusal, shape));
+    }
     guard::check(head, shared.port, shared.tls.as_ref()).map_err(|refusal| (refusal.closing(), shape))?;
     if head.uri.path() == "/healthz" {
         return Ok(status::health(shared));
     }
-    let (with, headers, path) = (Arc::clone(shared), head.headers.clone(), head.uri.path().to_owned());
-    match aside(move || admit(&with, &headers, &path, shape)).await.map_err(|e| (e, shape))?? {
+    let admitted = match admit_at_once(shared, &head.headers, head.uri.path(), shape) {
+        Some(admitted) => admitted,
+        None => {
+            let (with, headers, path) =
+                (Arc::clone(shared), head.headers.clone(), head.uri.path().to_owned());
+            aside(move || admit(&with, &headers, &path, shape)).await.map_err(|e| (e, shape))??
+        }
+    };
+    match admitted {
         Admitted::Metrics => Ok(status::metrics(shared)),
         Admitted::Lent(case, lease) => {
             let shape = case.shape;
-            pass(shared, &Arc::new(*case), head, body, *lease).await.map_err(|refusal| (refusal, shape))
+            let case = Arc::new(*case);
+            // On the heap, and gone with the answer's head: a connection lives longer, and there are many.
+            Box::pin(pass(shared, &case, head, body, *lease)).await.map_err(|refusal| (refusal, shape))
         }
     }
+}
+
+/// The same as [`admit`], for the many requests that change nothing: no file is read, so that no other thread has to be
+/// waited for. `None` where there is more to do, or anything to be said.
+fn admit_at_once(shared: &Shared, headers: &HeaderMap, path: &str, shape: Shape) -> Option<Admitted> {
+    let open = shared.logins.current()?;
+    let key = shared.keys.check(open.auth.state(), headers, shape, shared.clock.now()).ok()?;
+    let Route::Named(..) = route(path) else { return None };
+    let agent = open.auth.agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str)).ok()?;
+    let (manifest, rest) = destination(&open.auth, &agent, &key, headers, path, shape).ok()?;
+    let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
+    let lease = open.lender.remembered(&agent, manifest, &ask)?;
+    if !lease.is_keyless() && !shared.noted.knows_loan(&key.id, &lease) {
+        return None;
+    }
+    let (shape, manifest, rest) = (Shape::of(manifest.api.kind), manifest.clone(), rest.to_owned());
+    Some(Admitted::Lent(Box::new(Case { open, agent, manifest, rest, ask, key, shape }), Box::new(lease)))
 }
 
 /// Who it is, where it goes, and the lease: everything that reads files, in one go.
@@ -150,7 +180,7 @@ async fn pass(
     let began = Instant::now();
     let kept = Kept::new(body, shared.limits.keep, shared.limits.body);
     for sending in 1.. {
-        let relayed = match send(case, head, &kept, &lease).await? {
+        let mut relayed = match send(case, head, &kept, &lease).await? {
             Ok(relayed) => relayed,
             Err(_) if kept.is_late() => {
                 let message = "CoderClaw: the request's body stopped in the middle";
@@ -172,7 +202,7 @@ async fn pass(
             note_success(shared, case, &lease);
             let mut response = Response::new(());
             *response.status_mut() = relayed.status;
-            *response.headers_mut() = relayed.headers.clone();
+            *response.headers_mut() = std::mem::take(&mut relayed.headers);
             strip_hop_by_hop(response.headers_mut());
             let watch = within::is_stream(response.headers()).then(|| watch(shared, case, &lease));
             return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open(), watch)));
@@ -351,7 +381,9 @@ fn moved_line(key: &GatewayKey, moved: &coderclaw_auth::Moved) -> String {
 }
 
 /// Runs what blocks on a thread of its own. Where nobody waits for it any more, it ends all the same.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Refusal::new(500, Code::Internal, "CoderClaw: something that should not happen did"))

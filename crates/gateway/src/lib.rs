@@ -10,11 +10,13 @@
 //!
 //! A request passes, in this order: `guard` (who may not at all), `keys` (who it is), `route` (where it goes),
 //! `lend` (with what, and again with what), `heads` (what of its head goes along). What comes over the token socket is
-//! `socket`'s, which asks the same resolver and keeps to the same keys.
+//! `socket`'s, which asks the same resolver and keeps to the same keys. What a person's browser asks for is `console`'s.
 
 mod ahead;
 mod answer;
+mod console;
 mod gateway;
+mod gathered;
 mod guard;
 mod heads;
 mod keep;
@@ -29,6 +31,7 @@ mod socket;
 mod status;
 mod tls;
 mod unpack;
+mod vet;
 mod within;
 
 pub use gateway::{Gateway, GatewayError, Limits, Note, Options, Tell, Trouble};
@@ -39,3 +42,4 @@ pub use socket::wire::{
 };
 pub use status::{GatewayStatus, ask_status};
 pub use tls::{TlsError, TlsFiles};
+pub use vet::{Vetted, vet};

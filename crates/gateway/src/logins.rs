@@ -12,6 +12,7 @@ const STALE: Duration = Duration::from_millis(500);
 
 /// As whom the audit trail knows what is done here.
 const CALLER: &str = "gateway";
+const CONSOLE: &str = "console";
 
 /// What a request works with.
 #[derive(Debug, Clone)]
@@ -56,6 +57,12 @@ impl Logins {
         Ok(Self { env, clock, runner, limits, now: Mutex::new((open, Instant::now(), None)) })
     }
 
+    /// As it is now, where nothing has to be read for that.
+    pub(crate) fn current(&self) -> Option<Open> {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        (now.1.elapsed() < STALE).then(|| now.0.clone())
+    }
+
     /// As it is now, at most half a second late. Reads files.
     ///
     /// A config that is being edited and makes no sense for a moment ends nothing: what was open stays in use, and the
@@ -80,6 +87,13 @@ impl Logins {
                 (open.clone(), is_new.then_some(e))
             }
         }
+    }
+
+    /// For a person who looks or changes something: as it is at this moment, with its own troubles.
+    pub(crate) fn console(&self) -> Result<Auth, OpenError> {
+        let auth = Auth::open(self.env.clone(), self.clock.clone(), self.runner.clone())?;
+        auth.called_by(CONSOLE);
+        Ok(auth)
     }
 
     fn again(&self, before: &Open) -> Result<Open, LoginsError> {

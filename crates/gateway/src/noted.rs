@@ -40,14 +40,23 @@ impl Noted {
         }
     }
 
+    /// Whether this key has got this token before, as far as this process knows.
+    pub(crate) fn knows_loan(&self, key: &str, lease: &Lease) -> bool {
+        let loans = self.loans.lock().unwrap_or_else(PoisonError::into_inner);
+        loans.get(&(key.to_owned(), of(lease))) == Some(&TokenHash::of(&lease.token))
+    }
+
     /// Whether this key gets this token for the first time, as far as this process knows.
     pub(crate) fn is_first_loan(&self, key: &str, lease: &Lease) -> bool {
-        let of = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
-        let of = format!("{} {of}", lease.owner.dir.display());
         let token = TokenHash::of(&lease.token);
         let mut loans = self.loans.lock().unwrap_or_else(PoisonError::into_inner);
-        loans.insert((key.to_owned(), of), token) != Some(token)
+        loans.insert((key.to_owned(), of(lease)), token) != Some(token)
     }
+}
+
+fn of(lease: &Lease) -> String {
+    let of = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
+    format!("{} {of}", lease.owner.dir.display())
 }
 
 fn place(lease: &Lease) -> Option<Place> {

@@ -68,6 +68,8 @@ fn world(limits: Limits, tell: fn(Note)) -> World {
         runner: Runner::Thread,
         tell: Arc::new(tell),
         next_command: |_| String::new(),
+        next_for_profile: |_, _, _, _| String::new(),
+        local_time: |at| at.0.to_string(),
         limits,
     };
     let gateway = runtime.block_on(Gateway::bind(options)).unwrap();

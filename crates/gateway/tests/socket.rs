@@ -74,6 +74,8 @@ fn world(limits: Limits) -> World {
         runner: Runner::Thread,
         tell: Arc::new(move |note| to.lock().unwrap().push_str(&(note.text + "\n"))),
         next_command: |_| String::new(),
+        next_for_profile: |_, _, _, _| String::new(),
+        local_time: |at| at.0.to_string(),
         limits,
     };
     let gateway = runtime.block_on(Gateway::bind(options)).unwrap();
@@ -154,7 +156,12 @@ fn garbage_costs_its_own_connection_only() {
         (false, Value::Null),
     ];
     assert_eq!(seen, expected.map(|(ok, id)| (json!(ok), id)));
-    assert!(!world.said.lock().unwrap().contains("canary"));
+    // A token where a name should be is not written down.
+    let token = "canary".repeat(10);
+    let asked = format!("{}{}\n", world.hello(), json!({"op": "lend", "provider": token}));
+    assert_eq!(world.answers(asked.as_bytes())[1]["error"]["code"], "unknown_provider");
+    let said = world.said.lock().unwrap();
+    assert!(said.contains("unknown_provider") && !said.contains("canary"), "{said}");
 }
 
 /// H4: what the key is not for is refused by name, and does not even show in the list.

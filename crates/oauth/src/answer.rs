@@ -119,17 +119,17 @@ fn no_success(answer: &Answer, status: u16) -> RefreshAnswer {
 }
 
 /// `error.code`, `error` itself, `error.type`, `code`: the first that is a word.
-fn error_code(body: &Value) -> Option<String> {
+pub(crate) fn error_code(body: &Value) -> Option<String> {
     let places = ["/error/code", "/error", "/error/type", "/code"];
     places.iter().find_map(|place| code_word(body.pointer(place)?.as_str()?))
 }
 
-fn description(body: &Value) -> Option<String> {
+pub(crate) fn description(body: &Value) -> Option<String> {
     let places = ["/error_description", "/error/message", "/message", "/detail"];
     places.iter().find_map(|place| for_people(body.pointer(place)?.as_str()?))
 }
 
-fn looks_like_a_page(answer: &Answer) -> bool {
+pub(crate) fn looks_like_a_page(answer: &Answer) -> bool {
     let said = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
     said || answer.body.trim_ascii_start().starts_with(b"<")
 }

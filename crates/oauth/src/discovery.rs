@@ -23,6 +23,8 @@ pub struct Metadata {
     pub userinfo_endpoint: Option<Url>,
     /// The PKCE methods; empty where the server does not say (RFC 8414 section 2).
     pub code_challenge_methods_supported: Vec<String>,
+    /// The scopes; empty where the server does not say.
+    pub scopes_supported: Vec<String>,
     /// Every answer to the browser names the issuer, so that one without is not from there (RFC 9207 section 2.4).
     pub iss_parameter_supported: bool,
 }
@@ -112,8 +114,10 @@ pub fn read_metadata(answer: &Answer, issuer: &str) -> Result<Metadata, Discover
         },
     };
     let needed = |key| optional(key)?.ok_or(DiscoveryError::BadEndpoint { key, problem: "is missing" });
-    let methods = object.get("code_challenge_methods_supported").and_then(Value::as_array);
-    let methods = methods.into_iter().flatten().filter_map(Value::as_str);
+    let words = |key: &str| {
+        let list = object.get(key).and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
     Ok(Metadata {
         authorization_endpoint: needed("authorization_endpoint")?,
         token_endpoint: needed("token_endpoint")?,
@@ -121,7 +125,8 @@ pub fn read_metadata(answer: &Answer, issuer: &str) -> Result<Metadata, Discover
         device_authorization_endpoint: optional("device_authorization_endpoint")?,
         jwks_uri: optional("jwks_uri")?,
         userinfo_endpoint: optional("userinfo_endpoint")?,
-        code_challenge_methods_supported: methods.map(str::to_owned).collect(),
+        code_challenge_methods_supported: words("code_challenge_methods_supported"),
+        scopes_supported: words("scopes_supported"),
         iss_parameter_supported: object.get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true)),
     })
@@ -145,7 +150,7 @@ pub async fn discover(client: &Client, issuer: &str) -> Result<Metadata, Discove
 
 /// The URL, where a secret may be sent to it: `https`, or plain `http` to a loopback address in digits (RFC 8252 section
 /// 8.3), with no user name and no fragment.
-fn trusted(text: &str) -> Option<Url> {
+pub(crate) fn trusted(text: &str) -> Option<Url> {
     // The URL parser forgives white space, control characters and backslashes; other programs read them differently.
     if !text.chars().all(|c| c.is_ascii_graphic() && c != '\\') {
         return None;

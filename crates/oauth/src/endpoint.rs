@@ -65,7 +65,7 @@ pub fn revoke_request(endpoint: &TokenEndpoint, token: &Secret, hint: TokenHint)
 }
 
 impl TokenEndpoint {
-    fn post(&self, own: &[(&str, &str)]) -> Request {
+    pub(crate) fn post(&self, own: &[(&str, &str)]) -> Request {
         let mut pairs = own.to_vec();
         if !self.client_id.is_empty() {
             pairs.push(("client_id", &self.client_id));

@@ -41,16 +41,9 @@ mod tests {
     const NOW: Millis = Millis(1_800_000_000_000);
 
     fn tokens(expires_in: Option<i64>, exp: Option<i64>, server_ahead_ms: Option<i64>) -> TokenSet {
-        TokenSet {
-            access: exp.map_or_else(|| Secret::from("opaque"), |exp| jwt::unsigned(&json!({"exp": exp}))),
-            refresh: None,
-            id_token: None,
-            expires_in,
-            scope: None,
-            token_type: "Bearer".into(),
-            earliest_refresh_at: None,
-            server_date: server_ahead_ms.map(|ahead| Millis(NOW.0 + ahead)),
-        }
+        let access = exp.map_or_else(|| Secret::from("opaque"), |exp| jwt::unsigned(&json!({"exp": exp})));
+        let server_date = server_ahead_ms.map(|ahead| Millis(NOW.0 + ahead));
+        TokenSet { expires_in, server_date, ..TokenSet::bare(access) }
     }
 
     /// A13: the expiry always comes from this answer, and a wrong clock on either side does not matter.

@@ -4,6 +4,7 @@ use coderclaw_types::Secret;
 use serde_json::Value;
 
 use crate::jwt;
+use crate::token_set::TokenSet;
 
 /// Where a provider's tokens say whose they are: JSON pointers (RFC 6901) into the claims, the first that leads to a text
 /// wins.
@@ -17,6 +18,8 @@ pub struct IdentityPointers {
     pub account: Vec<String>,
     /// To what is subscribed to.
     pub plan: Vec<String>,
+    /// To what the person is called.
+    pub name: Vec<String>,
 }
 
 /// Who logged in. The same person may have several accounts.
@@ -32,12 +35,24 @@ pub struct Identity {
     pub account: Option<String>,
     /// What is subscribed to, such as `plus`. Tells nobody apart; for people only.
     pub plan: Option<String>,
+    /// What the person is called. May change hands, and tells nobody apart.
+    pub name: Option<String>,
 }
 
 /// Reads an identity from the claims of both tokens. For each part the access token is asked first, as the one that is used.
 /// A token that is no JWT says nothing.
 pub fn read_identity(access: &Secret, id_token: Option<&Secret>, pointers: &IdentityPointers) -> Identity {
-    let claims: Vec<Value> = [Some(access), id_token].into_iter().flatten().filter_map(jwt::claims).collect();
+    of_claims([Some(access), id_token].into_iter().flatten().filter_map(jwt::claims).collect(), pointers)
+}
+
+/// The same for all that a login brought, what the server said beside the tokens coming last.
+pub fn identity_of(set: &TokenSet, pointers: &IdentityPointers) -> Identity {
+    let tokens = [Some(&set.access), set.id_token.as_ref()];
+    let claims = tokens.into_iter().flatten().filter_map(jwt::claims).chain(set.person.clone());
+    of_claims(claims.collect(), pointers)
+}
+
+fn of_claims(claims: Vec<Value>, pointers: &IdentityPointers) -> Identity {
     let find = |pointers: &[String]| {
         claims.iter().find_map(|claims| pointers.iter().find_map(|pointer| name(claims.pointer(pointer)?)))
     };
@@ -47,6 +62,7 @@ pub fn read_identity(access: &Secret, id_token: Option<&Secret>, pointers: &Iden
         email: find(&pointers.email),
         account: find(&pointers.account),
         plan: find(&pointers.plan),
+        name: find(&pointers.name),
     }
 }
 
@@ -74,7 +90,26 @@ mod tests {
             email: list(&["/email", "/https:~1~1api.test~1profile/email"]),
             account: list(&["/https:~1~1api.test~1auth/account_id", "/orgs/0/id"]),
             plan: list(&["/plan"]),
+            name: list(&["/login"]),
         }
+    }
+
+    /// What the server's page says comes after what the tokens say.
+    #[test]
+    fn tokens_first_then_the_page() {
+        let mut set = TokenSet::bare(jwt::unsigned(&json!({"sub": "u-1"})));
+        set.person = Some(json!({"sub": "u-2", "email": "me@example.test", "login": "me"}));
+        let identity = identity_of(&set, &pointers());
+        assert_eq!(identity.subject.as_deref(), Some("u-1"));
+        assert_eq!(
+            (identity.email.as_deref(), identity.name.as_deref()),
+            (Some("me@example.test"), Some("me"))
+        );
+        set.access = Secret::from("opaque");
+        assert_eq!(identity_of(&set, &pointers()).subject.as_deref(), Some("u-2"));
+        set.person = Some(json!({"sub": 7, "email": null}));
+        let identity = identity_of(&set, &pointers());
+        assert_eq!((identity.subject.as_deref(), identity.email), (Some("7"), None));
     }
 
     #[test]

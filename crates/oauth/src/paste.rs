@@ -15,6 +15,8 @@ use crate::pkce::State;
 const LIMIT: usize = 16 * 1024;
 /// A code with fewer characters would be guessable (RFC 6749 section 10.10), and is rather a word that was typed.
 const SHORTEST_CODE: usize = 8;
+/// What an answer has in it.
+const PARAMETERS: [&str; 3] = ["code=", "state=", "error="];
 
 /// What was pasted, and what is to be done about it. Only [`Pasted::Code`] and [`Pasted::Denied`] end a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,11 +117,12 @@ pub fn read_paste(text: &str, state: &State, redirect: &str) -> Pasted {
     if let Some(url) = as_url(&text, redirect) {
         return read_url(&url, state, redirect);
     }
+    // An address that is none, or one of another kind, such as a browser's own pages.
+    if text.contains("://") || text.starts_with("about:") {
+        return Pasted::OtherPlace;
+    }
     let query = text.trim_start_matches(['?', '#', '&']);
-    if ["code=", "state=", "error="]
-        .iter()
-        .any(|name| query.starts_with(name) || query.contains(&format!("&{name}")))
-    {
+    if PARAMETERS.iter().any(|name| query.starts_with(name) || query.contains(&format!("&{name}"))) {
         return read_parameters(query.split('#').next().unwrap_or(query), state);
     }
     match text.split_once('#') {
@@ -128,6 +131,8 @@ pub fn read_paste(text: &str, state: &State, redirect: &str) -> Pasted {
         }
         Some((code, "")) if is_code(code) => Pasted::NoState,
         Some((code, _)) if is_code(code) => Pasted::WrongState,
+        // A parameter with something before its name was torn out of an address, state and all.
+        None if PARAMETERS.iter().any(|name| text.contains(name)) => Pasted::Unusable(Unusable::NotACode),
         None if is_code(&text) => Pasted::Code { code: Secret::from(text), iss: None },
         _ => Pasted::Unusable(Unusable::NotACode),
     }

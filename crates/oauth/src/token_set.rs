@@ -28,9 +28,16 @@ pub struct TokenSet {
     pub earliest_refresh_at: Option<Millis>,
     /// The server's clock when it answered.
     pub server_date: Option<Millis>,
+    /// What the server said beside the tokens about whose they are.
+    pub person: Option<Value>,
 }
 
 impl TokenSet {
+    /// Tokens that did not come from a token endpoint, and about which nothing more is known.
+    pub fn plain(access: Secret, refresh: Option<Secret>, expires_in: Option<i64>) -> Self {
+        Self { refresh, expires_in, ..Self::bare(access) }
+    }
+
     /// Reads the body of a 2xx answer; `None` where it holds no usable access token.
     pub(crate) fn read(answer: &Answer) -> Option<Self> {
         let Value::Object(object) = strict_json::parse(&answer.body)? else {
@@ -49,7 +56,23 @@ impl TokenSet {
             token_type: text(&object, "token_type").unwrap_or_else(|| "Bearer".to_owned()),
             earliest_refresh_at: object.get("earliest_refresh_at").and_then(point_in_time),
             server_date: answer.header("date").and_then(Millis::from_http_date),
+            person: None,
         })
+    }
+
+    /// A token about which nothing else is known.
+    pub(crate) fn bare(access: Secret) -> Self {
+        Self {
+            access,
+            refresh: None,
+            id_token: None,
+            expires_in: None,
+            scope: None,
+            token_type: "Bearer".to_owned(),
+            earliest_refresh_at: None,
+            server_date: None,
+            person: None,
+        }
     }
 
     /// A time by the server's clock as a time by ours, going by the server's clock in the answer that came in at
@@ -67,12 +90,12 @@ fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.to_owned())
 }
 
-fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
+pub(crate) fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
     text(object, name).map(Secret::from)
 }
 
 /// A number or a text that is one.
-fn number(value: &Value) -> Option<f64> {
+pub(crate) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
@@ -90,7 +113,7 @@ fn lifetime(value: &Value) -> Option<i64> {
 /// Seconds, milliseconds or RFC 3339. 10^11 s is the year 5138, 10^11 ms is 1973: no time that matters is in doubt.
 /// Less than 10^9 s (2001) is no time of ours.
 #[expect(clippy::cast_possible_truncation, reason = "in range, or saturated")]
-fn point_in_time(value: &Value) -> Option<Millis> {
+pub(crate) fn point_in_time(value: &Value) -> Option<Millis> {
     if let Some(number) = number(value) {
         return match number {
             1e9..1e11 => Some(Millis((number * 1000.0) as i64)),

@@ -40,6 +40,8 @@ fn method(one: &AuthMethod) -> String {
         revoke_url,
         revoke,
         client_id,
+        own_client,
+        client_secret,
         scopes,
         required_scopes,
         redirect,
@@ -51,12 +53,21 @@ fn method(one: &AuthMethod) -> String {
         default_lifetime,
         identity,
         device_url,
+        device_dialect,
+        device_poll_url,
+        device_page,
+        device_redirect,
+        device_pkce,
+        device_off,
+        access_url,
+        userinfo_url,
+        untested,
         pattern,
         api: uses,
         lend,
         token_source,
     } = one;
-    let Identity { subject, email, account, plan } = identity;
+    let Identity { subject, email, account, plan, name } = identity;
     let identity = record(
         "Identity",
         &[
@@ -64,6 +75,7 @@ fn method(one: &AuthMethod) -> String {
             ("email", list(email, text)),
             ("account", list(account, text)),
             ("plan", list(plan, text)),
+            ("name", list(name, text)),
         ],
     );
     record(
@@ -77,6 +89,9 @@ fn method(one: &AuthMethod) -> String {
             ("revoke_url", option(revoke_url.as_ref(), text)),
             ("revoke", word("Revoke", revoke)),
             ("client_id", option(client_id.as_ref(), text)),
+            ("own_client", own_client.to_string()),
+            // Nobody's is built in; the program would not compile with one.
+            ("client_secret", option(client_secret.as_ref(), |one| format!("{one:?}"))),
             ("scopes", list(scopes, text)),
             ("required_scopes", list(required_scopes, text)),
             ("redirect", option(redirect.as_ref(), text)),
@@ -91,6 +106,15 @@ fn method(one: &AuthMethod) -> String {
             ),
             ("identity", identity),
             ("device_url", option(device_url.as_ref(), text)),
+            ("device_dialect", word("DeviceDialect", device_dialect)),
+            ("device_poll_url", option(device_poll_url.as_ref(), text)),
+            ("device_page", option(device_page.as_ref(), text)),
+            ("device_redirect", option(device_redirect.as_ref(), text)),
+            ("device_pkce", device_pkce.to_string()),
+            ("device_off", option(device_off.as_ref(), text)),
+            ("access_url", option(access_url.as_ref(), text)),
+            ("userinfo_url", option(userinfo_url.as_ref(), text)),
+            ("untested", untested.to_string()),
             ("pattern", option(pattern.as_ref(), text)),
             ("api", api(uses)),
             ("lend", pairs(lend)),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::manifest::{Api, AuthMethod, Identity, Manifest, Source};
-use crate::words::{ApiKind, Billing, MethodKind, Revoke, TokenRequest};
+use crate::words::{ApiKind, Billing, DeviceDialect, MethodKind, Revoke, TokenRequest};
 
 // `BUILT_IN: [Manifest; N]`, sorted by id.
 include!(concat!(env!("OUT_DIR"), "/built_in.rs"));

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::words::{ApiKind, Billing, MethodKind, PluginCall, Revoke, TokenRequest};
+use crate::words::{ApiKind, Billing, DeviceDialect, MethodKind, PluginCall, Revoke, TokenRequest};
 
 /// Which table of the file a key stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,8 @@ keys! {
         "revoke_url" Takes::Url, r#""https://id.NAME.example/revoke""#, "Where a logout is told (RFC 7009).";
         "revoke" Takes::Word(words!(Revoke)), r#""token""#, "What a revocation takes with it.";
         "client_id" Takes::Text, r#""coderclaw""#, "The public client id that the provider registered.";
+        "own_client" Takes::Yes, "true", "Whoever uses it registers a client and names its client_id in a file.";
+        "client_secret" Takes::Text, r#""made-up""#, "What some vendors want back from public clients; it protects nothing.";
         "scopes" Takes::Texts, r#"["openid", "offline_access"]"#, "What is asked for.";
         "required_scopes" Takes::Texts, r#"["openid"]"#, "Without these a login is of no use.";
         "redirect" Takes::Text, r#""http://127.0.0.1/callback""#, "Where the browser comes back to, without a port; or the provider's page that shows a code.";
@@ -108,6 +110,15 @@ keys! {
         "default_lifetime" Takes::Span, r#""1h""#, "How long an access token lives where nobody says: 90s, 30m, 1h, 10d.";
         "identity" Takes::Inner(Table::Identity), "", "Where the tokens say whose they are.";
         "device_url" Takes::Url, r#""https://id.NAME.example/device""#, "Where a login with a device code begins (RFC 8628).";
+        "device_dialect" Takes::Word(words!(DeviceDialect)), r#""rfc8628""#, "How a device login is spoken.";
+        "device_poll_url" Takes::Url, r#""https://id.NAME.example/poll""#, "Where it is asked whether the code was typed in, where not at token_url.";
+        "device_page" Takes::Url, r#""https://NAME.example/device""#, "Where the code is typed in, where the answer does not say.";
+        "device_redirect" Takes::Url, r#""https://NAME.example/callback""#, "What the exchange names as redirect_uri, where a device login brings a code.";
+        "device_pkce" Takes::Yes, "true", "The server wants PKCE with a device login.";
+        "device_off" Takes::Text, r#""An administrator can switch device codes on""#, "What to do where no codes are given out.";
+        "access_url" Takes::Url, r#""https://api.NAME.example/token""#, "Where short access tokens are made of a long-lived one, by a GET.";
+        "userinfo_url" Takes::Url, r#""https://id.NAME.example/userinfo""#, "Where a token says whose it is, where it does not say so itself.";
+        "untested" Takes::Yes, "true", "Nobody has tried this against the vendor.";
         "pattern" Takes::Pattern, r#"'^NAME-[A-Za-z0-9]{20,}$'"#, "What a pasted credential looks like.";
         "disabled" Takes::Yes, "true", "Takes away a method of the provider that is extended.";
         "api" Takes::Inner(Table::Api), "", "What differs from [api] for this method.";
@@ -118,6 +129,7 @@ keys! {
         "email" Takes::Pointers, r#""/email""#, "The person's e-mail address.";
         "account" Takes::Pointers, r#""/org_id""#, "The account or workspace.";
         "plan" Takes::Pointers, r#""/plan""#, "What is subscribed to.";
+        "name" Takes::Pointers, r#""/login""#, "What the person is called, for profiles without an e-mail address.";
     }
     Plugin {
         "version" Takes::Text, r#""1.0.0""#, "The plugin's version.";

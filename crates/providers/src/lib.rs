@@ -50,7 +50,9 @@ pub use endpoint::endpoint_origin;
 pub use error::ManifestError;
 pub use failure::{Failure, FailureKind, Scope, read_event_failure, read_failure};
 pub use keys::schema;
-pub use manifest::{Api, AuthMethod, Identity, List, Manifest, Pairs, Plugin, Source, Text};
+pub use manifest::{Api, AuthMethod, ClientSecret, Identity, List, Manifest, Pairs, Plugin, Source, Text};
 pub use registry::Registry;
 pub use template::template;
-pub use words::{ApiKind, Billing, CredentialKind, MethodKind, PluginCall, Revoke, TokenRequest};
+pub use words::{
+    ApiKind, Billing, CredentialKind, DeviceDialect, MethodKind, PluginCall, Revoke, TokenRequest,
+};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::words::{ApiKind, Billing, MethodKind, PluginCall, Revoke, TokenRequest};
+use crate::words::{ApiKind, Billing, DeviceDialect, MethodKind, PluginCall, Revoke, TokenRequest};
 
 /// Text from the binary or from a file.
 pub type Text = Cow<'static, str>;
@@ -99,6 +99,10 @@ pub struct AuthMethod {
     pub revoke: Revoke,
     /// The public client id.
     pub client_id: Option<Text>,
+    /// Whoever uses this registers a client of their own and names it in a file; until then `client_id` is `None`.
+    pub own_client: bool,
+    /// What some vendors give out with a public client's id and want back. It protects nothing (RFC 8252 section 8.5).
+    pub client_secret: Option<ClientSecret>,
     /// The scopes to ask for.
     pub scopes: List<Text>,
     /// The scopes without which a login is of no use.
@@ -121,6 +125,24 @@ pub struct AuthMethod {
     pub identity: Identity,
     /// Where a device login begins (RFC 8628 section 3.1).
     pub device_url: Option<Text>,
+    /// How it is spoken.
+    pub device_dialect: DeviceDialect,
+    /// Where it is asked whether the code has been typed in, where not at the token endpoint.
+    pub device_poll_url: Option<Text>,
+    /// The page on which the code is typed in, where the answer does not name it.
+    pub device_page: Option<Text>,
+    /// What is named as `redirect_uri` where a code is exchanged that a device login has brought. Nobody is sent there.
+    pub device_redirect: Option<Text>,
+    /// Whether the server wants PKCE with a device login, against RFC 8628.
+    pub device_pkce: bool,
+    /// What a person can do where the provider gives out no codes.
+    pub device_off: Option<Text>,
+    /// Where short access tokens are made of the long-lived one that the login brings: a GET with it as bearer.
+    pub access_url: Option<Text>,
+    /// Where an access token says whose it is, where it does not say so itself.
+    pub userinfo_url: Option<Text>,
+    /// Nobody has tried this against the vendor; it follows what is written about it.
+    pub untested: bool,
     /// The regular expression that a pasted credential matches. See [`AuthMethod::accepts`].
     pub pattern: Option<Text>,
     /// What differs from the provider's [`Manifest::api`].
@@ -143,6 +165,30 @@ pub struct Identity {
     pub account: List<Text>,
     /// What is subscribed to, to be shown after a login.
     pub plan: List<Text>,
+    /// What the person is called there, for the id of a profile without an e-mail address.
+    pub name: List<Text>,
+}
+
+/// A public client's "secret". No formatting shows it, all the same.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientSecret(Text);
+
+impl ClientSecret {
+    /// Takes it in.
+    pub(crate) fn new(text: Text) -> Self {
+        Self(text)
+    }
+
+    /// What goes to the token endpoint.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[client secret]")
+    }
 }
 
 /// Where something in a manifest comes from.
@@ -156,7 +202,54 @@ pub enum Source {
     Plugin(PathBuf),
 }
 
+impl Manifest {
+    /// The device login. One that names neither an issuer nor a token endpoint is the browser login by another door: what
+    /// it does not say is as there.
+    pub fn device_login(&self) -> Option<AuthMethod> {
+        let all = &self.auth;
+        let own = all.iter().find(|one| one.method == MethodKind::DeviceCode)?;
+        let base = all.iter().find(|one| one.method == MethodKind::OAuth);
+        Some(match base.filter(|_| own.is_another_door()) {
+            Some(base) => own.over(base),
+            None => own.clone(),
+        })
+    }
+}
+
 impl AuthMethod {
+    /// Whether this is a device login at the token endpoint of another method.
+    pub(crate) fn is_another_door(&self) -> bool {
+        self.method == MethodKind::DeviceCode && self.issuer.is_none() && self.token_url.is_none()
+    }
+
+    /// This device login, with what it leaves out taken from `base`.
+    fn over(&self, base: &Self) -> Self {
+        let list =
+            |own: &List<Text>, base: &List<Text>| if own.is_empty() { base.clone() } else { own.clone() };
+        Self {
+            method: self.method,
+            billing: self.billing,
+            client_id: self.client_id.clone().or_else(|| base.client_id.clone()),
+            client_secret: self.client_secret.clone().or_else(|| base.client_secret.clone()),
+            scopes: list(&self.scopes, &base.scopes),
+            required_scopes: list(&self.required_scopes, &base.required_scopes),
+            redirect: None,
+            redirect_ports: List::default(),
+            authorize_params: Pairs::default(),
+            device_url: self.device_url.clone(),
+            device_dialect: self.device_dialect,
+            device_poll_url: self.device_poll_url.clone(),
+            device_page: self.device_page.clone(),
+            device_redirect: self.device_redirect.clone(),
+            device_pkce: self.device_pkce,
+            device_off: self.device_off.clone(),
+            untested: self.untested,
+            api: self.api.clone(),
+            lend: self.lend.clone(),
+            ..base.clone()
+        }
+    }
+
     /// A method about which nothing else is said.
     pub(crate) fn new(method: MethodKind, source: Source) -> Self {
         Self {
@@ -168,6 +261,8 @@ impl AuthMethod {
             revoke_url: None,
             revoke: Revoke::Grant,
             client_id: None,
+            own_client: false,
+            client_secret: None,
             scopes: List::default(),
             required_scopes: List::default(),
             redirect: None,
@@ -179,6 +274,15 @@ impl AuthMethod {
             default_lifetime: None,
             identity: Identity::default(),
             device_url: None,
+            device_dialect: DeviceDialect::Standard,
+            device_poll_url: None,
+            device_page: None,
+            device_redirect: None,
+            device_pkce: false,
+            device_off: None,
+            access_url: None,
+            userinfo_url: None,
+            untested: false,
             pattern: None,
             api: Api::default(),
             lend: Pairs::default(),

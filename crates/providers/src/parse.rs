@@ -13,7 +13,7 @@ use crate::checked::{
     BaseUrl, Endpoint, EnvName, EnvValue, HeaderName, HeaderValue, Id, Line, Path, Pattern, Pointers, Port,
     Redirect, Scope, Span,
 };
-use crate::words::{ApiKind, Billing, MethodKind, PluginCall, Revoke, TokenRequest};
+use crate::words::{ApiKind, Billing, DeviceDialect, MethodKind, PluginCall, Revoke, TokenRequest};
 
 /// What is wrong with a manifest, and where in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,8 @@ pub(crate) struct AuthPatch {
     pub(crate) revoke_url: Option<Endpoint>,
     pub(crate) revoke: Option<Revoke>,
     pub(crate) client_id: Option<Line>,
+    pub(crate) own_client: Option<bool>,
+    pub(crate) client_secret: Option<Line>,
     pub(crate) scopes: Option<Vec<Scope>>,
     pub(crate) required_scopes: Option<Vec<Scope>>,
     pub(crate) redirect: Option<Redirect>,
@@ -117,6 +119,15 @@ pub(crate) struct AuthPatch {
     #[serde(default)]
     pub(crate) identity: IdentityPatch,
     pub(crate) device_url: Option<Endpoint>,
+    pub(crate) device_dialect: Option<DeviceDialect>,
+    pub(crate) device_poll_url: Option<Endpoint>,
+    pub(crate) device_page: Option<Endpoint>,
+    pub(crate) device_redirect: Option<Endpoint>,
+    pub(crate) device_pkce: Option<bool>,
+    pub(crate) device_off: Option<Line>,
+    pub(crate) access_url: Option<Endpoint>,
+    pub(crate) userinfo_url: Option<Endpoint>,
+    pub(crate) untested: Option<bool>,
     pub(crate) pattern: Option<Pattern>,
     #[serde(default)]
     pub(crate) disabled: bool,
@@ -134,6 +145,7 @@ pub(crate) struct IdentityPatch {
     pub(crate) email: Option<Pointers>,
     pub(crate) account: Option<Pointers>,
     pub(crate) plan: Option<Pointers>,
+    pub(crate) name: Option<Pointers>,
 }
 
 /// Reads the text of a manifest.

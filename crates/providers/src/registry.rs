@@ -56,6 +56,13 @@ impl Registry {
         Ok(&self.own[at])
     }
 
+    /// The same registry without the provider that a file or a plugin brings under this id.
+    #[must_use]
+    pub fn without(mut self, id: &str) -> Self {
+        self.own.retain(|other| other.id != id);
+        self
+    }
+
     /// The same registry with this provider in the place of the one that has its id, to try it out.
     #[must_use]
     pub fn with(mut self, one: Manifest) -> Self {

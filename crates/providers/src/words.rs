@@ -46,6 +46,8 @@ words! {
         Token "token",
         /// A key from the vendor's console, pasted.
         ApiKey "api-key",
+        /// Authorization code with PKCE in a browser, whose result is a key of the vendor's, as OpenRouter has it.
+        OAuthKey "oauth-key",
         /// OpenAI's "Sign in with ChatGPT": an authorization code with a registration of its own per person.
         Siwc "siwc",
         /// By the program of a plugin.
@@ -102,6 +104,16 @@ words! {
 }
 
 words! {
+    /// How a device login is spoken.
+    DeviceDialect {
+        /// As RFC 8628 has it.
+        Standard "rfc8628",
+        /// As OpenAI's servers have it: JSON, a status that says "not yet", and a code in the end.
+        OpenAi "openai",
+    }
+}
+
+words! {
     /// What a revocation takes with it.
     Revoke {
         /// The token that was sent, and what was made from it.
@@ -129,7 +141,7 @@ impl MethodKind {
     /// What a login by this method leaves in the store.
     pub fn makes(self) -> CredentialKind {
         match self {
-            Self::ApiKey => CredentialKind::ApiKey,
+            Self::ApiKey | Self::OAuthKey => CredentialKind::ApiKey,
             Self::SetupToken | Self::Token => CredentialKind::Token,
             Self::OAuth | Self::DeviceCode | Self::Siwc | Self::Plugin => CredentialKind::OAuth,
         }
@@ -140,7 +152,7 @@ impl CredentialKind {
     /// The methods that make such a credential; where a provider has several, the first is the one to ask.
     pub fn methods(self) -> &'static [MethodKind] {
         match self {
-            Self::ApiKey => &[MethodKind::ApiKey],
+            Self::ApiKey => &[MethodKind::ApiKey, MethodKind::OAuthKey],
             Self::Token => &[MethodKind::SetupToken, MethodKind::Token],
             Self::OAuth => &[MethodKind::OAuth, MethodKind::DeviceCode, MethodKind::Siwc, MethodKind::Plugin],
         }

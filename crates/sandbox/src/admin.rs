@@ -77,7 +77,7 @@ pub(crate) fn admin(state: &mut State, request: &Request) -> Response {
         ("POST", "/admin/model") => serde_json::from_slice(&request.body).map_err(|e| e.to_string()).map(
             |ModelScript { account, fault, times }| {
                 let name = fault.name();
-                state.model_faults.push(account.as_deref(), fault, times.min(10_000));
+                state.model_faults.push(account.as_deref(), &fault, times.min(10_000));
                 json!({ "fault": name, "times": times })
             },
         ),

@@ -125,6 +125,14 @@ fn sign_in<'a>(state: &'a State, named: Option<&'a str>) -> Sign<'a> {
     }
 }
 
+/// Who signs in where no request names anybody and no page asks.
+pub(crate) fn sign_in_as(state: &State) -> User {
+    match sign_in(state, None) {
+        Sign::In(user) => user,
+        Sign::Choose | Sign::Nobody(_) => User::named("user-1"),
+    }
+}
+
 /// The same request once more per person, each link naming one.
 fn chooser(state: &State, params: &Params) -> Response {
     let mut page = "<h1>Who signs in?</h1><ul>".to_owned();

@@ -18,11 +18,19 @@ pub enum On {
     Token,
     /// Revocations.
     Revoke,
+    /// Requests for a code for another device.
+    Device,
+    /// Questions whether such a code has been typed in.
+    Poll,
+    /// Codes for a key.
+    Key,
+    /// Short tokens for a long one.
+    Access,
 }
 
 impl On {
     fn covers(self, request: Self) -> bool {
-        self == request || (self == Self::Token && request != Self::Revoke)
+        self == request || (self == Self::Token && matches!(request, Self::Refresh | Self::Exchange))
     }
 }
 
@@ -310,7 +318,7 @@ impl Faults {
 
     /// Whether the next token request is to be dropped unread; that fault is used up then.
     pub(crate) fn take_unread(&mut self) -> bool {
-        let next = self.0.iter().position(|(on, _)| *on != On::Revoke);
+        let next = self.0.iter().position(|(on, _)| matches!(on, On::Refresh | On::Exchange | On::Token));
         let hit = next.filter(|at| self.0[*at].1 == Fault::DropBeforeRead);
         hit.and_then(|at| self.0.remove(at)).is_some()
     }

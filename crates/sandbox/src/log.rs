@@ -20,6 +20,14 @@ pub enum Kind {
     Refresh,
     /// A revocation.
     Revoke,
+    /// A code for another device.
+    Device,
+    /// A question whether such a code has been typed in.
+    Poll,
+    /// A code for a key.
+    Key,
+    /// A long token for a short one.
+    Access,
     /// A call with an access token.
     Api,
     /// A call of a model API; [`Seen::model`] says more.
@@ -109,7 +117,14 @@ impl Counts {
                         *counts.by_token.entry(token).or_default() += 1;
                     }
                 }
-                Kind::Authorize | Kind::Api | Kind::Model | Kind::Other => {}
+                Kind::Authorize
+                | Kind::Device
+                | Kind::Poll
+                | Kind::Key
+                | Kind::Access
+                | Kind::Api
+                | Kind::Model
+                | Kind::Other => {}
             }
         }
         counts

@@ -53,6 +53,8 @@ pub struct ModelCall {
 pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Option<Answer> {
     let (wire, is_list) = match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/v1/messages") => (Wire::Anthropic, false),
+        ("POST", "/company/v1/messages") => (Wire::Anthropic, false),
+        ("GET", "/company/v1/models") => (Wire::Anthropic, true),
         ("POST", "/v1/responses") => (Wire::Responses, false),
         ("POST", "/backend-api/codex/responses") => (Wire::Codex, false),
         ("POST", "/v1/chat/completions") => (Wire::Chat, false),
@@ -89,7 +91,7 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
         call.account = Some(account.clone());
     }
     // A fault may be for everybody, also for those whose credential is no good.
-    let fault = state.model_faults.take(call.account.as_deref());
+    let fault = state.model_faults.take(call.account.as_deref(), !is_list);
     seen.fault = fault.as_ref().map(ModelFault::name);
     let answer = match (&judged, &fault) {
         (_, Some(fault)) if fault.instead() => fault.reply(wire, now).into(),
@@ -104,7 +106,7 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
             .into()
         }
         (Ok(account), _) if request.path.ends_with("/usage") => usage(wire, account, now).into(),
-        (Ok(account), _) if is_list => models(wire, account).into(),
+        (Ok(account), _) if is_list => models(wire, request, account).into(),
         (Ok(account), fault) => match dialect::complaint(wire, request, &body) {
             Some(complaint) => complaint.into(),
             None => reply(state, wire, account, &body, fault.as_ref(), now),
@@ -177,8 +179,12 @@ fn usage(wire: Wire, account: &str, now: coderclaw_types::Millis) -> Response {
     Response::json(200, body.to_string())
 }
 
-fn models(wire: Wire, account: &str) -> Response {
+fn models(wire: Wire, request: &Request, account: &str) -> Response {
     let body = match wire {
+        // Codex CLI wants two dozen more fields of each model, and is content with none of them.
+        Wire::Codex if request.query().is_ok_and(|query| query.contains_key("client_version")) => {
+            json!({ "models": [] })
+        }
         Wire::Codex => {
             json!({ "models": [{ "slug": "sandbox-model", "display_name": account, "visibility": "list" }] })
         }

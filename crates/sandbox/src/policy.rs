@@ -139,6 +139,29 @@ pub struct Policy {
     /// How id tokens are signed.
     #[serde(default)]
     pub id_tokens: IdTokens,
+    /// Nobody gets a code for another device.
+    #[serde(default)]
+    pub device_off: bool,
+    /// The seconds between two questions of a device login; `None`: the answer does not say.
+    #[serde(default = "one_second")]
+    pub device_interval: Option<u64>,
+    /// How long a code for another device is good for.
+    #[serde(default = "a_quarter", with = "seconds")]
+    pub device_lifetime: Duration,
+    /// A device login brings a token that stays, and nothing else, as GitHub's does.
+    #[serde(default)]
+    pub bare_tokens: bool,
+    /// The answer with a key names its user.
+    #[serde(default)]
+    pub keys_name_users: bool,
+}
+
+fn one_second() -> Option<u64> {
+    Some(1)
+}
+
+fn a_quarter() -> Duration {
+    Duration::from_secs(15 * 60)
 }
 
 impl Default for Policy {
@@ -154,6 +177,11 @@ impl Default for Policy {
             send_iss: true,
             granted_scope: None,
             id_tokens: IdTokens::default(),
+            device_off: false,
+            device_interval: one_second(),
+            device_lifetime: a_quarter(),
+            bare_tokens: false,
+            keys_name_users: false,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use coderclaw_types::{Clock, Secret, TokenHash};
 
+use crate::device;
 use crate::faults::{Fault, Faults, On};
 use crate::gate::Gate;
 use crate::jwt::Minter;
@@ -82,6 +83,7 @@ impl Sandbox {
             signs_in: None,
             denials: VecDeque::new(),
             codes: HashMap::new(),
+            devices: HashMap::new(),
             tokens: Tokens::default(),
             minter: Minter::new(seed),
             signer: Signer::generate("sandbox-key-1".into())?,
@@ -134,6 +136,28 @@ impl Sandbox {
         )
     }
 
+    /// The same with a device login as `openai-codex` has it.
+    pub fn device_manifest(&self, provider: &str) -> String {
+        let origin = self.origin();
+        format!(
+            "{}\n\
+             [[auth]]\n\
+             method = \"device-code\"\n\
+             device_dialect = \"openai\"\n\
+             device_url = \"{origin}/api/accounts/deviceauth/usercode\"\n\
+             device_poll_url = \"{origin}/api/accounts/deviceauth/token\"\n\
+             device_page = \"{origin}/codex/device\"\n\
+             device_redirect = \"{origin}/deviceauth/callback\"\n",
+            self.manifest(provider)
+        )
+    }
+
+    /// The person types in this code and says yes, or no. False where no such code waits.
+    #[must_use]
+    pub fn type_in(&self, user_code: &str, yes: bool) -> bool {
+        self.shared.change(|state| device::say(state, user_code, yes))
+    }
+
     /// The same for a provider whose model API is here too: Anthropic's for `anthropic`, the ChatGPT route for
     /// `openai-codex`, and for any other what its own manifest speaks.
     pub fn model_manifest(&self, provider: &str) -> String {
@@ -149,6 +173,32 @@ impl Sandbox {
         }
     }
 
+    /// The manifest of a company's own proxy, which is here too: it speaks Anthropic's dialect below `/company/v1` and takes
+    /// the access tokens of its own login, as a bearer and without a beta header.
+    pub fn company_manifest(&self, id: &str) -> String {
+        let origin = self.origin();
+        let id = serde_json::Value::from(id);
+        format!(
+            "id = {id}\n\
+             name = \"Company\"\n\n\
+             [api]\n\
+             kind = \"anthropic-messages\"\n\
+             base_url = \"{origin}/company/v1\"\n\
+             headers = {{ anthropic-version = \"2023-06-01\" }}\n\
+             probe = \"/models\"\n\n\
+             [[auth]]\n\
+             method = \"oauth\"\n\
+             billing = \"subscription\"\n\
+             issuer = \"{origin}\"\n\
+             authorize_url = \"{origin}/oauth/authorize\"\n\
+             token_url = \"{origin}/oauth/token\"\n\
+             client_id = \"company\"\n\
+             scopes = [\"openid\", \"email\", \"offline_access\"]\n\
+             redirect = \"http://127.0.0.1/callback\"\n\
+             identity = {{ subject = \"/sub\", email = \"/email\" }}\n"
+        )
+    }
+
     /// Registers a key or a static token for the model APIs, as the property of this account.
     pub fn add_key(&self, kind: KeyKind, secret: &Secret, account: &str) {
         let hash = TokenHash::of(secret);
@@ -162,7 +212,12 @@ impl Sandbox {
 
     /// Queues a fault for the next `times` model requests: of this account, or of anybody.
     pub fn script_model(&self, account: Option<&str>, fault: ModelFault, times: usize) {
-        self.shared.change(|state| state.model_faults.push(account, fault, times));
+        self.shared.change(|state| state.model_faults.push(account, &fault, times));
+    }
+
+    /// The same for the next `times` requests of anybody that ask a model something: programs list models as they please.
+    pub fn script_turns(&self, fault: &ModelFault, times: usize) {
+        self.shared.change(|state| state.model_faults.push_for_turns(fault, times));
     }
 
     /// The next model stream is held, chunk by chunk. Several gates take one stream each.

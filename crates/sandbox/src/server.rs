@@ -11,8 +11,10 @@ use serde_json::json;
 use crate::admin::admin;
 use crate::answer::{Answer, Delivery};
 use crate::authorize::authorize;
+use crate::device;
 use crate::http::{Request, Response};
 use crate::log::{Kind, Seen};
+use crate::made;
 use crate::model::{End, Stream, may_go, model};
 use crate::state::{GatePhase, Shared, State};
 use crate::token::{revoke, token, userinfo, whoami};
@@ -153,6 +155,14 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
         ("POST", "/oauth/token") => token(shared, state, request),
         ("POST", "/oauth/revoke") => revoke(shared, state, request),
         ("GET", "/api/whoami") => whoami(shared, state, request),
+        ("POST", "/oauth/device") => device::begin(shared, state, request),
+        ("POST", "/api/accounts/deviceauth/usercode") => device::begin_openai(shared, state, request),
+        ("POST", "/api/accounts/deviceauth/token") => device::poll_openai(shared, state, request),
+        ("GET", "/device" | "/codex/device") => device::page(state, request).into(),
+        ("GET", "/auth") => made::key_page(shared, state, request).into(),
+        ("POST", "/api/v1/auth/keys") => made::key(shared, state, request),
+        ("GET", "/copilot_internal/v2/token") => made::access(shared, state, request),
+        ("GET", "/user") => made::user(shared, state, request),
         (_, path) if is_model_path(path) => model(shared, state, request).unwrap_or_else(|| {
             let mut seen = Seen::new(shared.now(state), Kind::Other);
             seen.status = Some(404);
@@ -183,7 +193,7 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
 }
 
 fn is_model_path(path: &str) -> bool {
-    path.starts_with("/v1/") || path.starts_with("/backend-api/") || path == "/api/oauth/usage"
+    ["/v1/", "/backend-api/", "/company/v1/", "/api/oauth/usage"].iter().any(|root| path.starts_with(root))
 }
 
 /// RFC 8414 section 2, OpenID Connect Discovery section 3.
@@ -198,7 +208,10 @@ fn metadata(origin: &str) -> String {
         "id_token_signing_alg_values_supported": ["ES256"],
         "subject_types_supported": ["public"],
         "response_types_supported": ["code"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "device_authorization_endpoint": format!("{origin}/oauth/device"),
+        "grant_types_supported": [
+            "authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code",
+        ],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": ["none"],
         "authorization_response_iss_parameter_supported": true,

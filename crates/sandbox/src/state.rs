@@ -9,6 +9,7 @@ use std::time::Duration;
 use coderclaw_types::{Clock, Millis};
 
 use crate::authorize::Code;
+use crate::device::Device;
 use crate::faults::Faults;
 use crate::jwt::Minter;
 use crate::log::Seen;
@@ -36,6 +37,8 @@ pub(crate) struct State {
     /// Answers of the authorize page to be: error and description.
     pub(crate) denials: VecDeque<(String, String)>,
     pub(crate) codes: HashMap<String, Code>,
+    /// Codes that wait to be typed in, by what asks for them.
+    pub(crate) devices: HashMap<String, Device>,
     pub(crate) tokens: Tokens,
     pub(crate) minter: Minter,
     /// What id tokens are signed with, and a key that nobody is shown.

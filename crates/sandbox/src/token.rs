@@ -24,11 +24,11 @@ pub(crate) struct Pair {
     expires: Millis,
 }
 
-struct Endpoint<'a> {
+pub(crate) struct Endpoint<'a> {
     shared: &'a Shared,
-    state: &'a mut State,
-    now: Millis,
-    seen: Seen,
+    pub(crate) state: &'a mut State,
+    pub(crate) now: Millis,
+    pub(crate) seen: Seen,
 }
 
 /// POST /oauth/token
@@ -46,6 +46,10 @@ pub(crate) fn token(shared: &Shared, state: &mut State, request: &Request) -> An
         Some("refresh_token") => {
             endpoint.seen.kind = Kind::Refresh;
             endpoint.refresh(&params)
+        }
+        Some("urn:ietf:params:oauth:grant-type:device_code") => {
+            endpoint.seen.kind = Kind::Poll;
+            endpoint.poll(&params)
         }
         Some(_) => endpoint.refuse(400, "unsupported_grant_type", "no such grant_type"),
         None => endpoint.refuse(400, "invalid_request", "grant_type is missing"),
@@ -102,18 +106,18 @@ pub(crate) fn userinfo(shared: &Shared, state: &mut State, request: &Request) ->
     endpoint.finish(Response::json(200, body.to_string()))
 }
 
-fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
+pub(crate) fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
     params.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
 impl<'a> Endpoint<'a> {
-    fn new(shared: &'a Shared, state: &'a mut State, kind: Kind) -> Self {
+    pub(crate) fn new(shared: &'a Shared, state: &'a mut State, kind: Kind) -> Self {
         let now = shared.now(state);
         Self { shared, state, now, seen: Seen::new(now, kind) }
     }
 
     /// Notes whose token came.
-    fn note(&mut self, token: &str) -> TokenHash {
+    pub(crate) fn note(&mut self, token: &str) -> TokenHash {
         let hash = TokenHash::of(&Secret::from(token));
         self.seen.token = Some(hash);
         if let Some(id) = self.state.tokens.family_of(&hash) {
@@ -164,14 +168,40 @@ impl<'a> Endpoint<'a> {
             nonce: code.nonce.clone(),
             ended: false,
         };
-        let refresh = self.state.minter.refresh_token();
-        let hash = TokenHash::of(&Secret::from(refresh.as_str()));
-        let id = self.state.tokens.begin(family, hash, self.now, &self.state.policy);
+        let (id, refresh) = self.begin(family);
         if let Some(code) = self.state.codes.get_mut(text) {
             code.used = Some(id);
         }
         self.belongs_to(id);
         self.issue(id, Some(&refresh), fault.as_ref())
+    }
+
+    fn begin(&mut self, family: Family) -> (FamilyId, String) {
+        let refresh = self.state.minter.refresh_token();
+        let hash = TokenHash::of(&Secret::from(refresh.as_str()));
+        (self.state.tokens.begin(family, hash, self.now, &self.state.policy), refresh)
+    }
+
+    /// Tokens for somebody who has typed in a code.
+    pub(crate) fn grant(
+        &mut self,
+        user: User,
+        client: String,
+        scope: String,
+        fault: Option<&Fault>,
+    ) -> Answer {
+        let family = Family { user, client: Some(client), scope, nonce: None, ended: false };
+        let (id, refresh) = self.begin(family.clone());
+        self.belongs_to(id);
+        if !self.state.policy.bare_tokens {
+            return self.issue(id, Some(&refresh), fault);
+        }
+        let token = format!("sandbox-long-{}", self.state.minter.unique());
+        let hash = TokenHash::of(&Secret::from(token.as_str()));
+        let ends = self.now.plus(std::time::Duration::from_secs(3_650 * 86_400));
+        self.state.tokens.add_access(hash, id, family.user, ends);
+        let body = json!({ "access_token": token, "token_type": "bearer", "scope": family.scope });
+        self.finish(Response::json(200, body.to_string()))
     }
 
     fn refresh(&mut self, params: &Params) -> Answer {
@@ -268,13 +298,13 @@ impl<'a> Endpoint<'a> {
     }
 
     /// A fault that strikes before anything is done.
-    fn fault_before(&mut self, request: On) -> Option<Answer> {
+    pub(crate) fn fault_before(&mut self, request: On) -> Option<Answer> {
         self.state.faults.peek(request).filter(|fault| !fault.after_success())?;
         let fault = self.state.faults.take(request)?;
         Some(self.finish_with(&fault, Response::empty(200)))
     }
 
-    fn finish_with(&mut self, fault: &Fault, response: Response) -> Answer {
+    pub(crate) fn finish_with(&mut self, fault: &Fault, response: Response) -> Answer {
         self.seen.fault = Some(fault.name());
         let (response, delivery) = match fault {
             Fault::DropBeforeRead | Fault::DropBeforeRotate | Fault::RotateThenDrop => {
@@ -302,13 +332,13 @@ impl<'a> Endpoint<'a> {
         self.finish(Response::canned(reply, self.now))
     }
 
-    fn refuse(&mut self, status: u16, error: &str, why: &str) -> Answer {
+    pub(crate) fn refuse(&mut self, status: u16, error: &str, why: &str) -> Answer {
         let body = json!({ "error": error, "error_description": why });
         self.finish(Response::json(status, body.to_string()))
     }
 
     /// Writes the log entry. From here on nothing but the delivery is left.
-    fn finish(&mut self, response: Response) -> Answer {
+    pub(crate) fn finish(&mut self, response: Response) -> Answer {
         self.seen.status = Some(response.status);
         self.state.log.push(self.seen.clone());
         let held = (self.seen.kind == Kind::Refresh).then(|| {

@@ -20,6 +20,9 @@ pub struct Told {
     pub token: TokenHash,
     /// When it was told.
     pub at: Millis,
+    /// Somebody is at it: until that has ended, it is not known whether anybody heard of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub under_way: bool,
 }
 
 /// The file's content.

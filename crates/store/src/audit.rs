@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 
 use coderclaw_types::{AgentId, Fingerprint, Millis, ProfileId, ProviderId};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::commit::WriteError;
+use crate::faults;
 use crate::locks::RotationGuard;
 use crate::paths::StateDir;
-use crate::read::ReadError;
 
 /// So many older parts are kept.
-const KEPT: usize = 3;
+pub(crate) const KEPT: usize = 3;
 
 /// One event. Texts have passed [`coderclaw_types::redact`].
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +35,9 @@ pub struct AuditLine {
     /// To which profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_id: Option<ProfileId>,
+    /// What the profile was called before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<ProfileId>,
     /// Identifies the token that it speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
@@ -52,15 +54,6 @@ pub struct AuditLine {
     /// More, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-}
-
-/// What the trail holds.
-#[derive(Debug, Clone, Default)]
-pub struct AuditRead {
-    /// Every line that is an object, oldest first.
-    pub lines: Vec<Map<String, Value>>,
-    /// How many lines are none.
-    pub damaged: usize,
 }
 
 /// Appends one line. Where the file has grown beyond `max_bytes`, it becomes an older part first.
@@ -88,7 +81,7 @@ pub fn append_audit(state: &StateDir, line: &AuditLine, max_bytes: u64) -> Resul
     if ends_within_a_line(&mut file) {
         text.insert(0, '\n');
     }
-    file.write_all(text.as_bytes()).map_err(WriteError::io(&path))
+    faults::hit("audit.write").and_then(|()| file.write_all(text.as_bytes())).map_err(WriteError::io(&path))
 }
 
 fn ends_within_a_line(file: &mut File) -> bool {
@@ -113,39 +106,11 @@ fn rotate(state: &StateDir, path: &Path, max_bytes: u64) -> Result<(), WriteErro
     Ok(())
 }
 
-fn part(path: &Path, older: usize) -> PathBuf {
+pub(crate) fn part(path: &Path, older: usize) -> PathBuf {
     match older {
         0 => path.to_path_buf(),
         older => path.with_extension(format!("jsonl.{older}")),
     }
-}
-
-/// The whole trail, oldest first. Lines that are damaged are passed over, and counted. Reads only.
-///
-/// # Errors
-/// Where a part exists and cannot be read.
-pub fn read_audit(state: &StateDir) -> Result<AuditRead, ReadError> {
-    let mut all = AuditRead::default();
-    for older in (0..=KEPT).rev() {
-        let path = part(&state.audit_log(), older);
-        let bytes = match fs::metadata(&path) {
-            Ok(meta) if meta.is_file() => fs::read(&path),
-            Err(e) => Err(e),
-            Ok(_) => Err(std::io::Error::other("it is no plain file")),
-        };
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(ReadError::unreadable(&path, e)),
-        };
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-            match serde_json::from_slice(line) {
-                Ok(Value::Object(line)) => all.lines.push(line),
-                _ => all.damaged += 1,
-            }
-        }
-    }
-    Ok(all)
 }
 
 #[cfg(test)]
@@ -155,6 +120,7 @@ mod tests {
     use coderclaw_types::Env;
 
     use super::*;
+    use crate::audit_read::read_audit;
 
     fn world() -> (tempfile::TempDir, StateDir) {
         let tmp = tempfile::tempdir().unwrap();
@@ -169,6 +135,7 @@ mod tests {
             agent_id: Some(AgentId::main()),
             provider: None,
             profile_id: Some(ProfileId::stored("p:x")),
+            was: None,
             fingerprint: None,
             outcome: "refreshed",
             code: Some("ok"),

@@ -90,8 +90,22 @@ impl StoreGuard {
             return Err(WriteError::SingleFileMount { path: target.to_path_buf() });
         }
         let next = next_path(target);
+        faults::hit("store.check").map_err(WriteError::io(&next))?;
         drop(create_private(&next)?);
         fs::remove_file(&next).map_err(WriteError::io(&next))
+    }
+
+    /// Removes the backup, before a commit that takes a credential away: a kill between the store and its backup would
+    /// leave a copy that nothing leads to any more.
+    ///
+    /// # Errors
+    /// Where the system does not let go of it.
+    pub fn drop_backup(&self) -> Result<(), WriteError> {
+        let backup = backup_path(self.target());
+        match fs::remove_file(&backup) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(WriteError::io(&backup)(e)),
+            _ => Ok(()),
+        }
     }
 
     /// Replaces the store with `doc`, durably, then its backup with the same bytes.
@@ -144,9 +158,23 @@ impl StateGuard {
 ///
 /// The caller holds the lock that guards `target`, so the one `.next` name is its own.
 pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    replace_as(target, bytes, None)
+}
+
+/// The same for a file of another program, which keeps the mode that it had.
+pub(crate) fn replace_as(
+    target: &Path,
+    bytes: &[u8],
+    mode: Option<fs::Permissions>,
+) -> Result<(), WriteError> {
     let next = next_path(target);
     let written = create_private(&next).and_then(|mut file| {
-        faults::hit("store.write").and_then(|()| file.write_all(bytes)).map_err(WriteError::io(&next))?;
+        faults::hit("store.write")
+            .and_then(|()| faults::write_all(&mut file, bytes, "store.torn"))
+            .map_err(WriteError::io(&next))?;
+        if let Some(mode) = mode {
+            file.set_permissions(mode).map_err(WriteError::io(&next))?;
+        }
         file.sync_all().map_err(WriteError::io(&next))?;
         faults::hit("store.before_rename").map_err(not_replaced(target))?;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that renames")]

@@ -11,7 +11,7 @@ mod problem;
 mod schema;
 mod source;
 mod substitute;
-mod tree;
+pub(crate) mod tree;
 mod views;
 
 use std::fmt;
@@ -31,7 +31,7 @@ pub use key_path::{InvalidKeyPath, KeyPath, Step};
 pub use problem::{ConfigError, ConfigProblem, ConfigReport, check_config, config_value};
 pub use views::{AgentConfig, ModelChoice, ModelEntry, ProviderConfig};
 
-fn parse_options() -> ParseOptions {
+pub(crate) fn parse_options() -> ParseOptions {
     ParseOptions { allow_missing_commas: false, ..ParseOptions::default() }
 }
 

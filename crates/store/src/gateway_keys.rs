@@ -162,7 +162,9 @@ pub fn revoke_gateway_key(state: &StateDir, name: &str) -> Result<GatewayKey, Ga
         tables.remove(at);
     }
     replace(guard.target(), doc.to_string().as_bytes())?;
-    known.into_iter().nth(at).ok_or_else(unknown)
+    let gone = known.into_iter().nth(at).ok_or_else(unknown)?;
+    crate::kept_key::forget(state, &gone.id)?;
+    Ok(gone)
 }
 
 fn invalid(path: &Path, detail: impl Into<String>) -> GatewayKeysError {

@@ -146,8 +146,19 @@ impl JournalView {
         }
     }
 
+    /// What a journal with these bytes says.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        // Memory does not fail.
+        Self::scan(bytes).unwrap_or_default()
+    }
+
+    /// Where the records end that hold together, in bytes from the beginning. What comes after is no part of the log.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Most journals hold one short record, so little is read unless there is more.
-    fn scan(file: File) -> io::Result<Self> {
+    fn scan(file: impl Read) -> io::Result<Self> {
         let mut view = Self::default();
         let mut bytes = Vec::new();
         let mut file = file.take(LENGTH * 2);
@@ -324,7 +335,7 @@ impl<'lock> Journal<'lock> {
         let file = self.file()?;
         let mut written = file
             .seek(SeekFrom::Start(end))
-            .and_then(|_| file.write_all(&bytes))
+            .and_then(|_| faults::write_all(file, &bytes, "journal.torn"))
             .and_then(|()| file.sync_data());
         if is_answer {
             written =
@@ -398,20 +409,12 @@ impl<'lock> Journal<'lock> {
     /// Replaces the file by one of full length that holds `records`.
     fn rewrite(&mut self, records: &[Record]) -> Result<(), WriteError> {
         faults::hit("journal.create").map_err(WriteError::io(&self.path))?;
-        let mut view = JournalView::default();
-        let mut bytes = Vec::new();
-        for record in records {
-            let (encoded, sum) = encode(&view.chain, record, &self.path)?;
-            bytes.extend_from_slice(&encoded);
-            view.chain = sum;
-            view.take(record.clone());
-        }
-        view.synced = true;
-        view.end = bytes.len() as u64;
+        let (mut bytes, view) = lay_out(records, &self.path)?;
         bytes.resize(usize::try_from(LENGTH.max(view.end)).unwrap_or(bytes.len()), 0);
         let next = self.path.with_extension("next");
         let written = create_private(&next).and_then(|mut file| {
             file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(WriteError::io(&next))?;
+            faults::hit("journal.before_rename").map_err(WriteError::io(&self.path))?;
             fs::rename(&next, &self.path).map_err(WriteError::io(&self.path))
         });
         if written.is_err() {
@@ -432,6 +435,31 @@ impl<'lock> Journal<'lock> {
                 Ok(none.insert(opened))
             }
         }
+    }
+}
+
+/// The records, one behind the other, and what they say.
+fn lay_out(records: &[Record], path: &Path) -> Result<(Vec<u8>, JournalView), WriteError> {
+    let mut view = JournalView::default();
+    let mut bytes = Vec::new();
+    for record in records {
+        let (encoded, sum) = encode(&view.chain, record, path)?;
+        bytes.extend_from_slice(&encoded);
+        view.chain = sum;
+        view.take(record.clone());
+    }
+    view.synced = true;
+    view.end = bytes.len() as u64;
+    Ok((bytes, view))
+}
+
+impl Record {
+    /// A journal that holds these records and nothing else.
+    ///
+    /// # Errors
+    /// Where one of them is too long.
+    pub fn lay_out(records: &[Self]) -> Result<Vec<u8>, WriteError> {
+        lay_out(records, Path::new("a journal")).map(|(bytes, _)| bytes)
     }
 }
 

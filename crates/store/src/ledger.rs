@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use coderclaw_types::{TokenHash, sha256_parts};
 
 use crate::commit::WriteError;
+use crate::faults;
 use crate::locks::WorkerLock;
 use crate::read::ReadError;
 
@@ -81,7 +82,8 @@ impl Ledger {
         let seq = self.last + 1;
         let position = HEAD + (seq - 1) % SLOTS * SLOT_BYTES as u64;
         let mut file = lock.file();
-        file.seek(SeekFrom::Start(position))
+        faults::hit("ledger.write")
+            .and_then(|()| file.seek(SeekFrom::Start(position)))
             .and_then(|_| file.write_all(&encode(seq, &spent, &successor)))
             .and_then(|()| file.sync_data())
             .map_err(|source: io::Error| WriteError::Io {

@@ -12,12 +12,17 @@ pub mod faults;
 mod agent_file;
 mod attention;
 mod audit;
+mod audit_read;
 mod commit;
 mod config;
+mod connect;
+mod console_links;
 mod foreign;
 mod gateway_keys;
 mod generations;
+mod helper_cache;
 mod journal;
+mod kept_key;
 mod key;
 mod ledger;
 mod legacy;
@@ -28,10 +33,12 @@ mod original;
 mod outcome;
 mod paths;
 mod persisted;
+mod plugins;
 mod profiles;
 mod provider_files;
 mod read;
 mod receipts;
+mod reference;
 mod runtime_cache;
 mod sessions;
 mod settings;
@@ -43,38 +50,48 @@ mod usage_cache;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use attention::{Attention, Told, read_attention};
-pub use audit::{AuditLine, AuditRead, append_audit, read_audit};
+pub use audit::{AuditLine, append_audit};
+pub use audit_read::{AuditPlace, AuditRead, read_audit, read_audit_since};
 pub use commit::{WriteError, take_away, write_private};
 pub use config::{
     AgentConfig, Config, ConfigDoc, ConfigEdit, ConfigEditError, ConfigError, ConfigProblem, ConfigProfile,
     ConfigReport, CooldownSettings, InvalidKeyPath, KeyPath, ModelChoice, ModelEntry, ProviderConfig, Step,
     check_config, config_value, edit_config, json5_value,
 };
+pub use connect::{
+    ConnectError, Connection, ConnectionPlan, SettingChange, SettingsFormat, ToolSetting, ToolSettings,
+    plan_connection, plan_disconnection, read_connections,
+};
+pub use console_links::{LinkUse, make_console_link, use_console_link};
 pub use foreign::{StoreOwner, store_owner};
 pub use gateway_keys::{
     GatewayKey, GatewayKeysError, add_gateway_key, read_gateway_keys, revoke_gateway_key,
 };
 pub use generations::generation_of;
+pub use helper_cache::{HelperCache, HelperResult};
 pub use journal::{Journal, JournalView, Pending, Record};
+pub use kept_key::{keep_gateway_key, read_kept_gateway_key};
 pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
-    AgentFileGuard, AttentionGuard, GrantGuard, Holder, ImportGuard, LockError, PersistGuard, SessionsGuard,
-    SocketGuard, StateGuard, StoreGuard, UsageGuard, WorkerLock,
+    AgentFileGuard, AttentionGuard, GrantGuard, HelperGuard, Holder, ImportGuard, LockError, PersistGuard,
+    SessionsGuard, SocketGuard, StateGuard, StoreGuard, UsageGuard, WorkerLock,
 };
-pub use logins::PendingLogin;
+pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
 pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use persisted::{Persisted, read_persisted};
+pub use plugins::{PluginError, StagedPlugin, append_plugin_log};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
 pub use provider_files::{ProviderFolder, read_provider_file};
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use receipts::{ImportReceipt, Receipts, read_receipts};
+pub use reference::{Place, Reference};
 pub use runtime_cache::RuntimeCache;
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
 pub use settings::{AuditSettings, HookSettings, Settings, read_settings};

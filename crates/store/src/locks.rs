@@ -226,6 +226,22 @@ impl KeysGuard {
     }
 }
 
+/// Proof that nobody else connects a program or disconnects one.
+#[derive(Debug)]
+pub(crate) struct ConnectionsGuard(Held);
+
+impl ConnectionsGuard {
+    /// Takes the lock of `connections.json`.
+    pub(crate) fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "connections", &state.connections())?))
+    }
+
+    /// The file's real path.
+    pub(crate) fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that the lock of a token socket is held: nobody else listens there.
 #[derive(Debug)]
 pub struct SocketGuard(Held);
@@ -312,6 +328,24 @@ impl UsageGuard {
     /// The file's real path.
     pub fn target(&self) -> &Path {
         &self.0.target
+    }
+}
+
+/// Proof that nobody else runs this helper program. It is the one lock besides a grant's that is held while something
+/// else works, which its time limit ends.
+#[derive(Debug)]
+pub struct HelperGuard(File);
+
+impl HelperGuard {
+    pub(crate) fn acquire(state: &StateDir, name: &str, limit: Duration) -> Result<Self, LockError> {
+        state.ensure_dir(&state.locks())?;
+        Ok(Self(wait_for(&state.locks().join(format!("helper-{name}")), limit)?))
+    }
+}
+
+impl Drop for HelperGuard {
+    fn drop(&mut self) {
+        drop(self.0.unlock());
     }
 }
 

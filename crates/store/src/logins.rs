@@ -41,6 +41,23 @@ pub struct PendingLogin {
     pub expect: Option<String>,
     /// The workspace that is expected.
     pub workspace: Option<String>,
+    /// A code that waits to be typed in, where the login is by one.
+    #[serde(default)]
+    pub device: Option<PendingCode>,
+}
+
+/// What asks whether a code has been typed in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingCode {
+    /// What the server knows the login by.
+    pub handle: Secret,
+    /// What the person types.
+    pub user_code: String,
+    /// Where.
+    pub page: String,
+    /// The milliseconds between two questions.
+    pub interval_ms: u64,
 }
 
 impl PendingLogin {
@@ -134,6 +151,12 @@ impl PendingLogin {
             "replace": self.replace,
             "expect": self.expect,
             "workspace": self.workspace,
+            "device": self.device.as_ref().map(|code| json!({
+                "handle": code.handle.expose(),
+                "userCode": code.user_code,
+                "page": code.page,
+                "intervalMs": code.interval_ms,
+            })),
         });
         Secret::from(json.to_string())
     }
@@ -189,6 +212,12 @@ mod tests {
             replace: true,
             expect: Some("a@x".into()),
             workspace: None,
+            device: Some(PendingCode {
+                handle: Secret::from("canary-handle"),
+                user_code: "AB-CD".into(),
+                page: "https://id.test/device".into(),
+                interval_ms: 5_000,
+            }),
         }
     }
 
@@ -203,6 +232,11 @@ mod tests {
         let found = PendingLogin::find(&state, &id).unwrap().unwrap();
         assert_eq!(found.verifier, Secret::from("canary-verifier"));
         assert_eq!((found.expires, found.replace, found.expect.as_deref()), (Millis(10), true, Some("a@x")));
+        let code = found.device.as_ref().unwrap();
+        assert_eq!(
+            (code.handle.expose(), code.user_code.as_str(), code.interval_ms),
+            ("canary-handle", "AB-CD", 5_000)
+        );
         assert!(!format!("{found:?}").contains("canary"));
         let won = std::thread::scope(|scope| {
             let tries: Vec<_> =

@@ -10,8 +10,8 @@ use crate::paths::{AgentPaths, StateDir};
 /// All bits of the group and of everybody else.
 const OTHERS: u32 = 0o077;
 /// The folders that are this program's as a whole. What else lies in the state dir is a person's own: workspaces, plugins.
-const OURS: [&str; 8] =
-    ["agents", "credentials", "gateway", "journal", "locks", "logins", "logs", "providers"];
+const OURS: [&str; 9] =
+    ["agents", "credentials", "gateway", "helpers", "journal", "locks", "logins", "logs", "providers"];
 /// The trash is closed as a whole; what lies in it came from elsewhere.
 const ONLY_ITSELF: &str = "trash";
 /// Nothing of ours lies deeper.

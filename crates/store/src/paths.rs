@@ -119,6 +119,11 @@ impl StateDir {
         self.root.join("plugins")
     }
 
+    /// The folder of what helper programs gave, each for its time.
+    pub fn helpers(&self) -> PathBuf {
+        self.root.join("helpers")
+    }
+
     /// What one plugin has said on its standard error.
     pub fn plugin_log(&self, id: &str) -> PathBuf {
         self.root.join("logs").join(format!("plugin-{id}.log"))
@@ -127,6 +132,21 @@ impl StateDir {
     /// The file of the gateway's keys: their hashes, and what each may do.
     pub fn gateway_keys(&self) -> PathBuf {
         self.root.join("gateway").join("keys.toml")
+    }
+
+    /// The gateway key with this id, where it is kept for a program that CoderClaw was connected to.
+    pub fn kept_gateway_key(&self, id: &str) -> PathBuf {
+        self.root.join("gateway").join(format!("{id}.key"))
+    }
+
+    /// What was written into other programs' settings, so that it can be undone.
+    pub fn connections(&self) -> PathBuf {
+        self.root.join("connections.json")
+    }
+
+    /// One file for each link that still lets a browser into the console.
+    pub fn console_links(&self) -> PathBuf {
+        self.root.join("gateway").join("links")
     }
 
     /// The Unix socket on which the gateway lends tokens.

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::reference::Reference;
+
 pub use self::entry::{ApiKeyEntry, Entry, OAuthEntry, TokenEntry};
 
 /// Why a text is no auth store.
@@ -179,6 +181,13 @@ pub enum LoginEntry {
         /// The key.
         key: Secret,
     },
+    /// Where a token or a key is kept.
+    Reference {
+        /// It is a key.
+        is_key: bool,
+        /// Where it is kept.
+        reference: Reference,
+    },
 }
 
 /// The keys of an entry that belong to its credential; a new login replaces them all and leaves foreign keys alone.
@@ -284,7 +293,8 @@ impl AuthProfiles {
         let kind = match login {
             LoginEntry::OAuth(_) => "oauth",
             LoginEntry::Token { .. } => "token",
-            LoginEntry::ApiKey { .. } => "api_key",
+            LoginEntry::ApiKey { .. } | LoginEntry::Reference { is_key: true, .. } => "api_key",
+            LoginEntry::Reference { .. } => "token",
         };
         map.insert("type".into(), json!(kind));
         map.insert("provider".into(), json!(provider));
@@ -299,6 +309,9 @@ impl AuthProfiles {
             }
             LoginEntry::ApiKey { key } => {
                 map.insert("key".into(), json!(key.expose()));
+            }
+            LoginEntry::Reference { is_key, reference } => {
+                map.insert(if *is_key { "keyRef" } else { "tokenRef" }.into(), reference.to_json());
             }
         }
         let old =
@@ -324,6 +337,12 @@ impl AuthProfiles {
         metadata.extend(pairs.iter().map(|(key, value)| (key.clone(), json!(value))));
         map.insert("metadata".into(), Value::Object(metadata));
         self.profiles.insert(id.as_str().into(), entry_text(&map));
+    }
+
+    /// One text of the entry's `metadata`.
+    pub fn metadata(&self, id: &ProfileId, key: &str) -> Option<String> {
+        let map: Map<String, Value> = serde_json::from_str(self.profiles.get(id.as_str())?.get()).ok()?;
+        Some(map.get("metadata")?.get(key)?.as_str()?.to_owned())
     }
 
     fn set_object(&mut self, key: &str, object: Map<String, Value>) {

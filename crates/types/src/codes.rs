@@ -217,6 +217,14 @@ codes! {
         => "coderclaw gateway keys list";
     GatewayKeysInvalid Error "gateway_keys_invalid" "The file of the gateway's keys cannot be understood."
         => "coderclaw gateway keys list";
+    SettingTaken Error "setting_taken" "Another program has a setting of its own where CoderClaw's would go."
+        => "coderclaw connect --help";
+    SettingsInvalid Error "settings_invalid" "The settings file of another program cannot be understood."
+        => "coderclaw connect --help";
+    SettingsChanged Error "settings_changed" "A settings file was changed while it was looked at: nothing was written."
+        => "coderclaw connect --help";
+    NotConnected Error "not_connected" "The program is not connected to CoderClaw."
+        => "coderclaw connect --help";
     SocketTaken Error "socket_taken" "Another gateway of this state dir has the token socket."
         => "coderclaw gateway run --no-socket";
     SocketDown Error "socket_down" "No gateway answers on the token socket that CODERCLAW_SOCKET names."

@@ -68,7 +68,8 @@ impl Env {
         &self.cwd
     }
 
-    fn plain_home(&self) -> PathBuf {
+    /// The home folder as other programs see it, whatever `CODERCLAW_HOME` says. Always absolute.
+    pub fn plain_home(&self) -> PathBuf {
         let named = self.get("HOME").or_else(|| self.get("USERPROFILE")).map(PathBuf::from);
         self.absolute(&named.or_else(|| self.os_home.clone()).unwrap_or_else(|| self.cwd.clone()))
     }

@@ -165,6 +165,12 @@ impl Fingerprint {
         Self(bytes[..6].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// One that was written down before; `None` where the text is none.
+    pub fn stored(text: &str) -> Option<Self> {
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 12 && text.as_bytes().iter().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
     /// The twelve digits.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -210,6 +216,12 @@ mod tests {
         let token = Secret::from("sk-ant-oat01-canary");
         let one = Fingerprint::of(&FingerprintKey::from_bytes([1; 32]), &token);
         let two = Fingerprint::of(&FingerprintKey::from_bytes([2; 32]), &token);
+        assert_eq!(Fingerprint::stored(one.as_str()), Some(one.clone()));
+        assert!(
+            ["", "0123456789aB", "0123456789a", token.expose()]
+                .iter()
+                .all(|text| Fingerprint::stored(text).is_none())
+        );
         assert_ne!(one, two);
         assert_eq!(one.as_str().len(), 12);
     }

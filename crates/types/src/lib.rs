@@ -10,6 +10,7 @@ mod hash;
 mod ids;
 mod redact;
 mod secret;
+mod times;
 mod words;
 
 pub use clock::{Clock, Millis};
@@ -19,4 +20,5 @@ pub use hash::{Fingerprint, FingerprintKey, GrantId, InvalidHash, TokenHash, sha
 pub use ids::{AgentId, InvalidId, ProfileId, ProviderId};
 pub use redact::{KINDS as CREDENTIAL_KINDS, MASK, redact};
 pub use secret::Secret;
-pub use words::{code_word, for_people};
+pub use times::{span, when};
+pub use words::{code_word, for_people, visible};

@@ -23,6 +23,14 @@ pub fn for_people(text: &str) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
+/// `text` as one line in which everything can be seen: what turns, hides or breaks text becomes a mark of its own. For names
+/// that others chose, where they stand beside ours.
+pub fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() || is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
 /// `text` as a code that may be shown and stored: a short word, in lower case. `None` for anything that could be a token
 /// which the server repeats: those are long and full of digits or of both cases.
 pub fn code_word(text: &str) -> Option<String> {
@@ -72,6 +80,12 @@ mod tests {
         for (text, shown) in table {
             assert_eq!(for_people(text).as_deref(), shown, "{text:?}");
         }
+    }
+
+    #[test]
+    fn nothing_of_a_name_is_hidden() {
+        assert_eq!(visible("openai:me@x.test"), "openai:me@x.test");
+        assert_eq!(visible("a\u{202e}b\nc\u{200b}"), "a\u{fffd}b\u{fffd}c\u{fffd}");
     }
 
     proptest! {

@@ -39,11 +39,13 @@ impl Parser {
     /// # Errors
     /// [`TooLong`]; the parser is of no use afterwards.
     pub fn push(&mut self, bytes: &[u8], events: &mut Vec<SseEvent>) -> Result<(), TooLong> {
-        let mut rest = bytes;
-        if std::mem::take(&mut self.after_cr) && !rest.is_empty() {
-            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
-        } else if rest.is_empty() {
+        // A part with nothing in it stands between no carriage return and its line feed.
+        if bytes.is_empty() {
             return Ok(());
+        }
+        let mut rest = bytes;
+        if std::mem::take(&mut self.after_cr) {
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
         while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
             self.grow(&rest[..end])?;
@@ -157,6 +159,14 @@ mod tests {
         let line = [b"data: ".as_slice(), &mebibyte, b"\n"].concat();
         let whole = (0..=LIMIT / mebibyte.len()).try_for_each(|_| parser.push(&line, &mut events));
         assert_eq!((whole, events.len()), (Err(TooLong), 0));
+    }
+
+    /// A network may bring a part with nothing in it, also between a carriage return and its line feed.
+    #[test]
+    fn an_empty_part_is_none() {
+        let whole = all(&[b"event: x\r\ndata: a\r\n\r\n"]);
+        assert_eq!(all(&[b"event: x\r", b"", b"\ndata: a\r", b"", b"", b"\n\r", b"", b"\n"]), whole);
+        assert_eq!((whole[0].name.as_str(), whole.len()), ("x", 1));
     }
 
     proptest! {

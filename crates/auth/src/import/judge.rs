@@ -124,6 +124,7 @@ impl Auth {
             email: entry.email.clone().or(said.email),
             account: entry.account_id.clone().or(said.account),
             plan: None,
+            name: None,
         }
     }
 }

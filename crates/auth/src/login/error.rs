@@ -2,18 +2,38 @@
 
 use coderclaw_oauth::callback::WaitError;
 use coderclaw_oauth::{DiscoveryError, Identity, NoRandom};
+use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::{LockError, ReadError, WriteError};
 use coderclaw_types::{Code, ProfileId};
+
+use super::Door;
+use crate::edit::EditError;
 
 /// Why a login did not complete. What was stored before is untouched in every case.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The provider has no login of this kind.
-    #[error("{provider} has no browser login")]
+    #[error("{provider} has no {what}")]
     NoMethod {
         /// Which provider.
         provider: String,
+        /// What it does not have.
+        what: &'static str,
     },
+    /// The provider's client is the person's own, and no file names it.
+    #[error(
+        "{provider} wants an OAuth client of your own: write `extends = \"{provider}\"`, `[[auth]]`, `method = \"{method}\"` and \
+         its `client_id` into a file in providers/ of the state dir"
+    )]
+    NoClient {
+        /// Which provider.
+        provider: String,
+        /// Which method of it.
+        method: MethodKind,
+    },
+    /// The provider gives out no codes for other devices.
+    #[error("{0}")]
+    NoCodes(String),
     /// The browser cannot come back, and nothing can be pasted.
     #[error("{0}")]
     InputRequired(String),
@@ -38,6 +58,9 @@ pub enum LoginError {
     /// The exchange of the code failed.
     #[error("the code could not be exchanged: {0}")]
     Exchange(String),
+    /// The program of a plugin was of no use.
+    #[error("{0}; nothing was stored")]
+    Plugin(String),
     /// A scope that is needed was not granted.
     #[error("the provider did not grant the scope {scope}")]
     MissingScope {
@@ -75,6 +98,9 @@ pub enum LoginError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The store does not take the key.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// The store's lock cannot be had.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -90,18 +116,25 @@ impl From<NoRandom> for LoginError {
 }
 
 impl LoginError {
+    pub(super) fn no_method(manifest: &Manifest, door: Door) -> Self {
+        let what = if door == Door::Device { "login by a code" } else { "browser login" };
+        Self::NoMethod { provider: manifest.name.to_string(), what }
+    }
+
     /// The code of this failure.
     pub fn code(&self) -> Code {
         match self {
-            Self::Denied(_) => Code::LoginDenied,
+            Self::Denied(_) | Self::NoCodes(_) => Code::LoginDenied,
             Self::GivenBack { error, .. } => error.code(),
             Self::IdTaken { .. } => Code::IdTaken,
             Self::InputRequired(_) => Code::InputRequired,
             Self::OtherIdentity { .. } => Code::OtherIdentity,
+            Self::Edit(e) => e.code(),
             Self::Read(e) => e.code(),
             Self::Lock(e) => e.code(),
             Self::Write(e) => e.code(),
-            Self::NoMethod { .. } => Code::Usage,
+            Self::NoMethod { .. } | Self::NoClient { .. } => Code::Usage,
+            Self::Plugin(_) => Code::PluginFailed,
             Self::Wait(_)
             | Self::NotTheAnswer(_)
             | Self::UnknownLogin

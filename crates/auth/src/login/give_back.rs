@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
-use coderclaw_oauth::{TokenHint, TokenSet, read_identity, read_revocation, revoke_request};
+use coderclaw_oauth::{TokenHint, TokenSet, identity_of, read_revocation, revoke_request};
 use coderclaw_providers::{Revoke, endpoint_origin};
 use coderclaw_store::{Entry, read_auth_store};
 use coderclaw_types::ProviderId;
 
-use super::attempt::Way;
 use super::error::LoginError;
+use super::way::Way;
 use crate::context::Auth;
 use crate::revoke::at;
 
@@ -36,7 +36,7 @@ impl Auth {
 
     async fn hand_back(&self, way: &Way<'_>, set: &TokenSet) -> Result<(), String> {
         let provider = ProviderId::new(&way.manifest.id);
-        let method = &*way.method;
+        let method = &way.method;
         let url = method.revoke_url.as_deref();
         let place = at(method, &provider, &way.endpoint, url)?;
         if method.revoke != Revoke::Token {
@@ -75,7 +75,7 @@ impl Auth {
         provider: &ProviderId,
         set: &TokenSet,
     ) -> Result<Option<String>, String> {
-        let new = read_identity(&set.access, set.id_token.as_ref(), &way.endpoint.identity);
+        let new = identity_of(set, &way.endpoint.identity);
         let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
         let agents = self.state().agents(self.config()).map_err(|e| e.to_string())?;
         for agent in agents {

@@ -1,15 +1,16 @@
 //! What the exchange brought goes into the store, and is read back.
 
-use coderclaw_oauth::{Identity, TokenSet, expiry, read_identity};
+use coderclaw_oauth::{Identity, TokenSet, expiry, identity_of};
+use coderclaw_providers::CredentialKind;
 use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, LoginEntry, StateGuard, StoreGuard, TokenUpdate, UsageStats,
     fingerprint_key, read_auth_state, read_auth_store,
 };
 use coderclaw_types::{AgentId, GrantId, ProfileId, ProviderId};
 
-use super::attempt::Way;
 use super::error::{LoginError, check_expected};
-use super::{LoggedIn, LoginRequest};
+use super::way::Way;
+use super::{LoggedIn, LoginRequest, fault};
 use crate::context::Auth;
 use crate::discovered::remember;
 use crate::events::{Event, Note};
@@ -24,6 +25,7 @@ impl Auth {
         set: &TokenSet,
         request: &LoginRequest,
     ) -> Result<LoggedIn, LoginError> {
+        fault("login.exchanged")?;
         if let Some(granted) = &set.scope {
             let mut required = way.method.required_scopes.iter();
             if let Some(scope) = required.find(|scope| !granted.split_whitespace().any(|one| one == **scope))
@@ -32,8 +34,11 @@ impl Auth {
             }
         }
         let endpoint = &way.endpoint;
-        let identity = read_identity(&set.access, set.id_token.as_ref(), &endpoint.identity);
+        let identity = way.said.clone().unwrap_or_else(|| identity_of(set, &endpoint.identity));
         check_expected(&identity, request.expect.as_deref(), request.workspace.as_deref())?;
+        if way.method.method.makes() == CredentialKind::ApiKey {
+            return self.keep_key(agent, way.manifest, set, identity, request);
+        }
         let refresh =
             set.refresh.clone().ok_or_else(|| LoginError::Exchange("no refresh token came".into()))?;
         let now = self.clock().now();
@@ -50,11 +55,12 @@ impl Auth {
         // they hold one login.
         let client_id = &endpoint.token.client_id;
         tokens.grant = Some(GrantId::mint(&endpoint.origin, client_id, &tokens.refresh));
-        remember(way.own, &way.method, &endpoint.token.url, &mut tokens)?;
+        remember(&way.own, &way.method, &endpoint.token.url, &mut tokens)?;
 
         let provider = ProviderId::new(&way.manifest.id);
         self.readmit(&endpoint.origin, &endpoint.token.client_id, &tokens.refresh)
             .map_err(|e| LoginError::Local(e.to_string()))?;
+        fault("login.admitted")?;
         fingerprint_key(self.state())?;
         let guard = StoreGuard::acquire_patiently(self.state(), &agent.store())?;
         let mut doc = guard.read()?.doc;
@@ -72,18 +78,21 @@ impl Auth {
         if !kept {
             return Err(LoginError::NotKept);
         }
+        fault("login.stored")?;
         let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
         self.audit_of(Some(&set.access), note.of(Some(&provider), &profile));
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
         let still_set_aside = self.take_back(agent, &doc, &profile);
         self.renew_cache(agent);
         self.attend(agent, &profile);
+        fault("login.done")?;
         Ok(LoggedIn {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),
             still_set_aside,
             profile,
             provider,
+            kind: CredentialKind::OAuth,
             identity,
             replaced,
         })
@@ -170,7 +179,8 @@ impl Auth {
         if let Some(id) = doc.ids().find(|id| doc.get(id).is_some() && of_same(id)) {
             return Ok(id);
         }
-        let name = identity.email.as_deref().or(identity.subject.as_deref()).unwrap_or("default");
+        let names = [&identity.email, &identity.name, &identity.subject];
+        let name = names.into_iter().find_map(|name| name.as_deref()).unwrap_or("default");
         let plain = ProfileId::stored(&format!("{provider}:{name}"));
         let named = identity.account.as_deref().map(|account| {
             let short: String = account.chars().take(8).collect();

@@ -1,13 +1,20 @@
 //! A login in two processes: one gives out the address, another is handed what the browser showed.
 
-use coderclaw_oauth::{Pasted, Pkce, RefreshAnswer, State, Unusable, read_paste};
-use coderclaw_providers::Manifest;
-use coderclaw_store::{AgentPaths, PendingLogin};
-use coderclaw_types::{Millis, ProviderId, Secret};
+use std::cell::Cell;
+use std::time::Duration;
 
-use super::attempt::{Attempt, Way, check_issuer, in_words};
+use coderclaw_oauth::device::DeviceCode;
+use coderclaw_oauth::{Pasted, Pkce, RefreshAnswer, State, TokenSet, Unusable, read_paste};
+use coderclaw_providers::Manifest;
+use coderclaw_store::{AgentPaths, PendingCode, PendingLogin};
+use coderclaw_types::{Millis, ProviderId, Secret};
+use tokio::runtime::Runtime;
+
+use super::attempt::{Attempt, check_issuer, in_words};
+use super::device::{self, NoLuck};
 use super::error::LoginError;
-use super::{LoggedIn, LoginRequest, PATIENCE, runtime};
+use super::way::{BrowserWay, DeviceWay, Doors, Way};
+use super::{Door, LoggedIn, LoginRequest, PATIENCE, runtime};
 use crate::context::Auth;
 
 /// A login that waits in a file.
@@ -19,8 +26,10 @@ pub struct StartedLogin {
     pub url: String,
     /// After this it cannot be finished.
     pub expires: Millis,
-    /// Where the browser ends. Nothing answers there.
-    pub redirect_uri: String,
+    /// Where the browser ends. Nothing answers there. `None` for a login by a code.
+    pub redirect_uri: Option<String>,
+    /// What is typed in on that page, for a login by a code.
+    pub user_code: Option<String>,
 }
 
 impl Auth {
@@ -34,26 +43,59 @@ impl Auth {
         manifest: &Manifest,
         request: &LoginRequest,
     ) -> Result<StartedLogin, LoginError> {
-        let way = Way::of(self, manifest)?;
+        let doors = Doors::of(self, manifest, request.door)?;
         self.check_store(agent)?;
+        match (doors.browser, doors.device) {
+            (Some(way), _) if request.door != Door::Device => self.start_in_browser(agent, &way, request),
+            (_, Some(way)) => self.start_with_code(agent, &way, request),
+            _ => Err(LoginError::no_method(manifest, request.door)),
+        }
+    }
+
+    fn start_in_browser(
+        &self,
+        agent: &AgentPaths,
+        way: &BrowserWay<'_>,
+        request: &LoginRequest,
+    ) -> Result<StartedLogin, LoginError> {
+        self.check_key_id(agent, &way.way, request)?;
         let attempt = Attempt::new(way.redirect_without_listener())?;
         let now = self.clock().now();
-        let expires = now.plus(PATIENCE);
         let pending = PendingLogin {
-            provider: ProviderId::new(&manifest.id),
-            agent: agent.agent.clone(),
-            verifier: attempt.pkce.verifier().clone(),
             state: attempt.state.secret().clone(),
             redirect_uri: attempt.redirect_uri.clone(),
-            expires,
-            profile_id: request.profile_id.clone(),
-            replace: request.replace,
-            expect: request.expect.clone(),
-            workspace: request.workspace.clone(),
+            ..pending(&way.way, agent, request, &attempt.pkce, now.plus(PATIENCE))
         };
         let id = pending.save(self.state(), now)?;
-        let url = attempt.url(&way).into();
-        Ok(StartedLogin { id, url, expires, redirect_uri: attempt.redirect_uri })
+        let url = attempt.url(way).into();
+        let redirect_uri = Some(attempt.redirect_uri);
+        Ok(StartedLogin { id, url, expires: pending.expires, redirect_uri, user_code: None })
+    }
+
+    fn start_with_code(
+        &self,
+        agent: &AgentPaths,
+        way: &DeviceWay<'_>,
+        request: &LoginRequest,
+    ) -> Result<StartedLogin, LoginError> {
+        let (client, pkce, runtime) = (device::client(self)?, Pkce::generate()?, runtime()?);
+        let code = runtime.block_on(device::begin(&client, way, &pkce));
+        runtime.shutdown_background();
+        let code = code.map_err(|why| why.into_error(way))?;
+        let now = self.clock().now();
+        let page = code.complete.as_ref().unwrap_or(&code.page).to_string();
+        let pending = PendingLogin {
+            device: Some(PendingCode {
+                handle: code.handle,
+                user_code: code.user_code.clone(),
+                page: code.page.to_string(),
+                interval_ms: u64::try_from(code.interval.as_millis()).unwrap_or(u64::MAX),
+            }),
+            ..pending(&way.way, agent, request, &pkce, now.plus(code.lifetime))
+        };
+        let id = pending.save(self.state(), now)?;
+        let user_code = Some(code.user_code);
+        Ok(StartedLogin { id, url: page, expires: pending.expires, redirect_uri: None, user_code })
     }
 
     /// The login that waits under `id`.
@@ -70,60 +112,158 @@ impl Auth {
     }
 
     /// Finishes the login `id` with what the browser ended at: the address, or the code. What is not the answer leaves the
-    /// login waiting; an answer uses it up, whatever comes of it.
+    /// login waiting; an answer uses it up, whatever comes of it. For a login by a code nothing is pasted: this waits until
+    /// the code has been typed in.
     ///
     /// # Errors
     /// Where any step fails. The store is then as it was.
     pub fn finish_login(&self, id: &str, pasted: &Secret) -> Result<(AgentPaths, LoggedIn), LoginError> {
         let pending = self.pending_login(id)?;
-        let manifest = self.registry().get(&pending.provider);
-        let manifest =
-            manifest.ok_or_else(|| LoginError::NoMethod { provider: pending.provider.to_string() })?;
-        let way = Way::of(self, manifest)?;
+        let no_provider =
+            || LoginError::NoMethod { provider: pending.provider.to_string(), what: "browser login" };
+        let manifest = self.registry().get(&pending.provider).ok_or_else(no_provider)?;
+        let door = if pending.device.is_some() { Door::Device } else { Door::Browser };
+        let doors = Doors::of(self, manifest, door)?;
         let agent = self.state().agent(self.config(), &pending.agent);
         let pkce = Pkce::from_verifier(pending.verifier).map_err(|_| LoginError::UnknownLogin)?;
-        let state = State::from_secret(pending.state);
-        let attempt = Attempt { pkce, state, redirect_uri: pending.redirect_uri };
-        let answer = read_paste(pasted.expose(), &attempt.state, &attempt.redirect_uri);
-        let code = match answer {
-            Pasted::Code { code, iss } => {
-                self.check_store(&agent)?;
-                if !PendingLogin::claim(self.state(), id)? {
-                    return Err(LoginError::UnknownLogin);
-                }
-                check_issuer(iss.as_deref(), &way)?;
-                code
-            }
-            Pasted::Denied { ref iss, .. } => {
-                PendingLogin::claim(self.state(), id)?;
-                check_issuer(iss.as_deref(), &way)?;
-                return Err(LoginError::Denied(answer.to_string()));
-            }
-            Pasted::Unusable(Unusable::Empty) => return Err(LoginError::InputRequired(answer.to_string())),
-            other => return Err(LoginError::NotTheAnswer(other.to_string())),
-        };
-        let runtime = runtime()?;
-        let answer = runtime.block_on(attempt.redeem(self, &way, &code));
-        let tokens = match answer {
-            Ok(RefreshAnswer::Granted(tokens)) => tokens,
-            other => {
-                runtime.shutdown_background();
-                return Err(LoginError::Exchange(in_words(other?)));
-            }
-        };
         let request = LoginRequest {
+            door,
             profile_id: pending.profile_id,
             replace: pending.replace,
             expect: pending.expect,
             workspace: pending.workspace,
             no_listener: true,
         };
-        let done = self.keep_login(&agent, &way, &tokens, &request);
-        let done = match done {
-            Ok(done) => Ok((agent, done)),
-            Err(e) => Err(runtime.block_on(self.give_back(&way, &tokens, e))),
+        match (pending.device, &doors.browser, &doors.device) {
+            (Some(code), _, Some(way)) => {
+                self.check_store(&agent)?;
+                let runtime = runtime()?;
+                let left = pending.expires.since(self.clock().now());
+                let tokens = runtime.block_on(self.typed_in(id, way, &pkce, code, left));
+                self.store(&agent, &way.way, tokens, &request, runtime)
+            }
+            (None, Some(way), _) => {
+                let state = State::from_secret(pending.state);
+                let attempt = Attempt { pkce, state, redirect_uri: pending.redirect_uri };
+                let code = self.code_of(id, &agent, way, &attempt, pasted)?;
+                let runtime = runtime()?;
+                let tokens = match runtime.block_on(attempt.redeem(self, way, &code)) {
+                    Ok(RefreshAnswer::Granted(tokens)) => Ok(tokens),
+                    Ok(other) => Err(LoginError::Exchange(in_words(other))),
+                    Err(e) => Err(e),
+                };
+                self.store(&agent, &way.way, tokens, &request, runtime)
+            }
+            _ => Err(LoginError::no_method(manifest, door)),
+        }
+    }
+
+    /// The code in what was pasted; from here on the login is used up.
+    fn code_of(
+        &self,
+        id: &str,
+        agent: &AgentPaths,
+        way: &BrowserWay<'_>,
+        attempt: &Attempt,
+        pasted: &Secret,
+    ) -> Result<Secret, LoginError> {
+        let answer = read_paste(pasted.expose(), &attempt.state, &attempt.redirect_uri);
+        match answer {
+            Pasted::Code { code, iss } => {
+                self.check_store(agent)?;
+                if !PendingLogin::claim(self.state(), id)? {
+                    return Err(LoginError::UnknownLogin);
+                }
+                check_issuer(iss.as_deref(), way)?;
+                Ok(code)
+            }
+            Pasted::Denied { ref iss, .. } => {
+                PendingLogin::claim(self.state(), id)?;
+                check_issuer(iss.as_deref(), way)?;
+                Err(LoginError::Denied(answer.to_string()))
+            }
+            Pasted::Unusable(Unusable::Empty) => Err(LoginError::InputRequired(answer.to_string())),
+            other => Err(LoginError::NotTheAnswer(other.to_string())),
+        }
+    }
+
+    /// Waits for the code to be typed in. Of several that wait for one login, one gets it.
+    async fn typed_in(
+        &self,
+        id: &str,
+        way: &DeviceWay<'_>,
+        pkce: &Pkce,
+        code: PendingCode,
+        left: Duration,
+    ) -> Result<TokenSet, LoginError> {
+        let page = code.page.parse().map_err(|_| LoginError::UnknownLogin)?;
+        let interval = Duration::from_millis(code.interval_ms);
+        let code = DeviceCode {
+            user_code: code.user_code,
+            page,
+            complete: None,
+            interval,
+            lifetime: left,
+            handle: code.handle,
         };
+        let was_taken = Cell::new(false);
+        let claim = || match PendingLogin::claim(self.state(), id) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                was_taken.set(true);
+                Err(NoLuck::Failed("another process has finished this login".into()))
+            }
+            Err(e) => Err(NoLuck::Failed(e.to_string())),
+        };
+        let tokens = device::end(&device::client(self)?, way, pkce, &code, claim).await;
+        tokens.map_err(|why| {
+            // Nothing comes of it any more, except where nobody answered.
+            if !was_taken.get() && !matches!(why, NoLuck::Failed(_)) {
+                drop(PendingLogin::claim(self.state(), id));
+            }
+            why.into_error(way)
+        })
+    }
+
+    fn store(
+        &self,
+        agent: &AgentPaths,
+        way: &Way<'_>,
+        tokens: Result<TokenSet, LoginError>,
+        request: &LoginRequest,
+        runtime: Runtime,
+    ) -> Result<(AgentPaths, LoggedIn), LoginError> {
+        let done = tokens.and_then(|tokens| {
+            let tokens = runtime.block_on(self.complete(way, tokens))?;
+            match self.keep_login(agent, way, &tokens, request) {
+                Ok(done) => Ok((agent.clone(), done)),
+                Err(e) => Err(runtime.block_on(self.give_back(way, &tokens, e))),
+            }
+        });
         runtime.shutdown_background();
         done
+    }
+}
+
+/// What is kept of a login that waits.
+fn pending(
+    way: &Way<'_>,
+    agent: &AgentPaths,
+    request: &LoginRequest,
+    pkce: &Pkce,
+    expires: Millis,
+) -> PendingLogin {
+    PendingLogin {
+        provider: ProviderId::new(&way.manifest.id),
+        agent: agent.agent.clone(),
+        verifier: pkce.verifier().clone(),
+        state: Secret::from(String::new()),
+        redirect_uri: String::new(),
+        expires,
+        profile_id: request.profile_id.clone(),
+        replace: request.replace,
+        expect: request.expect.clone(),
+        workspace: request.workspace.clone(),
+        device: None,
     }
 }

@@ -1,35 +1,59 @@
-//! Logging in: the browser comes back or its address is pasted, then exchange, identity, commit, and only then "done".
+//! Logging in: the browser comes back, its address is pasted, or a code is typed in elsewhere; then exchange, identity,
+//! commit, and only then "done".
 
 mod attempt;
+mod brought;
+mod device;
 mod error;
 mod give_back;
 mod keep;
+mod keep_key;
 mod later;
+mod plugin;
 mod ui;
 mod wait;
+mod way;
 
 use std::time::Duration;
 
-use coderclaw_oauth::Identity;
 use coderclaw_oauth::callback::Listener;
-use coderclaw_providers::Manifest;
+use coderclaw_oauth::device::DeviceCode;
+use coderclaw_oauth::{Identity, Pkce};
+use coderclaw_providers::{CredentialKind, Manifest};
 use coderclaw_store::{AgentPaths, AuthProfiles, StoreGuard, WriteError, read_auth_store};
 use coderclaw_types::{AgentId, ProfileId, ProviderId};
 use tokio::runtime::Runtime;
 
-use self::attempt::{Attempt, Way};
+use self::attempt::Attempt;
+use self::device::NoLuck;
 pub use self::error::LoginError;
 pub use self::later::StartedLogin;
-pub use self::ui::{LoginUi, LoginWait, Pastes};
+pub use self::plugin::PluginUi;
+pub use self::ui::{CodeWait, LoginUi, LoginWait, Pastes};
 use self::wait::{Answered, Waiting};
+use self::way::{DeviceWay, Doors};
 use crate::context::Auth;
 
 /// A person needs this long at most, second factor included.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
+/// By which door.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Door {
+    /// By all that the provider has, at once; the first answer counts.
+    #[default]
+    Any,
+    /// In a browser.
+    Browser,
+    /// By a code that is typed in on another device.
+    Device,
+}
+
 /// What is to be logged in.
 #[derive(Debug, Clone, Default)]
 pub struct LoginRequest {
+    /// By which door.
+    pub door: Door,
     /// Under this id, instead of one made from the identity.
     pub profile_id: Option<ProfileId>,
     /// Also where that id holds another login.
@@ -49,6 +73,8 @@ pub struct LoggedIn {
     pub profile: ProfileId,
     /// Of which provider.
     pub provider: ProviderId,
+    /// What it is.
+    pub kind: CredentialKind,
     /// Who logged in.
     pub identity: Identity,
     /// The id existed before.
@@ -63,7 +89,8 @@ pub struct LoggedIn {
 
 impl Auth {
     /// Logs in to `manifest`'s provider and stores the login in the agent's store. The browser may be on this machine or on
-    /// any other: it comes back to a loopback listener, or the address where it ends is pasted, whichever is first.
+    /// any other: it comes back to a loopback listener, the address where it ends is pasted, or a code is typed in there,
+    /// whichever is first.
     ///
     /// # Errors
     /// Where any step fails. The store is then as it was, and the browser's page says so.
@@ -75,10 +102,13 @@ impl Auth {
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
         // A wrong call leaves nothing behind.
-        let way = Way::of(self, manifest)?;
+        let doors = Doors::of(self, manifest, request.door)?;
         self.check_store(agent)?;
+        if let Some(browser) = &doors.browser {
+            self.check_key_id(agent, &browser.way, request)?;
+        }
         let runtime = runtime()?;
-        let result = runtime.block_on(self.run_login(agent, &way, request, ui));
+        let result = runtime.block_on(self.run_login(agent, doors, request, ui));
         runtime.shutdown_background();
         result
     }
@@ -98,38 +128,71 @@ impl Auth {
     async fn run_login(
         &self,
         agent: &AgentPaths,
-        way: &Way<'_>,
+        doors: Doors<'_>,
         request: &LoginRequest,
         ui: &mut dyn LoginUi,
     ) -> Result<LoggedIn, LoginError> {
-        let (listener, why_not) = if request.no_listener || !way.comes_back() {
-            (None, None)
-        } else {
-            match Listener::bind(&way.method.redirect_ports).await {
-                Ok(listener) => (Some(listener.yielding()), None),
-                Err(e) => (None, Some(e.to_string())),
+        fault("login.checked")?;
+        let Doors { browser, mut device } = doors;
+        let has_browser = browser.is_some();
+        let mut pastes = None;
+        let mut begun = None;
+        if let Some(way) = device.as_ref().filter(|_| request.door == Door::Device || !has_browser) {
+            match self.begin_alone(way, !has_browser, ui).await? {
+                Ok(code) => begun = Some(code),
+                Err(why) => {
+                    // Somebody has to be there: nobody is sent to a browser by a script.
+                    pastes = ui.pastes().filter(|_| has_browser && matches!(why, NoLuck::Off(_)));
+                    if pastes.is_none() {
+                        return Err(why.into_error(way));
+                    }
+                    ui.said(&why.words(way));
+                    device = None;
+                }
             }
-        };
-        let redirect_uri = match &listener {
-            Some(listener) => listener.redirect_uri(way.host(), way.path()),
-            None => way.redirect_without_listener(),
-        };
-        let pastes = ui.pastes();
-        if listener.is_none() && pastes.is_none() {
-            let why = why_not.unwrap_or_else(|| "no browser comes back to this login".into());
-            return Err(LoginError::InputRequired(format!("{why}, and there is nowhere to paste")));
         }
-        let attempt = Attempt::new(redirect_uri)?;
-        ui.waiting(&LoginWait {
-            provider: &way.manifest.name,
-            url: attempt.url(way).as_str(),
-            listening: listener.as_ref().map(Listener::port),
-            why_not: why_not.as_deref(),
-            redirect_uri: &attempt.redirect_uri,
-            can_paste: pastes.is_some(),
-        })?;
-        let waiting = Waiting { auth: self, way, attempt: &attempt, listener, pastes, limit: PATIENCE };
-        let Answered { tokens, reply } = waiting.run(ui).await?;
+        // A code that was asked for alone is alone.
+        let browser = browser.filter(|_| begun.is_none());
+        let (mut listener, mut why_not) = (None, None);
+        if let Some(way) = browser.as_ref().filter(|way| !request.no_listener && way.comes_back()) {
+            match Listener::bind(&way.way.method.redirect_ports).await {
+                Ok(bound) => listener = Some(bound.yielding()),
+                Err(e) => why_not = Some(e.to_string()),
+            }
+        }
+        let browser = match browser {
+            Some(way) => {
+                pastes = pastes.or_else(|| ui.pastes());
+                if listener.is_none() && pastes.is_none() && device.is_none() {
+                    let why = why_not.unwrap_or_else(|| "no browser comes back to this login".into());
+                    return Err(LoginError::InputRequired(format!("{why}, and there is nowhere to paste")));
+                }
+                let redirect_uri = match &listener {
+                    Some(listener) => listener.redirect_uri(way.host(), way.path()),
+                    None => way.redirect_without_listener(),
+                };
+                let attempt = Attempt::new(redirect_uri)?;
+                ui.waiting(&LoginWait {
+                    provider: &way.way.manifest.name,
+                    url: attempt.url(&way).as_str(),
+                    listening: listener.as_ref().map(Listener::port),
+                    why_not: why_not.as_deref(),
+                    redirect_uri: &attempt.redirect_uri,
+                    can_paste: pastes.is_some(),
+                    untested: way.way.method.untested,
+                })?;
+                Some((way, attempt))
+            }
+            None => None,
+        };
+        let browser = browser.as_ref().map(|(way, attempt)| (way, attempt));
+        let device = device.as_ref().map(|way| (way, begun));
+        let waiting = Waiting { auth: self, browser, device, listener, pastes, limit: PATIENCE };
+        let Answered { way, tokens, reply } = waiting.run(ui).await?;
+        let tokens = match self.complete(way, tokens).await {
+            Ok(tokens) => tokens,
+            Err(e) => return Err(wait::fail(reply, e)),
+        };
         let done = self.keep_login(agent, way, &tokens, request);
         // The page in the browser says what is true, and only once it is.
         match (&done, reply) {
@@ -142,6 +205,47 @@ impl Auth {
             Err(e) => Err(self.give_back(way, &tokens, e).await),
         }
     }
+
+    /// Has a code made and shows it, for a login with no other door.
+    async fn begin_alone(
+        &self,
+        way: &DeviceWay<'_>,
+        only_way: bool,
+        ui: &mut dyn LoginUi,
+    ) -> Result<Result<(Pkce, DeviceCode), NoLuck>, LoginError> {
+        let pkce = Pkce::generate()?;
+        Ok(match device::begin(&device::client(self)?, way, &pkce).await {
+            Ok(code) => {
+                show(ui, way, &code, true, only_way)?;
+                Ok((pkce, code))
+            }
+            Err(why) => Err(why),
+        })
+    }
+}
+
+fn show(
+    ui: &mut dyn LoginUi,
+    way: &DeviceWay<'_>,
+    code: &DeviceCode,
+    alone: bool,
+    only_way: bool,
+) -> Result<(), LoginError> {
+    Ok(ui.code(&CodeWait {
+        provider: &way.way.manifest.name,
+        user_code: &code.user_code,
+        page: code.page.as_str(),
+        complete: code.complete.as_ref().map(AsRef::as_ref),
+        lifetime: code.lifetime,
+        alone,
+        untested: way.way.method.untested,
+        only_way,
+    })?)
+}
+
+/// A fail point of a login.
+fn fault(point: &'static str) -> Result<(), LoginError> {
+    coderclaw_store::faults::hit(point).map_err(|e| LoginError::Local(e.to_string()))
 }
 
 fn runtime() -> Result<Runtime, LoginError> {

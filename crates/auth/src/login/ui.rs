@@ -29,6 +29,29 @@ pub struct LoginWait<'a> {
     pub redirect_uri: &'a str,
     /// What stands there may be pasted here.
     pub can_paste: bool,
+    /// Nobody has tried this login against the vendor.
+    pub untested: bool,
+}
+
+/// A code that can be typed in on any other device.
+#[derive(Debug)]
+pub struct CodeWait<'a> {
+    /// The provider's name for people.
+    pub provider: &'a str,
+    /// What to type in.
+    pub user_code: &'a str,
+    /// Where.
+    pub page: &'a str,
+    /// The same page with the code in its address.
+    pub complete: Option<&'a str>,
+    /// How long the code is good for.
+    pub lifetime: Duration,
+    /// It is the only way that is open.
+    pub alone: bool,
+    /// And no other was ever there, so that the page may as well be opened here.
+    pub only_way: bool,
+    /// Nobody has tried this login against the vendor.
+    pub untested: bool,
 }
 
 /// What a login tells its user while it runs.
@@ -38,6 +61,14 @@ pub trait LoginUi {
     /// # Errors
     /// Where the address could not be written into the file that was asked for. The login then ends.
     fn waiting(&mut self, wait: &LoginWait<'_>) -> Result<(), WriteError>;
+
+    /// Shows a code to type in elsewhere: instead of [`LoginUi::waiting`], or some time after it.
+    ///
+    /// # Errors
+    /// As there.
+    fn code(&mut self, _wait: &CodeWait<'_>) -> Result<(), WriteError> {
+        Ok(())
+    }
 
     /// What is pasted meanwhile; asked for once, before [`LoginUi::waiting`]. `None`: there is nobody who could.
     fn pastes(&mut self) -> Option<Pastes> {

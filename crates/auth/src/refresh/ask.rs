@@ -28,12 +28,21 @@ pub(crate) struct Want {
     pub(crate) explicit: bool,
 }
 
+/// Where an asker began: an outcome that is later in both ways is the answer it waited for. One that speaks of an
+/// earlier time is what somebody finds who cleans up after a dead worker and then goes on; that is nobody's answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began {
+    /// The number of the outcome that was there.
+    pub(crate) seq: u64,
+    pub(crate) at: Millis,
+}
+
 /// What surrounds the question.
 #[derive(Debug, Clone)]
 pub(crate) struct Moment<'a> {
     pub(crate) now: Millis,
-    /// The number of the outcome that was there when this asker began; a later one is the answer it waited for.
-    pub(crate) began_at_seq: Option<u64>,
+    /// Where this asker began, if it waits for somebody.
+    pub(crate) began: Option<Began>,
     /// The proxy and CA settings in force here.
     pub(crate) network: &'a str,
 }
@@ -152,7 +161,9 @@ fn denial(
         return said(refused, true);
     }
     // What the refresh that this very asker waited for ended in is its answer, not a reason against asking.
-    let waited_for = outcome.is_some_and(|outcome| moment.began_at_seq.is_some_and(|seq| outcome.seq > seq));
+    let is_later = |outcome: &Outcome, began: Began| outcome.seq > began.seq && outcome.at >= began.at;
+    let waited_for =
+        outcome.is_some_and(|outcome| moment.began.is_some_and(|began| is_later(outcome, began)));
     let failed = waited_for
         && outcome.is_some_and(|o| !matches!(o.kind, OutcomeKind::Refreshed | OutcomeKind::Adopted));
     if rejected_now && !failed {
@@ -238,8 +249,10 @@ mod tests {
                 rotates: true,
                 default_lifetime: Duration::from_secs(3600),
                 identity: IdentityPointers::default(),
+                access: None,
                 named_by_user: false,
                 issuer: None,
+                plugin: None,
             },
         }
     }
@@ -276,8 +289,9 @@ mod tests {
         began_at_seq: Option<u64>,
         network: &str,
     ) -> String {
+        let began = began_at_seq.map(|seq| Began { seq, at: Millis(NOW.0 - 2_000) });
         let works = |meanwhile: &Option<Good>| if meanwhile.is_some() { " works" } else { "" };
-        match ask(one, journal, want, &Moment { now: NOW, began_at_seq, network }) {
+        match ask(one, journal, want, &Moment { now: NOW, began, network }) {
             Asked::Lend(_) => "lend".into(),
             Asked::Wanted { meanwhile } => format!("wanted{}", works(&meanwhile)),
             Asked::Denied { why, meanwhile } => {
@@ -386,6 +400,17 @@ mod tests {
         let lost = after(OutcomeKind::Ambiguous, Some(3 * MINUTE));
         assert_eq!(seen(&login(57 * MINUTE, 3 * MINUTE), &lost, &explicit), "offline works");
         assert_eq!(seen(&login(60 * MINUTE, 0), &lost, &explicit), "wanted");
+    }
+
+    #[test]
+    fn what_a_dead_worker_left_is_nobodys_answer() {
+        let (dead, want) = (login(60 * MINUTE, -1), Want::default());
+        let moment = |at| Moment { now: NOW, began: Some(Began { seq: 2, at: Millis(at) }), network: "n" };
+        let mut cut_off = after(OutcomeKind::Ambiguous, Some(-1));
+        cut_off.outcomes[0].at = Millis(NOW.0 - MINUTE);
+        let asked = |at| ask(&dead, &cut_off, &want, &moment(at));
+        assert!(matches!(asked(NOW.0 - 1), Asked::Wanted { .. }), "the worker that found it goes on");
+        assert!(matches!(asked(NOW.0 - 2 * MINUTE), Asked::Denied { .. }), "it died while we waited");
     }
 
     #[test]

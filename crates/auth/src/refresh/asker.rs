@@ -12,8 +12,8 @@ use crate::context::Auth;
 use crate::grant::Refreshable;
 
 use super::RefreshError;
-use super::ask::{Asked, Denial, Good, Moment, Want, ask};
-use super::worker::{Job, Started, start};
+use super::ask::{Asked, Began, Denial, Good, Moment, Want, ask};
+use super::worker::{Job, Started, fault, start};
 
 /// How long anybody waits for anybody.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,17 +62,17 @@ pub(crate) fn obtain(
     let network = auth.network().digest();
     let began = Instant::now();
     let began_at = auth.clock().now();
-    let mut began_at_seq = None;
+    let mut from = None;
     let mut first_token = None;
     let mut workers: Vec<Started> = Vec::new();
     let mut pause = FIRST_PAUSE;
     let mut looked_again = false;
     let result = loop {
-        let look = look(auth, agent, profile, want, &network, began_at_seq)?;
+        let look = look(auth, agent, profile, want, &network, from)?;
         let (one, asked) = match look {
             Look::Gone | Look::Fixed => break Ok(None),
             Look::Known { one, asked, seq } => {
-                began_at_seq.get_or_insert(seq);
+                from.get_or_insert(Began { seq, at: began_at });
                 (one, asked)
             }
         };
@@ -122,7 +122,7 @@ pub(crate) fn obtain(
         match GrantGuard::try_acquire(auth.state(), &one.grant) {
             Ok(Some(guard)) => {
                 // The last holder may have finished between our look and the lock.
-                let again = self::look(auth, agent, profile, want, &network, began_at_seq)?;
+                let again = self::look(auth, agent, profile, want, &network, from)?;
                 let Look::Known { one: now, asked: Asked::Wanted { .. }, .. } = again else {
                     continue;
                 };
@@ -136,11 +136,13 @@ pub(crate) fn obtain(
                     }
                     break Err(RefreshError::WorkerFailed { detail });
                 }
+                fault("asker.locked")?;
                 if workers.is_empty() {
                     warn_of_sharing(auth, &now);
                 }
                 let job = Job::new(auth, agent, &now, want);
                 workers.push(start(auth, guard, job)?);
+                fault("asker.handed")?;
                 pause = FIRST_PAUSE;
             }
             Ok(None) => {}
@@ -198,7 +200,7 @@ fn look(
     profile: &ProfileId,
     want: &Want,
     network: &str,
-    began_at_seq: Option<u64>,
+    began: Option<Began>,
 ) -> Result<Look, RefreshError> {
     let store = read_auth_store(&agent.store())?;
     let Some(Entry::OAuth(entry)) = store.doc.get(profile) else {
@@ -208,7 +210,7 @@ fn look(
         return Ok(Look::Fixed);
     };
     let journal = JournalView::read(&auth.state().journal(&one.grant))?;
-    let moment = Moment { now: auth.clock().now(), began_at_seq, network };
+    let moment = Moment { now: auth.clock().now(), began, network };
     let asked = ask_here(auth, &store, &one, &journal, want, &moment)?;
     let seq = journal.next_seq() - 1;
     Ok(Look::Known { one: Box::new(one), asked, seq })

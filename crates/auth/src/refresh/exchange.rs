@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
-use coderclaw_oauth::{RefreshAnswer, TokenSet, expiry, read_identity, refresh_request, send};
+use coderclaw_oauth::{
+    Identity, RefreshAnswer, TokenSet, expiry, make_access, read_identity, refresh_request, send,
+};
+use coderclaw_providers::Plugin;
 use coderclaw_store::{Entry, OriginalGuard, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
 use coderclaw_types::{Code, Millis, TokenHash, redact};
 
@@ -31,14 +34,8 @@ pub(super) fn exchange(
     asked_to_end: &AtomicBool,
 ) -> Result<Option<(TokenHash, TokenUpdate)>, RefreshError> {
     let internal = |detail: String| RefreshError::WorkerFailed { detail };
-    // Both may fail, so both come before the record that says something was sent.
-    let limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
-    let client = Client::new(&auth.network(), limits).map_err(|e| internal(e.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| internal(e.to_string()))?;
-    let request = refresh_request(&due.one.endpoint.token, &due.one.refresh);
+    // What may fail comes before the record that says something was sent.
+    let sender = Sender::prepare(auth, &due.one).map_err(internal)?;
 
     let (failures, ambiguous) = due.counts();
     let token = due.one.token;
@@ -48,9 +45,7 @@ pub(super) fn exchange(
     original.renew()?;
     due.journal.append(Record::Sending { token, at: auth.clock().now(), ambiguous, failures })?;
     fault("refresh.sending")?;
-    let answer = runtime.block_on(send(&client, request));
-    // A name look-up that hangs must not hold up the end.
-    runtime.shutdown_background();
+    let (answer, said) = sender.send(auth, &due.one);
     fault("refresh.sent")?;
     let now = auth.clock().now();
     let tokens = match answer {
@@ -64,7 +59,7 @@ pub(super) fn exchange(
     due.clock_ahead = tokens.server_date.map(|date| now.0.saturating_sub(date.0));
     // Seconds of a `Date` and of the way here say nothing.
     due.clock_ahead = due.clock_ahead.filter(|ahead| ahead.unsigned_abs() > SKEW);
-    let (tokens, is_same) = update(&due.one, &tokens, now);
+    let (tokens, is_same) = update(&due.one, &tokens, said, now);
     if !is_same {
         // Not this profile's: kept for rescue, never lent under this name.
         due.journal.append(Record::Orphan { tokens: Box::new(tokens) })?;
@@ -85,12 +80,51 @@ pub(super) fn exchange(
     Ok(Some((token, tokens)))
 }
 
+/// The way in which a refresh token goes out.
+enum Sender {
+    /// As a request to the token endpoint.
+    Request(Box<Client>, tokio::runtime::Runtime),
+    /// Through the program of a plugin.
+    Plugin(Box<Plugin>),
+}
+
+impl Sender {
+    fn prepare(auth: &Auth, one: &Refreshable) -> Result<Self, String> {
+        if let Some(plugin) = &one.endpoint.plugin {
+            return Ok(Self::Plugin(plugin.clone()));
+        }
+        let limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
+        let client = Client::new(&auth.network(), limits).map_err(|e| e.to_string())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Self::Request(Box::new(client), runtime.map_err(|e| e.to_string())?))
+    }
+
+    /// Sends it once. Whose the new tokens are is said by a plugin; else the tokens say it.
+    fn send(self, auth: &Auth, one: &Refreshable) -> (RefreshAnswer, Option<Identity>) {
+        match self {
+            Self::Request(client, runtime) => {
+                let answer = runtime.block_on(async {
+                    match &one.endpoint.access {
+                        Some(access) => make_access(&client, access, &one.refresh, auth.clock().now()).await,
+                        None => send(&client, refresh_request(&one.endpoint.token, &one.refresh)).await,
+                    }
+                });
+                // A name look-up that hangs must not hold up the end.
+                runtime.shutdown_background();
+                (answer, None)
+            }
+            Self::Plugin(plugin) => auth.plugin_refresh(&plugin, one),
+        }
+    }
+}
+
 /// What the entry is to hold, and whether it is still the same person's.
-fn update(one: &Refreshable, set: &TokenSet, now: Millis) -> (TokenUpdate, bool) {
+fn update(one: &Refreshable, set: &TokenSet, said: Option<Identity>, now: Millis) -> (TokenUpdate, bool) {
     let life = expiry(set, now, one.endpoint.default_lifetime);
     let refresh = set.refresh.clone().unwrap_or_else(|| one.refresh.clone());
     let mut tokens = TokenUpdate::new(set.access.clone(), refresh, life.expires, life.issued_at);
-    let identity = read_identity(&set.access, set.id_token.as_ref(), &one.endpoint.identity);
+    let read = || read_identity(&set.access, set.id_token.as_ref(), &one.endpoint.identity);
+    let identity = said.unwrap_or_else(read);
     let is_same = same_person(&one.entry, &identity);
     tokens.earliest_refresh_at = set.earliest_refresh_at.map(|at| set.local_time(at, now));
     tokens.account_id = identity.account.or_else(|| one.entry.account_id.clone());

@@ -66,7 +66,7 @@ pub(super) fn settle<'lock>(
         return Ok(None);
     }
     let network = auth.network().digest();
-    let moment = Moment { now: auth.clock().now(), began_at_seq: None, network: &network };
+    let moment = Moment { now: auth.clock().now(), began: None, network: &network };
     let Asked::Wanted { .. } = ask_here(auth, &store, &one, journal.view(), want, &moment)? else {
         return Ok(None);
     };

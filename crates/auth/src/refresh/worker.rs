@@ -158,6 +158,7 @@ pub(super) fn start(auth: &Auth, guard: GrantGuard, job: Job) -> Result<Started,
 }
 
 fn spawn(auth: &Auth, program: &Path, lock: File, job: &Job) -> io::Result<Child> {
+    coderclaw_store::faults::hit("worker.spawn")?;
     let env = auth.env();
     let mut command = Command::new(program);
     command.env_clear();

@@ -17,6 +17,8 @@ pub(crate) enum GatewayCommand {
         #[arg(long, value_name = "N")]
         port: Option<u16>,
     },
+    /// Open the console in a browser, with a link that works once
+    Open(GatewayOpenArgs),
     /// The keys with which programs come to the gateway
     Keys {
         #[command(subcommand)]
@@ -61,12 +63,31 @@ pub(crate) struct InstallArgs {
     pub(crate) now: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct GatewayOpenArgs {
+    /// The gateway on this port
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Under this address, where the gateway is reached by another: https://box.example:18789
+    #[arg(long, value_name = "URL", conflicts_with = "port")]
+    pub(crate) at: Option<String>,
+    /// Only print the link, for a browser elsewhere
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Make a key. It is shown once; only its hash is kept
     Add(AddKeyArgs),
     /// The keys, without the keys themselves
     List,
+    /// Print a key that is kept for a program that was connected
+    Show {
+        /// Its id or its name
+        #[arg(value_name = "ID|NAME")]
+        key: String,
+    },
     /// A key that counts no more, at once
     Revoke {
         /// Its id or its name

@@ -118,6 +118,15 @@ pub(crate) struct PasteArgs {
     pub(crate) expires_in: Option<Duration>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Store where it is kept instead: env:NAME, file:PATH, exec:COMMAND or op://VAULT/ITEM/FIELD
+    #[arg(long = "ref", value_name = "REF", conflicts_with_all = ["stdin", "file", "expires_in", "force"])]
+    pub(crate) reference: Option<String>,
+    /// What a program gave is used for so long, by all processes: 1h
+    #[arg(long, value_name = "DURATION", value_parser = crate::text::duration, requires = "reference")]
+    pub(crate) ttl: Option<Duration>,
+    /// So long a program may take: 10s
+    #[arg(long, value_name = "DURATION", value_parser = crate::text::duration, requires = "reference")]
+    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

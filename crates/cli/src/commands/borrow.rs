@@ -107,6 +107,9 @@ impl Borrower<'_> {
     }
 
     fn token(&self, args: &TokenArgs) -> Result<Report, CommandError> {
+        if args.verify {
+            return Err(self.needs_store("--verify"));
+        }
         let lease = self.lease(&args.loan)?;
         let lent = token::Lent {
             provider: &lease.provider,
@@ -120,7 +123,7 @@ impl Borrower<'_> {
             valid_until: self.valid_until(&lease),
             generation: Some(lease.generation),
         };
-        let format = if self.global.json { TokenFormat::Json } else { args.format };
+        let format = if self.global.json { TokenFormat::Json } else { args.format.unwrap_or_default() };
         Ok(token::report(&lent, |_| lease.fingerprint.clone(), format, self.global.quiet))
     }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use coderclaw_auth::Lease;
@@ -30,7 +31,18 @@ pub(super) fn run(context: &Context, args: &ExecArgs) -> Result<Report, CommandE
     }
     context.say_notes();
     let env = lease.env.iter().map(|(name, value)| (name.as_str(), value));
-    Err(start(program, arguments, manifest.credential_env(), env))
+    // The name only: what stands behind it may be a secret. Before it, since nothing of us is left afterwards.
+    let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
+    let via = format!("exec {}", text::clean(&name));
+    let is_loan = !lease.is_keyless();
+    if is_loan {
+        context.auth.audit_lend(&lease, &via);
+    }
+    let error = start(program, arguments, manifest.credential_env(), env);
+    if is_loan {
+        context.auth.audit_not_lent(&lease, &via);
+    }
+    Err(error)
 }
 
 /// Becomes the program. Comes back only where it could not be started.

@@ -1,7 +1,9 @@
 //! `models auth log`: the audit trail, and what it says about one profile.
 
+mod names;
 mod story;
 
+use coderclaw_auth::TrailLine;
 use coderclaw_store::{AuditRead, read_audit, read_settings};
 use coderclaw_types::{AgentId, Millis, ProfileId};
 use serde_json::{Map, Value, json};
@@ -17,28 +19,35 @@ type Line = Map<String, Value>;
 
 pub(super) fn run(context: &Context, args: &LogArgs) -> Result<Report, CommandError> {
     let state = context.auth.state();
-    let AuditRead { lines, damaged } =
+    let AuditRead { lines, damaged, .. } =
         read_audit(state).map_err(|e| CommandError::new(e.code(), e.to_string()))?;
     let settings = read_settings(state);
     let provider = args.provider.as_deref().map(|name| context.provider(name)).transpose()?;
     let from = args.since.map(|span| context.auth.clock().now().minus(span));
     let is =
         |line: &Line, key: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| word(line, key) == wanted);
-    let agent = match &context.global.agent {
-        Some(_) => Some(context.agent()?.agent),
-        None => None,
+    let agent = match context.agent() {
+        Ok(agent) => agent,
+        // One that is gone has a past all the same.
+        Err(e) => match context.global.agent.as_deref().map(AgentId::new) {
+            Some(id) if lines.iter().any(|line| word(line, "agentId") == id.as_str()) => {
+                state.agent(context.auth.config(), &id)
+            }
+            _ => return Err(e),
+        },
     };
+    let wanted_agent = context.global.agent.as_ref().map(|_| agent.agent.as_str());
     let mine = |line: &&Line| {
-        is(line, "agentId", agent.as_ref().map(AgentId::as_str))
-            && is(line, "profileId", args.profile.as_deref())
+        is(line, "agentId", wanted_agent)
             && is(line, "provider", provider.map(|provider| provider.id.as_ref()))
     };
-    let story = match &args.profile {
-        Some(id) => Some(Story::of(context, ProfileId::stored(id), lines.iter().filter(mine))?),
-        None => None,
-    };
-    let wanted = |line: &&Line| is(line, "event", args.event) && from.is_none_or(|from| at(line) >= from);
-    let mut shown: Vec<&Line> = lines.iter().filter(mine).filter(wanted).collect();
+    let mut shown: Vec<&Line> = lines.iter().filter(mine).collect();
+    let mut story = None;
+    if let Some(id) = &args.profile {
+        shown = names::about(&shown, id);
+        story = Some(Story::of(context, &agent, ProfileId::stored(id), &shown)?);
+    }
+    shown.retain(|line| is(line, "event", args.event) && from.is_none_or(|from| at(line) >= from));
     let all = shown.len();
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     shown.drain(..all.saturating_sub(limit));
@@ -97,26 +106,11 @@ fn at(line: &Line) -> Millis {
 
 /// One event on one line; below it what more there is.
 fn screen(line: &Line, width: usize) -> String {
-    let code = match word(line, "code") {
-        "" | "ok" => String::new(),
-        code => format!(" [{code}]"),
-    };
-    let whose = match word(line, "profileId") {
-        "" => word(line, "provider"),
-        profile => profile,
-    };
-    let what = format!("{} {}{code}", word(line, "event"), word(line, "outcome"));
-    let head = format!("{}  {what}  {whose}", text::local(at(line)));
-    let who = match word(line, "command") {
-        "" => String::new(),
-        command => {
-            let pid = line.get("pid").and_then(Value::as_u64).unwrap_or_default();
-            format!("by {command}, pid {pid}")
-        }
-    };
-    let more: Vec<&str> = [word(line, "detail"), &who].into_iter().filter(|part| !part.is_empty()).collect();
+    let TrailLine { at, what, code, whose, more, .. } = TrailLine::of(line);
+    let code = code.map(|code| format!(" [{code}]")).unwrap_or_default();
+    let head = format!("{}  {what}{code}  {whose}", text::local(at));
     let mut out = format!("{}\n", clean(head.trim_end()));
-    for line in text::wrap(&clean(&more.join("; ")), width.saturating_sub(4)) {
+    for line in text::wrap(&clean(&more), width.saturating_sub(4)) {
         if !line.is_empty() {
             out.push_str(&format!("    {line}\n"));
         }

@@ -7,6 +7,7 @@ mod borrow;
 mod channels;
 mod chat;
 mod config;
+mod connect;
 mod cooldown;
 mod doctor;
 mod exec;
@@ -29,6 +30,7 @@ mod persist;
 mod plugins;
 mod probe;
 mod profiles;
+mod refer;
 mod refresh;
 mod sessions;
 mod setup_token;
@@ -96,15 +98,18 @@ impl Context {
     /// What a command lends, and of which provider.
     pub(crate) fn lease(&self, loan: &LoanArgs) -> Result<(&Manifest, Lease), CommandError> {
         let agent = self.agent()?;
-        let manifest = self.provider(&loan.provider)?;
-        let ask = Ask {
-            session: self.session(&agent, loan.session.as_deref())?,
+        let (manifest, ask) = (self.provider(&loan.provider)?, self.ask(&agent, loan)?);
+        let lease = self.auth.lease(&agent, manifest, &ask).map_err(self.about(manifest))?;
+        Ok((manifest, lease))
+    }
+
+    fn ask(&self, agent: &AgentPaths, loan: &LoanArgs) -> Result<Ask, CommandError> {
+        Ok(Ask {
+            session: self.session(agent, loan.session.as_deref())?,
             profile: loan.profile.as_deref().map(ProfileId::stored),
             min_validity: loan.min_validity.unwrap_or_default(),
             ..Ask::default()
-        };
-        let lease = self.auth.lease(&agent, manifest, &ask).map_err(self.about(manifest))?;
-        Ok((manifest, lease))
+        })
     }
 
     pub(crate) fn provider(&self, name: &str) -> Result<&Manifest, CommandError> {
@@ -194,6 +199,8 @@ fn run_in(context: &Context, command: Option<Command>) -> Result<Report, Command
         Some(Command::Import { command }) => import::run(context, command.0),
         Some(Command::Exec(args)) => exec::run(context, &args.0),
         Some(Command::Export(args)) => export::run(context, &args.0),
+        Some(Command::Connect(args)) => connect::connect(context, &args.0),
+        Some(Command::Disconnect(args)) => connect::disconnect(context, &args.0),
         Some(Command::Models { command: Some(command), .. }) => models(context, command.0),
         _ => status::run(context, &StatusArgs::default()),
     }

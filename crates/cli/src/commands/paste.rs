@@ -9,7 +9,7 @@ use coderclaw_types::{Code, ProfileId, Secret};
 use serde_json::json;
 
 use crate::args::{PasteArgs, SetupTokenArgs, SourceArgs, TargetArgs};
-use crate::commands::{Context, setup_token};
+use crate::commands::{Context, refer, setup_token};
 use crate::error::CommandError;
 use crate::report::{Report, say};
 use crate::secret_input;
@@ -55,6 +55,9 @@ impl<'a> Wish<'a> {
 }
 
 pub(super) fn paste(context: &Context, kind: PasteKind, args: PasteArgs) -> Result<Report, CommandError> {
+    if let Some(reference) = &args.reference {
+        return refer::run(context, kind, reference, &args);
+    }
     let wish = Wish::new(&args.provider, kind, &args.target, &args.source);
     run(context, Wish { expires_in: args.expires_in, ..wish })
 }

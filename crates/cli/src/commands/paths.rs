@@ -29,7 +29,6 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
         (state.persisted(), "which logins a secret store outside has, by hashes"),
         (state.usage_cache(), "how much of their plans the profiles had used"),
         (state.attention(), "what people were told about logins that need them, by hashes"),
-        (state.settings_file(), "settings: hooks, audit"),
     ];
     let quiet = quiet.map(|(path, what)| Listed { exists: path.exists(), path, what });
     if context.global.json {

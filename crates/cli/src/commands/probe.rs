@@ -14,6 +14,11 @@ use crate::paint::Paint;
 use crate::text::{self, clean};
 
 /// All probes of one call, in the original's shape.
+/// For all probes together, where nobody says otherwise.
+const TIMEOUT_MS: u64 = 8_000;
+/// At a time, where nobody says otherwise.
+const CONCURRENCY: u64 = 2;
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Probes {
@@ -79,11 +84,13 @@ impl From<Probed> for ProbeJson {
 
 pub(super) fn run(context: &Context, agent: &AgentPaths, args: &StatusArgs) -> Result<Probes, CommandError> {
     let provider = args.probe_provider.as_deref().map(|name| context.provider(name)).transpose()?;
+    let timeout_ms = args.probe_timeout.unwrap_or(TIMEOUT_MS);
+    let concurrency = args.probe_concurrency.unwrap_or(CONCURRENCY);
     let plan = ProbePlan {
         provider: provider.map(|manifest| ProviderId::new(&manifest.id)),
         profiles: args.probe_profile.iter().map(|id| ProfileId::stored(id.trim())).collect(),
-        timeout: Duration::from_millis(args.probe_timeout),
-        concurrency: usize::try_from(args.probe_concurrency).unwrap_or(1),
+        timeout: Duration::from_millis(timeout_ms),
+        concurrency: usize::try_from(concurrency).unwrap_or(1),
         max_tokens: args.probe_max_tokens,
     };
     let started_at = context.auth.clock().now();
@@ -97,8 +104,8 @@ pub(super) fn run(context: &Context, agent: &AgentPaths, args: &StatusArgs) -> R
         options: Options {
             provider: plan.provider,
             profile_ids: plan.profiles,
-            timeout_ms: args.probe_timeout,
-            concurrency: args.probe_concurrency,
+            timeout_ms,
+            concurrency,
             max_tokens: args.probe_max_tokens.unwrap_or(MAX_TOKENS),
         },
         results: results.into_iter().map(ProbeJson::from).collect(),

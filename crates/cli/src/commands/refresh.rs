@@ -3,7 +3,6 @@
 use std::io::Read;
 
 use coderclaw_auth::Ask;
-use coderclaw_store::AgentPaths;
 use coderclaw_types::{Code, ProfileId, Secret};
 use serde_json::json;
 
@@ -17,83 +16,56 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
     let agent = context.agent()?;
     let manifest = context.provider(&args.provider)?;
     let rejected = if args.rejected_stdin { Some(rejected()?) } else { None };
-    let ask = Ask {
-        profile: args.profile.as_deref().map(ProfileId::stored),
-        rejected,
-        explicit_refresh: true,
-        ..Ask::default()
-    };
-    let before = context.auth.explain(&agent, manifest, &ask).map_err(context.about(manifest))?;
-    let planned = before.winner.as_ref().and_then(|winner| winner.profile_id.clone());
-    if let Some(profile) = planned.filter(|_| args.persist_cmd.is_some()) {
-        let seen = before.candidates.iter().find(|one| one.profile_id.as_ref() == Some(&profile));
-        let owner = match seen.and_then(|one| one.agent_id.as_ref()) {
-            Some(owner) => context.auth.agent(Some(owner.as_str()))?,
-            None => agent.clone(),
-        };
-        context.auth.begin_persisting(&owner, &profile).map_err(context.about(manifest))?;
+    let ask = Ask { profile: args.profile.as_deref().map(ProfileId::stored), rejected, ..Ask::default() };
+    if args.persist_cmd.is_some() {
+        let planned = context.auth.explain(&agent, manifest, &ask).map_err(context.about(manifest))?;
+        if let Some(profile) = planned.winner.and_then(|winner| winner.profile_id) {
+            let mut seen = planned.candidates.iter().filter(|one| one.profile_id.as_ref() == Some(&profile));
+            let owner = match seen.find_map(|one| one.agent_id.as_ref()) {
+                Some(owner) => context.auth.agent(Some(owner.as_str()))?,
+                None => agent.clone(),
+            };
+            context.auth.begin_persisting(&owner, &profile).map_err(context.about(manifest))?;
+        }
     }
-    let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+    let done = context.auth.refresh_now(&agent, manifest, ask).map_err(context.about(manifest))?;
+    let (now, lease) = (context.auth.clock().now(), &done.lease);
     let persisted = match (&args.persist_cmd, &lease.profile) {
         (Some(command), Some(profile)) => {
             let mut send = |material: &Secret| persist::send(command, material);
-            let done = context.auth.persist(&lease.owner, profile, &mut send);
-            Some(done.map_err(|e| {
+            let persisted = context.auth.persist(&lease.owner, profile, &mut send);
+            Some(persisted.map_err(|e| {
                 let error = CommandError::new(e.code(), format!("{profile}: {e}"));
                 error.about(&manifest.id, context.agent_hint()).profile(profile.to_string())
             })?)
         }
         _ => None,
     };
-    let profile = lease.profile.as_ref().map_or_else(|| lease.source.clone(), ToString::to_string);
-    let refreshed = before
-        .winner
-        .is_none_or(|winner| winner.profile_id == lease.profile && winner.valid_until != lease.valid_until);
-    if !refreshed && let Some(why) = still_due(context, &agent, lease.profile.as_ref())? {
-        return Err(CommandError::new(Code::RefreshDue, format!("{profile} was not refreshed: {why}"))
+    let mut sentence = done.sentence(now, text::local);
+    if done.still_due.is_some() {
+        return Err(CommandError::new(Code::RefreshDue, sentence)
             .about(&manifest.id, context.agent_hint())
             .login(login_command(manifest))
-            .profile(profile));
+            .profile(done.whose()));
     }
     if context.global.json {
         return Ok(Report::json(&json!({
             "provider": lease.provider,
             "profileId": lease.profile,
-            "refreshed": refreshed,
+            "refreshed": done.is_new,
             "validUntil": lease.valid_until,
             "fingerprint": context.auth.fingerprint(&lease.token),
             "persisted": persisted,
         })));
     }
-    let now = context.auth.clock().now();
-    let until = lease.valid_until.map_or_else(
-        || "no end is known".to_owned(),
-        |until| format!("its token ends {} ({})", text::when(until, now), text::local(until)),
-    );
-    let mut words = if refreshed {
-        format!("Refreshed {profile}; {until}.\n")
-    } else {
-        format!("{profile} is not due: {until}. Nothing was sent.\n")
-    };
     match persisted {
-        Some(true) => words.push_str("The secret store has it now.\n"),
+        Some(true) => sentence.push_str("\nThe secret store has it now."),
         Some(false) => {
-            words.push_str("The secret store has it already; nothing was given to --persist-cmd.\n")
+            sentence.push_str("\nThe secret store has it already; nothing was given to --persist-cmd.")
         }
         None => {}
     }
-    Ok(Report::text(words))
-}
-
-/// A token that is due and was lent all the same: why it was not refreshed.
-fn still_due(
-    context: &Context,
-    agent: &AgentPaths,
-    profile: Option<&ProfileId>,
-) -> Result<Option<String>, CommandError> {
-    let status = context.auth.status(agent)?;
-    let one = status.profiles.into_iter().find(|one| Some(&one.id) == profile);
-    Ok(one.filter(|one| one.state == Code::RefreshDue).and_then(|one| one.detail))
+    Ok(Report::text(format!("{sentence}\n")))
 }
 
 fn rejected() -> Result<Secret, CommandError> {

@@ -1,7 +1,7 @@
 //! `sessions`: the chats of an agent, and which account each of them uses.
 
-use coderclaw_agents::Sessions;
 use coderclaw_agents::model::Role;
+use coderclaw_agents::{Sessions, account_words};
 use coderclaw_store::{AgentPaths, Pin, SessionEntry};
 use coderclaw_types::{Code, Millis, ProfileId};
 use serde_json::{Value, json};
@@ -89,12 +89,7 @@ fn about(entry: &SessionEntry, stored: &[ProfileId], key: &str) -> Vec<String> {
     if let Some(pin) = entry.pin() {
         let id = clean(pin.profile.as_str());
         let is_gone = !stored.contains(&pin.profile);
-        lines.push(match (is_gone, pin.by_user) {
-            (true, true) => format!("account: {id}, pinned by you, which is no longer there"),
-            (false, true) => format!("account: {id}, pinned by you"),
-            (true, false) => format!("account: {id}, which is no longer there; another is picked"),
-            (false, false) => format!("account: {id}, picked automatically"),
-        });
+        lines.push(format!("account: {id}, {}", account_words(&pin, !is_gone)));
         if is_gone && pin.by_user {
             lines.push(format!("next: coderclaw sessions unpin {}", shell_word(key)));
         }

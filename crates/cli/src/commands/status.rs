@@ -1,8 +1,8 @@
 //! `models status`, and `coderclaw` alone: how every login stands, and what is used.
 
-use coderclaw_auth::{AgentStatus, GrantPlace, ProfileStatus};
+use coderclaw_auth::{AgentStatus, Auth, Call, GrantPlace, ProfileStatus, Tone};
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{AgentId, Code, Millis, ProviderId};
+use coderclaw_types::{AgentId, Millis, ProviderId};
 
 use crate::args::StatusArgs;
 use crate::commands::status_json::StatusJson;
@@ -48,13 +48,6 @@ fn check(status: &AgentStatus) -> u8 {
     }
 }
 
-pub(super) fn label(profile: &ProfileStatus) -> String {
-    match &profile.email {
-        Some(email) if !profile.id.as_str().contains(email.as_str()) => format!("{} ({email})", profile.id),
-        _ => profile.id.to_string(),
-    }
-}
-
 pub(super) fn of<'a>(
     status: &'a AgentStatus,
     provider: &'a ProviderId,
@@ -82,13 +75,8 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
         }
         (None, None) => {}
     }
-    if let Some(ms) = status.clock_ahead {
-        let side = if ms > 0 { "ahead of" } else { "behind" };
-        let span = text::span(std::time::Duration::from_millis(ms.unsigned_abs()));
-        let line = format!(
-            "! This machine's clock was {span} {side} the provider's at the last refresh. Tokens are timed by when they came, so they are good; set the clock all the same."
-        );
-        for wrapped in text::wrap(&line, text::width()) {
+    if let Some(line) = status.clock_line() {
+        for wrapped in text::wrap(&format!("! {line}"), text::width()) {
             out.push_str(&format!("{}\n", paint.yellow(&wrapped)));
         }
     }
@@ -110,10 +98,8 @@ fn words(context: &Context, agent: &AgentPaths, status: &AgentStatus, paint: Pai
         let mut shown = false;
         for profile in of(status, &provider.provider) {
             shown = true;
-            let is_used = winner.is_some_and(|winner| winner.profile_id.as_ref() == Some(&profile.id));
-            let candidates = &provider.explanation.candidates;
-            let seen = candidates.iter().find(|one| one.profile_id.as_ref() == Some(&profile.id));
-            let is_hidden = seen.is_some_and(|one| one.reason == Code::ExcludedByOrder);
+            let is_used = provider.explanation.uses(profile);
+            let is_hidden = provider.explanation.hides(profile);
             out.push_str(&profile_line(profile, is_used, is_hidden, now, paint));
             note(context, profile, is_used, &mut attention);
         }
@@ -168,7 +154,7 @@ fn shared(context: &Context, agent: &AgentPaths) -> String {
             for other in shared.places.iter().filter(|place| !is_here(place)) {
                 match other {
                     GrantPlace::Profile { agent, profile } => {
-                        others.push(format!("{profile} of agent {agent}"))
+                        others.push(format!("{profile} of agent {agent}"));
                     }
                     GrantPlace::Program { name, .. } => rivals.push(*name),
                 }
@@ -215,31 +201,8 @@ fn profile_line(
     paint: Paint,
 ) -> String {
     let mark = if is_used { '→' } else { ' ' };
-    let mut facts = vec![profile.state.to_string()];
-    if profile.is_pending {
-        facts.push("not imported yet".into());
-    }
-    if is_hidden {
-        facts.push("not in the order".into());
-    }
-    match profile.expires_at {
-        Some(at) if at > now => facts.push(format!("ends {}", text::when(at, now))),
-        Some(at) => facts.push(format!("ended {}", text::when(at, now))),
-        None => {}
-    }
-    if profile.refreshable && !matches!(profile.state, Code::NeedsLogin | Code::Interrupted) {
-        facts.push("renews itself".into());
-    }
-    if let Some(until) = profile.until.filter(|until| *until > now) {
-        facts.push(format!("until {}", text::local(until)));
-    }
-    if let Some(owner) = &profile.owner {
-        facts.push(format!("agent {owner}'s"));
-    }
-    if let Some(fingerprint) = &profile.fingerprint {
-        facts.push(format!("#{fingerprint}"));
-    }
-    let label = clean(&label(profile));
+    let facts = profile.facts(is_hidden, now, text::local);
+    let label = clean(&profile.label());
     let mut line = format!("{mark} {}\n", if is_used { paint.bold(&label) } else { label });
     for (i, wrapped) in text::wrap(&facts.join(" · "), text::width().saturating_sub(4)).iter().enumerate() {
         // The state is the first word of the first line.
@@ -258,48 +221,34 @@ fn profile_line(
 }
 
 fn coloured(profile: &ProfileStatus, text: &str, paint: Paint) -> String {
-    match (profile.state, profile.status) {
-        (_, "expired" | "missing") => paint.red(text),
-        (Code::Ok | Code::RefreshDue, _) => paint.green(text),
-        _ => paint.yellow(text),
+    match profile.tone() {
+        Tone::Bad => paint.red(text),
+        Tone::Good => paint.green(text),
+        Tone::Middling => paint.yellow(text),
     }
 }
 
 /// What a person should do about a profile, as one line with one command.
 fn note(context: &Context, profile: &ProfileStatus, is_used: bool, attention: &mut Vec<String>) {
-    let calls = matches!(profile.status, "expired" | "missing" | "expiring")
-        || (is_used && profile.state == Code::Offline);
-    if !calls {
-        last_month(context, profile, attention);
-        return;
-    }
-    let agent = profile.owner.as_ref().map(AgentId::as_str).or(context.agent_hint());
-    let next = Next::of(&context.auth, profile, agent).command();
-    let why = format!("{}: {}", clean(profile.id.as_str()), profile.state.meaning());
-    indent(&why, attention);
+    let Some(call) = profile.call(is_used, context.auth.clock().now()) else { return };
+    let why = format!("{}: {}", clean(profile.id.as_str()), call.why);
+    let lines = text::wrap(&why, text::width().saturating_sub(2));
+    attention.extend(lines.iter().map(|line| format!("  {line}\n")));
+    let next = answer_to(&context.auth, profile, &call, context.agent_hint());
     if !next.is_empty() {
         attention.push(format!("    {next}\n"));
     }
 }
 
-fn indent(words: &str, attention: &mut Vec<String>) {
-    let lines = text::wrap(words, text::width().saturating_sub(2));
-    attention.extend(lines.iter().map(|line| format!("  {line}\n")));
-}
-
-/// A pasted token that lasts for months ends on a day that nobody remembers, so its last month is announced.
-fn last_month(context: &Context, profile: &ProfileStatus, attention: &mut Vec<String>) {
-    const A_MONTH: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
-    let now = context.auth.clock().now();
-    let ends = profile.expires_at.filter(|at| *at > now && at.since(now) <= A_MONTH);
-    let (Some(at), Some(provider), "token") = (ends, &profile.provider, profile.kind.as_str()) else {
-        return;
-    };
-    let id = profile.id.as_str();
-    let why = format!("{}: it ends {} and cannot be renewed", clean(id), text::when(at, now));
-    indent(&why, attention);
-    let id = text::shell_word(&clean(id));
-    attention.push(format!(
-        "    coderclaw models auth paste-token --provider {provider} --profile-id {id} --replace\n"
-    ));
+/// The command that does what a profile calls for. `agent`: whose it is, if it has to be said.
+pub(super) fn answer_to(auth: &Auth, profile: &ProfileStatus, call: &Call, agent: Option<&str>) -> String {
+    let agent = profile.owner.as_ref().map(AgentId::as_str).or(agent);
+    if let (true, Some(provider)) = (call.ends, &profile.provider) {
+        let id = text::shell_word(&clean(profile.id.as_str()));
+        let agent = agent.map(|agent| format!(" --agent {agent}")).unwrap_or_default();
+        return format!(
+            "coderclaw models auth paste-token --provider {provider} --profile-id {id} --replace{agent}"
+        );
+    }
+    Next::of(auth, profile, agent).command()
 }

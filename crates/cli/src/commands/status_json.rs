@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::commands::Context;
 use crate::commands::probe::Probes;
-use crate::commands::status::{label, of};
+use crate::commands::status::of;
 
 /// A credential that cannot renew itself is warned about in its last day.
 const WARN_AFTER_MS: i64 = 86_400_000;
@@ -287,7 +287,7 @@ fn labelled(status: &AgentStatus, now: Millis) -> Vec<LabelledJson<'_>> {
     let labelled = profiles.into_iter().map(|profile| LabelledJson {
         profile: profile.into(),
         source: if profile.is_pending { "import" } else { "store" },
-        label: label(profile),
+        label: profile.label(),
         remaining_ms: profile.expires_at.map(|at| at.0 - now.0),
     });
     labelled.collect()
@@ -366,7 +366,7 @@ fn provider<'a>(status: &'a AgentStatus, one: &'a ProviderStatus) -> ProviderJso
             oauth: count("oauth"),
             token: count("token"),
             api_key: count("api_key"),
-            labels: profiles.iter().map(|profile| label(profile)).collect(),
+            labels: profiles.iter().map(|profile| profile.label()).collect(),
         },
     }
 }

@@ -69,6 +69,11 @@ impl Server {
         self.ask(&format!("lifetime/{seconds}"));
     }
 
+    /// Somebody types in this code and says yes.
+    pub(crate) fn approve(&self, user_code: &str) {
+        self.ask(&format!("approve/{user_code}"));
+    }
+
     /// Ends an access token; the grant and its refresh token live on.
     pub(crate) fn forget(&self, access: &str) {
         self.ask(&format!("forget/{access}"));

@@ -47,6 +47,34 @@ impl World {
         world
     }
 
+    /// All that the provider's file says is who it is, its issuer and the client.
+    pub(crate) fn by_issuer(server: Server, more: &str) -> Self {
+        let world = Self::new(server);
+        let manifest = format!(
+            "id = \"acme\"\nname = \"Acme\"\n[[auth]]\nmethod = \"oauth\"\nissuer = \"{}\"\n\
+             client_id = \"coderclaw-e2e\"\n{more}",
+            world.server.issuer_text
+        );
+        world.private(&world.path().join("state/providers/acme.toml"), &manifest);
+        world
+    }
+
+    /// `models auth login --device`, with a person who types in the code elsewhere.
+    pub(crate) fn login_by_code(&self) -> Ran {
+        let mut child = self.command(&[LOGIN, &["--device"]].concat()).spawn().unwrap();
+        let mut words = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = String::new();
+        while !stderr.contains("Ctrl-C") {
+            assert_ne!(words.read_line(&mut stderr).unwrap(), 0, "{stderr}");
+        }
+        let code = stderr.split("type in this code:").nth(1).and_then(|rest| rest.split_whitespace().next());
+        self.server.approve(code.expect(&stderr));
+        words.read_to_string(&mut stderr).unwrap();
+        let mut ran = Ran::from(child.wait_with_output().unwrap());
+        ran.stderr = stderr;
+        ran
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -211,3 +211,84 @@ fn b10_a_webhook_gets_it_as_json() {
     assert_eq!((&body["event"], &body["code"]), (&json!("attention"), &json!("needs_login")));
     assert_eq!(audit(&world, "alert", |all| !all.is_empty())[0]["outcome"], "delivered");
 }
+
+/// A15, B10: 32 processes at once that all find the login refused, while others look for what is to be told: one alert, one
+/// line, one call of the hook.
+#[test]
+fn a15_many_finders_of_every_kind_tell_it_once() {
+    for _ in 0..3 {
+        let (world, _) = World::expired();
+        let told = hook(&world);
+        world.sandbox.script(Fault::Reply(Reply::error("invalid_grant")), 1);
+        let send = ["models", "auth", "alerts", "--send"];
+        let children: Vec<_> = (0..32)
+            .map(|n| world.start(&mut world.command(if n % 4 == 3 { &send } else { crate::world::TOKEN })))
+            .collect();
+        for child in children {
+            assert!(child.wait_with_output().unwrap().status.code().is_some());
+        }
+        world.run(&send).ok();
+        audit(&world, "alert", |all| !all.is_empty());
+        world.run(&send).ok();
+        assert_eq!(lines(&told).len(), 1);
+        for event in ["quarantine", "alert"] {
+            assert_eq!(audit(&world, event, |_| true).len(), 1, "{event}");
+        }
+    }
+}
+
+fn attention(world: &World) -> Value {
+    let text = std::fs::read_to_string(world.state().join("attention.json")).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// B10, A15: killed at each step between finding a trouble and having told it: somebody is told, and once. Whoever looks
+/// while it is not known whether the teller lives leaves it to that one.
+#[test]
+fn b10_a_teller_that_is_killed_is_made_up_for_once() {
+    for point in coderclaw_store::faults::ALERT_POINTS {
+        let (mut world, _) = World::expired();
+        let told = hook(&world);
+        world.sandbox.script(Fault::Reply(Reply::error("invalid_grant")), 1);
+        world.set("CODERCLAW_FAULT", format!("{point}:kill"));
+        let ran = world.token();
+        assert_eq!(ran.code(), "needs_login", "{point}");
+        world.unset("CODERCLAW_FAULT");
+        let is_marked = *point != "alert.found";
+        if is_marked {
+            // The worker may have been killed only just now.
+            let began = Instant::now();
+            while !attention(&world).to_string().contains("needs_login") {
+                assert!(began.elapsed() < Duration::from_secs(30), "{point}");
+                std::thread::yield_now();
+            }
+        }
+        let sent = |world: &World| {
+            let sent = world.run(&["models", "auth", "alerts", "--send", "--json"]).json();
+            sent["sent"].as_array().unwrap().len()
+        };
+        match *point {
+            "alert.found" => {}
+            // The herald was on its way and brings it to its end.
+            "alert.sent" => drop(wait_for(&told, |all| all.len() == 1)),
+            _ => assert_eq!((sent(&world), lines(&told).len()), (0, 0), "{point}: it may still live"),
+        }
+        if *point == "alert.sent" {
+            audit(&world, "alert", |all| all.len() == 1);
+            let began = Instant::now();
+            while attention(&world).to_string().contains("underWay") {
+                assert!(began.elapsed() < Duration::from_secs(30), "{}", attention(&world));
+                std::thread::yield_now();
+            }
+        }
+        world.shift_clock(Duration::from_secs(120));
+        assert_eq!(sent(&world), usize::from(*point != "alert.sent"), "{point}");
+        assert_eq!(sent(&world), 0, "{point}");
+        audit(&world, "alert", |all| all.len() == 1);
+        world.shift_clock(Duration::from_secs(3600));
+        assert_eq!((sent(&world), lines(&told).len()), (0, 1), "{point}");
+        world.log_in(&[]).0.ok();
+        let all = wait_for(&told, |all| all.len() == 2);
+        assert_eq!(all[1]["event"], "recovered", "{point}");
+    }
+}

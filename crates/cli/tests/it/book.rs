@@ -127,7 +127,20 @@ fn world(name: &str) -> World {
         other => panic!("there is no world \"{other}\""),
     }
     world.fingerprint_key();
+    private(&world.state());
     world
+}
+
+/// As the program itself makes folders.
+fn private(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            private(&path);
+        }
+    }
 }
 
 fn run(world: &World, step: &Step) -> String {

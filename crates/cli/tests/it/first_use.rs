@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use coderclaw_store::faults::IMPORT_POINTS;
 use serde_json::{Value, json};
 
 use crate::profiles::{HOUR, WORK, auth, run, store};
@@ -218,7 +219,7 @@ fn f5_many_at_once_import_once() {
 /// what they were.
 #[test]
 fn f5_a_kill_at_each_step_is_completed() {
-    let steps = ["import.begun", "import.stored", "import.recorded", "import.aside", "cache.write"];
+    let steps = [IMPORT_POINTS, &["cache.write"]].concat();
     let writes = ["store.write", "store.before_rename", "store.after_rename"];
     let writes = writes.iter().flat_map(|point| (1..=5).map(move |n| format!("{point}@{n}")));
     for point in steps.iter().map(|point| (*point).to_owned()).chain(writes) {

@@ -1,9 +1,8 @@
-//! Killed at every moment: nothing is lost, and no spent token is sent.
+//! Killed at the worst moments: nothing is lost, and no spent token is sent. All others are in `points.rs`.
 
 use std::time::Duration;
 
 use coderclaw_sandbox::{Fault, Policy, Reuse};
-use coderclaw_store::faults::POINTS;
 
 use crate::world::{ME, TOKEN, World};
 
@@ -47,35 +46,6 @@ fn a9_an_interrupt_of_the_whole_group_does_not_reach_the_worker() {
     gate.open();
     assert_ne!(world.token().ok().trim(), login.access.expose());
     assert_eq!(world.sent(&login.refresh), 1);
-}
-
-/// A8: the worker is killed at each fail point there is. Before the request: it is made again. After the answer is
-/// recorded: it is applied without another request. The token reaches the server once in every case.
-#[test]
-fn a8_a_worker_killed_at_each_point_is_recovered_from() {
-    let passages = ["", "@1", "@2", "@3", "@4", "@5"];
-    let every = POINTS.iter().flat_map(|point| passages.map(|passage| format!("{point}{passage}")));
-    // Between the server's answer and its record nothing can be done; that moment has a test of its own, below. The
-    // third record that a refresh appends is the answer's.
-    let is_lost = |point: &String| point.starts_with("refresh.sent") || point == "journal.append@3";
-    for point in every.filter(|point| !is_lost(point)) {
-        let (mut world, login) = World::expired();
-        world.set("CODERCLAW_FAULT", format!("{point}:kill"));
-        // It or its workers are killed, so it may be answered or not; what counts is what is left.
-        let first = world.token();
-        assert!(matches!(first.code, None | Some(0 | 1)), "{point}: {first:?}");
-        world.unset("CODERCLAW_FAULT");
-        // A worker killed between its record and its request looks like one whose answer was lost: the next try is
-        // spaced, and the clock stands for the wait.
-        world.shift_clock(Duration::from_secs(120));
-        let token = world.token().ok();
-        assert_ne!(token.trim(), login.access.expose(), "{point}");
-        assert_eq!(world.sent(&login.refresh), 1, "{point}");
-        assert_eq!(world.sandbox.counts().reuses, 0, "{point}");
-        world.wait_for_access("main", ME, token.trim());
-        let kept = world.entry("main", ME)["refresh"].as_str().unwrap().into();
-        assert!(world.sandbox.is_live(&kept), "{point}");
-    }
 }
 
 /// A9: killed between sending and the answer: nobody knows whether the token was spent. With a server that has a

@@ -119,16 +119,16 @@ fn esc_is_one_step_back() {
     person.types(METHOD, &[DOWN, ENTER].concat());
     person.types(MODEL, ESC);
     person.types(METHOD, ESC);
-    // From Anthropic, which is still marked, on to MiniMax and Moonshot and back to nothing chosen at all.
-    person.types(PROVIDER, &[DOWN, DOWN, DOWN, DOWN, ENTER].concat());
-    // xAI has one method, which is not asked for; the model is.
+    // From Anthropic, which is still marked, on to MiniMax, Moonshot and so on, and back to nothing chosen at all.
+    person.types(PROVIDER, &[DOWN, DOWN, DOWN, DOWN, DOWN, DOWN, DOWN, ENTER].concat());
+    // Z.AI has one method, which is not asked for; the model is.
     person.types(MODEL, &[ESC].concat());
     person.types(PROVIDER, &[DOWN, ENTER].concat());
     person.types(MODEL, &["\x1b[A", ENTER].concat());
     person.types("It is not shown.", "canary-canary-canary-canary\r");
     let (code, shown) = person.ends();
     assert_eq!(code, Some(0), "{shown}");
-    assert_eq!(world.entry("main", "openrouter:default")["type"], "api_key");
+    assert_eq!(world.entry("main", "qianfan:default")["type"], "api_key");
     assert!(config(&world)["agents"]["defaults"]["model"].is_null(), "none was chosen");
 }
 

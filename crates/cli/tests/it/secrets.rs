@@ -1,5 +1,6 @@
 //! Canaries: tokens and keys of every kind, servers that quote them, crashes, and every place where a byte could turn up.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use coderclaw_sandbox::{Body, Fault, On, Reply};
 use serde_json::{Value, json};
 
+use crate::canaries::holders;
 use crate::world::{LOGIN, ME, PROVIDER, Ran, TOKEN, World};
 
 const KEY: &str = "sk-proj-canarycanarycanarycanarycanary";
@@ -21,6 +23,7 @@ fn canaries() -> (World, Vec<String>) {
     world.seed("main", &[(ME, &login.entry), ("anthropic:manual", &token), ("openai:manual", &key)]);
     world.set("GROQ_API_KEY", "gsk_canarycanarycanarycanary");
     world.set("RUST_BACKTRACE", "full");
+    world.set("RUST_LOG", "trace");
     let refresh = login.refresh.expose().to_owned();
     (world, vec![refresh, login.access.expose().to_owned(), KEY.into(), SETUP.into(), "canary".into()])
 }
@@ -180,6 +183,7 @@ fn g5_doctor_finds_copies_and_prints_none() {
     assert_eq!(checks(&clean).iter().map(|(status, _)| *status).collect::<Vec<_>>(), ["ok"]);
     let state = world.state();
     let refresh = login.refresh.expose();
+    world.canaries.are_copied();
     world.private(&state.join("logs/old.log"), &format!("one\ntwo\nsent {refresh}\n"));
     world.private(
         &state.join("agents/main/sessions/s.jsonl"),
@@ -211,4 +215,140 @@ fn g5_doctor_finds_copies_and_prints_none() {
     }
     assert_eq!(found.len(), 6, "{found:#?}");
     assert!(found.iter().all(|(status, _)| *status == "warn"));
+}
+
+/// G4: whatever is done and wherever it is killed, each file with a secret is one that `paths` lists, those that are there
+/// for a moment only among them. The world's own look at its end is what says so; here it gets something to look at.
+#[test]
+fn g4_every_file_that_ever_holds_a_secret_is_listed() {
+    let mut kinds = BTreeSet::new();
+    let points =
+        ["store.before_rename", "store.after_rename", "refresh.answered", "refresh.applied", "cache.write"];
+    for point in points {
+        let mut world = World::new();
+        world.canaries.add(&[KEY]);
+        let login = world.login(-1_000);
+        world.seed("main", &[(ME, &login.entry)]);
+        world.seed("work", &[("openai-codex:clone", &login.entry)]);
+        world.config(&format!("{{models: {{providers: {{openai: {{baseUrl: 'https://x.test', apiKey: '{KEY}', models: []}}}}}}}}"));
+        world.private(
+            &world.state().join("credentials/oauth.json"),
+            &json!({"anthropic": {"access": KEY}}).to_string(),
+        );
+        world.set("CODERCLAW_FAULT", format!("{point}:kill"));
+        world.token();
+        world.unset("CODERCLAW_FAULT");
+        kinds.extend(held_by(&world));
+        world.shift_clock(Duration::from_secs(120));
+        world.token().ok();
+        for model in ["openai/gpt-5.2", "anthropic/claude-opus-4-6", "openai/gpt-5.2"] {
+            world.run(&["models", "set", model]).ok();
+        }
+        world.run(&["agents", "delete", "work", "--force"]).ok();
+        let store = world.text();
+        world.private(&world.store(), &store[..store.len() - 4]);
+        world.run(&["models", "auth", "order", "set", "--provider", PROVIDER, ME]);
+        kinds.extend(held_by(&world));
+    }
+    for wanted in [
+        "auth-profiles.json",
+        "auth-profiles.json.bak",
+        ".auth-profiles.json.next",
+        "auth.json",
+        "coderclaw.json",
+        "coderclaw.json.bak",
+        "coderclaw.json.bak.1",
+        "oauth.json",
+        "journal",
+        "trash",
+    ] {
+        assert!(kinds.contains(wanted), "{wanted} held none in {kinds:?}");
+    }
+}
+
+/// The names of the files that hold a secret now; of a journal and of what is in the trash, the folder's.
+fn held_by(world: &World) -> BTreeSet<String> {
+    let state = world.state();
+    let of = |path: &Path| {
+        let below = path.strip_prefix(&state).unwrap();
+        let first = below.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        match first.as_str() {
+            "journal" | "trash" => first,
+            _ => path.file_name().unwrap().to_string_lossy().into_owned(),
+        }
+    };
+    holders(world).into_iter().map(|(path, _)| of(&path)).collect()
+}
+
+/// G5: after a login, a refresh and a change of order, the refresh token stands in the store and its backup, the access
+/// token in the runtime cache as well, and what they replaced nowhere.
+#[test]
+fn g5_each_secret_has_one_file_and_its_declared_copies() {
+    let mut world = World::new();
+    world.sandbox.next_user("me@x.test");
+    world.log_in(&[]).0.ok();
+    let old = held(&world);
+    world.canaries.add(&old.iter().map(String::as_str).collect::<Vec<_>>());
+    world.shift_clock(Duration::from_secs(3_590));
+    let token = world.token().ok();
+    world.wait_for_access("main", ME, token.trim());
+    world.run(&["models", "auth", "order", "set", "--provider", PROVIDER, ME]).ok();
+    let new = held(&world);
+    let files_with = |secret: &String| -> Vec<String> {
+        let all = holders(&world).into_iter().filter(|(_, held)| held.contains(secret));
+        let mut names: Vec<String> =
+            all.map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    // The journal is wiped, and the cache renewed, by a worker that goes on after its asker was answered.
+    let began = Instant::now();
+    let wanted = ["auth-profiles.json", "auth-profiles.json.bak"];
+    while files_with(&new[1]) != wanted || !old.iter().all(|secret| files_with(secret).is_empty()) {
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", holders(&world));
+        std::thread::yield_now();
+    }
+    assert_eq!(files_with(&new[0]), ["auth-profiles.json", "auth-profiles.json.bak", "auth.json"]);
+}
+
+/// G5: a copy in the history of git is found in a loose object that no branch leads to, and in a packed one; without git it is
+/// said that nobody looked there.
+#[test]
+fn g5_loose_and_packed_objects_of_git_are_looked_through() {
+    let world = World::new();
+    let key = json!({"type": "api_key", "provider": "openai", "key": KEY});
+    world.seed("main", &[("openai:manual", &key)]);
+    world.canaries.are_copied();
+    let state = world.state();
+    git(&state, &["init", "-q"]);
+    world.private(&state.join("note.txt"), &format!("x {KEY} y"));
+    git(&state, &["add", "note.txt"]);
+    let found = |world: &World| {
+        let told = world.run(&["doctor", "--secrets", "--json"]).json();
+        checks(&told)
+            .iter()
+            .filter(|(status, said)| *status == "warn" && said.contains("history of git"))
+            .count()
+    };
+    // Only staged, and then taken away again: a loose object that nothing leads to.
+    git(&state, &["rm", "-q", "--cached", "note.txt"]);
+    std::fs::remove_file(state.join("note.txt")).unwrap();
+    assert_eq!(found(&world), 1);
+    // Packed with others into one compressed file.
+    world.private(&state.join("note.txt"), &format!("x {KEY} y"));
+    git(&state, &["add", "note.txt"]);
+    git(&state, &["commit", "-qm", "x"]);
+    git(&state, &["repack", "-adq"]);
+    git(&state, &["prune-packed"]);
+    std::fs::remove_file(state.join("note.txt")).unwrap();
+    assert_eq!(found(&world), 1);
+    let mut blind = world;
+    blind.set("PATH", "/nowhere");
+    let told = blind.run(&["doctor", "--secrets", "--json"]).json();
+    assert!(
+        checks(&told)
+            .iter()
+            .any(|(_, said)| said.contains("not looked at") && said.contains("git cannot be run")),
+        "{told:#}"
+    );
 }

@@ -4,6 +4,11 @@ use std::io::Read;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Reached only by a test that fails, which then says what was shown.
+const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+
 /// The terminal of a test.
 pub(crate) struct Terminal {
     pub(crate) master: std::fs::File,
@@ -68,6 +73,9 @@ impl Terminal {
     pub(crate) fn until(&mut self, shown: &mut String, wanted: &str) {
         let mut buffer = [0; 1024];
         while !shown.contains(wanted) {
+            let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
+            let ready = rustix::io::retry_on_intr(|| poll(&mut fds, Some(&PATIENCE))).unwrap();
+            assert!(ready > 0, "nothing more was shown, and {wanted} was not: {shown}");
             let read = self.master.read(&mut buffer).unwrap_or(0);
             assert!(read > 0, "it ended before it showed {wanted}: {shown}");
             shown.push_str(&String::from_utf8_lossy(&buffer[..read]));

@@ -9,6 +9,8 @@ use coderclaw_sandbox::{Options, Sandbox, User};
 use coderclaw_types::{Clock, Millis, Secret, TokenHash};
 use serde_json::{Value, json};
 
+use crate::canaries::Canaries;
+
 /// The provider that the tests use: the built-in one, pointed at the sandbox.
 pub(crate) const PROVIDER: &str = "openai-codex";
 pub(crate) const ME: &str = "openai-codex:me@x.test";
@@ -18,6 +20,7 @@ pub(crate) struct World {
     dir: tempfile::TempDir,
     shift: i64,
     vars: Vec<(String, String)>,
+    pub(crate) canaries: Canaries,
 }
 
 /// A login as it stands in a store.
@@ -42,7 +45,7 @@ impl World {
         });
         sandbox.policy(|policy| policy.access_lifetime = Duration::from_secs(3_600));
         let dir = tempfile::tempdir().unwrap();
-        let world = Self { sandbox, dir, shift: 0, vars: Vec::new() };
+        let world = Self { sandbox, dir, shift: 0, vars: Vec::new(), canaries: Canaries::default() };
         std::fs::create_dir_all(world.state().join("providers")).unwrap();
         std::fs::create_dir_all(world.home()).unwrap();
         world.private(&world.state().join("providers/openai-codex.toml"), &world.sandbox.manifest(PROVIDER));
@@ -97,6 +100,7 @@ impl World {
     /// A login of `me@x.test` whose access token ends `left` from now (negative: it has ended).
     pub(crate) fn login(&self, left: i64) -> Login {
         let grant = self.sandbox.grant("user-me");
+        self.canaries.add(&[grant.access.expose(), grant.refresh.expose()]);
         let expires = now().0 + self.shift + left;
         let entry = json!({
             "type": "oauth",
@@ -159,13 +163,21 @@ impl World {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::from(self.command(arguments).output().unwrap())
+        self.ended(arguments, self.command(arguments).output().unwrap())
+    }
+
+    /// What a process left that has ended, after a look for secrets in it.
+    pub(crate) fn ended(&self, arguments: &[&str], output: Output) -> Ran {
+        let ran = Ran::from(output);
+        self.canaries.look(self, arguments, &ran);
+        ran
     }
 
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         let mut child = self.start(self.command(arguments).stdin(Stdio::piped()));
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        Ran::from(child.wait_with_output().unwrap())
+        self.canaries.add(&[input.trim()]);
+        self.ended(arguments, child.wait_with_output().unwrap())
     }
 
     /// `models auth token` for the test's provider.
@@ -180,7 +192,10 @@ impl World {
     /// Starts `count` processes that ask for a token, all at once.
     pub(crate) fn storm(&self, count: usize) -> Vec<Ran> {
         let children: Vec<Child> = (0..count).map(|_| self.start(&mut self.command(TOKEN))).collect();
-        children.into_iter().map(|child| Ran::from(child.wait_with_output().unwrap())).collect()
+        let all: Vec<Ran> =
+            children.into_iter().map(|child| Ran::from(child.wait_with_output().unwrap())).collect();
+        self.canaries.look_at_all(self, TOKEN, &all);
+        all
     }
 
     /// Everything under the state dir and the home: path, mode, size, content.
@@ -294,6 +309,7 @@ impl World {
         let mut login = self.login(left);
         self.sandbox.add_user(User::named(name));
         let grant = self.sandbox.grant(name);
+        self.canaries.add(&[grant.access.expose(), grant.refresh.expose()]);
         login.entry["access"] = json!(grant.access.expose());
         login.entry["refresh"] = json!(grant.refresh.expose());
         login.entry["email"] = json!(grant.user.email);
@@ -322,7 +338,7 @@ impl World {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ran::from(child.wait_with_output().unwrap())
+        self.ended(arguments, child.wait_with_output().unwrap())
     }
 
     /// The same command under another umask.
@@ -361,6 +377,7 @@ impl World {
         stderr.read_to_string(&mut said).unwrap();
         let mut ran = Ran::from(child.wait_with_output().unwrap());
         ran.stderr = said;
+        self.canaries.look(self, LOGIN, &ran);
         (ran, page)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coderclaw_types::Code;
+use coderclaw_types::{Code, for_people};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -150,8 +150,9 @@ async fn say(
         Ok(_) => return false,
         Err(refused) => {
             shared.numbers.refused(refused.code);
-            shared
-                .tell(Note::event(format!("token socket: refused [{}]: {}", refused.code, refused.message)));
+            // It may quote what was sent, and that may be anything.
+            let told = for_people(&refused.message).unwrap_or_default();
+            shared.tell(Note::event(format!("token socket: refused [{}]: {told}", refused.code)));
             serde_json::Map::from_iter([
                 ("error".into(), json!(refused.complaint())),
                 ("ok".into(), false.into()),

@@ -114,6 +114,13 @@ fn e5_e7_shapes_that_are_refused() {
         (format!("http://127.0.0.1:1455@evil.test/auth/callback?code={CODE}&state={STATE}"), OtherPlace),
         (format!("/other?code={CODE}&state={STATE}"), OtherPlace),
         ("https://auth.test/".into(), OtherPlace),
+        // What is no address, or none of the web, is no code either.
+        ("https://".into(), OtherPlace),
+        ("http://127.0.0.1:99999/auth/callback".into(), OtherPlace),
+        ("chrome://newtab/abcdefgh".into(), OtherPlace),
+        ("about:blank-page".into(), OtherPlace),
+        (format!("xcode={CODE}"), no(Unusable::NotACode)),
+        (format!("I got oldcode={CODE} there"), no(Unusable::NotACode)),
         (
             "https://auth.test/oauth/authorize?response_type=code&client_id=x&state=st-Abc_123".into(),
             AuthorizeUrl,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use coderclaw_providers::{
-    ApiKind, Billing, CredentialKind, MethodKind, Registry, Rejected, Revoke, Source, TokenRequest,
+    ApiKind, Billing, CredentialKind, DeviceDialect, MethodKind, Registry, Rejected, Revoke, Source,
+    TokenRequest,
 };
 use coderclaw_types::{ProviderId, Secret};
 
@@ -20,6 +21,7 @@ const ENV: &[(&str, &[&str])] = &[
     ("deepgram", &["DEEPGRAM_API_KEY"]),
     ("github-copilot", &["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"]),
     ("google", &["GEMINI_API_KEY"]),
+    ("google-gemini-cli", &[]),
     ("google-vertex", &[]),
     ("groq", &["GROQ_API_KEY"]),
     ("huggingface", &["HUGGINGFACE_HUB_TOKEN", "HF_TOKEN"]),
@@ -176,4 +178,56 @@ fn subscriptions_and_keys_are_told_apart() {
     assert_eq!(get(&registry, "huggingface").env_kind("HF_TOKEN"), CredentialKind::ApiKey);
     assert_eq!(get(&registry, "github-copilot").env_kind("GH_TOKEN"), CredentialKind::Token);
     assert_eq!(get(&registry, "google-vertex").billing(CredentialKind::Token), Billing::Metered);
+}
+
+/// What was built in without anybody having tried it says so, and what was tried does not; no client secret is built in.
+#[test]
+fn what_was_not_tried_says_so() {
+    let registry = Registry::built_in();
+    let methods: Vec<_> =
+        registry.iter().flat_map(|one| one.auth.iter().map(move |method| (&*one.id, method))).collect();
+    let untested: Vec<(&str, &str)> = methods
+        .iter()
+        .filter(|(_, method)| method.untested)
+        .map(|(id, method)| (*id, method.method.as_str()))
+        .collect();
+    assert_eq!(
+        untested,
+        [
+            ("github-copilot", "device-code"),
+            ("google-gemini-cli", "oauth"),
+            ("openrouter", "oauth-key"),
+            ("qwen-portal", "device-code"),
+            ("xai", "oauth"),
+            ("xai", "device-code"),
+        ]
+    );
+    assert!(methods.iter().all(|(_, method)| method.client_secret.is_none()));
+    // A client of one's own is asked for where none is built in, and nowhere else.
+    for (id, method) in methods {
+        let wants = matches!(method.method, MethodKind::OAuth | MethodKind::DeviceCode)
+            && !(method.method == MethodKind::DeviceCode && method.token_url.is_none());
+        assert_eq!(method.own_client, wants && method.client_id.is_none(), "{id}");
+    }
+}
+
+/// E9, E10: a device login that leaves out where tokens come from is the browser login by another door.
+#[test]
+fn e10_a_device_login_beside_a_browser_login() {
+    let registry = Registry::built_in();
+    let codex = get(&registry, "openai-codex");
+    let (device, oauth) = (codex.device_login().unwrap(), codex.auth(MethodKind::OAuth).unwrap());
+    assert_eq!((device.method, device.device_dialect), (MethodKind::DeviceCode, DeviceDialect::OpenAi));
+    assert_eq!((&device.token_url, &device.client_id), (&oauth.token_url, &oauth.client_id));
+    assert_eq!((&device.scopes, &device.identity), (&oauth.scopes, &oauth.identity));
+    assert_eq!((device.redirect.as_ref(), device.redirect_ports.len()), (None, 0));
+    assert_eq!(device.device_page.as_deref(), Some("https://auth.openai.com/codex/device"));
+    assert_eq!(codex.auth_for(CredentialKind::OAuth), Some(oauth), "which refreshes both");
+    let copilot = get(&registry, "github-copilot").device_login().unwrap();
+    assert_eq!(copilot.token_origin().as_deref(), Some("https://github.com"));
+    assert!(!copilot.rotates && copilot.access_url.is_some());
+    assert!(get(&registry, "anthropic").device_login().is_none());
+    let openrouter = get(&registry, "openrouter");
+    assert_eq!(openrouter.auth(MethodKind::OAuthKey).unwrap().method.makes(), CredentialKind::ApiKey);
+    assert_eq!(openrouter.billing(CredentialKind::ApiKey), Billing::Metered);
 }

@@ -17,8 +17,8 @@ const ALONE: &[(&str, &str)] = &[
         "3:1: unknown key `url`, did you mean `base_url`?",
     ),
     (
-        "id = 'a'\n[[auth]]\nmethod = 'token'\nclient_secret = 'canary'",
-        "4:1: unknown key `client_secret`, expected one of `method`, `billing`, `issuer`, `authorize_url`, `token_url`, `revoke_url`, `revoke`, `client_id`, `scopes`, `required_scopes`, `redirect`, `redirect_ports`, `authorize_params`, `token_request`, `revoke_request`, `rotates`, `default_lifetime`, `identity`, `device_url`, `pattern`, `disabled`, `api`, `lend`",
+        "id = 'a'\n[[auth]]\nmethod = 'token'\npassword = 'canary'",
+        "4:1: unknown key `password`, expected one of `method`, `billing`, `issuer`, `authorize_url`, `token_url`, `revoke_url`, `revoke`, `client_id`, `own_client`, `client_secret`, `scopes`, `required_scopes`, `redirect`, `redirect_ports`, `authorize_params`, `token_request`, `revoke_request`, `rotates`, `default_lifetime`, `identity`, `device_url`, `device_dialect`, `device_poll_url`, `device_page`, `device_redirect`, `device_pkce`, `device_off`, `access_url`, `userinfo_url`, `untested`, `pattern`, `disabled`, `api`, `lend`",
     ),
     ("id = 'a'\n[[auth]]\nbilling = 'metered'", "2:1: missing key `method`"),
     ("id = 1", "1:6: invalid type: integer `1`, expected a string"),
@@ -40,7 +40,7 @@ const ALONE: &[(&str, &str)] = &[
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'password'",
-        "3:10: unknown word `password`, expected one of `oauth`, `device-code`, `setup-token`, `token`, `api-key`, `siwc`, `plugin`",
+        "3:10: unknown word `password`, expected one of `oauth`, `device-code`, `setup-token`, `token`, `api-key`, `oauth-key`, `siwc`, `plugin`",
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'token'\nrotates = 'yes'",
@@ -70,6 +70,22 @@ const ALONE: &[(&str, &str)] = &[
     (
         "id = 'a'\n[[auth]]\nmethod = 'device-code'\nclient_id = 'c'\ntoken_url = 'https://auth.example/t'",
         "3:10: method \"device-code\" needs an issuer, or device_url and token_url",
+    ),
+    (
+        "id = 'a'\n[[auth]]\nmethod = 'oauth-key'\nissuer = 'https://a.example'",
+        "3:10: method \"oauth-key\" needs authorize_url and token_url",
+    ),
+    (
+        "id = 'a'\n[[auth]]\nmethod = 'device-code'\nissuer = 'https://a.example'\nclient_id = 'c'\ndevice_dialect = 'openai'",
+        "3:10: method \"device-code\" needs device_poll_url, device_page and device_redirect in this dialect",
+    ),
+    (
+        "id = 'a'\n[[auth]]\nmethod = 'device-code'\n[[auth]]\nmethod = 'oauth'\nclient_id = 'c'\nauthorize_url = 'https://a.example/a'\ntoken_url = 'https://a.example/t'",
+        "3:10: method \"device-code\" needs an issuer, or device_url and token_url",
+    ),
+    (
+        "extends = 'openai-codex'\n[[auth]]\nmethod = 'oauth'\ndisabled = true",
+        "1:11: method \"device-code\" needs a client_id",
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'oauth'\nredirect = 'http://127.0.0.1:8080/cb'",

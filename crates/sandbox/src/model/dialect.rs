@@ -33,7 +33,10 @@ pub(super) fn complaint(wire: Wire, request: &Request, body: &Value) -> Option<R
         Wire::Codex if body["store"] != json!(false) => detail("Store must be set to false"),
         Wire::Codex if body["stream"] != json!(true) => detail("Stream must be set to true"),
         Wire::Codex if !body["input"].is_array() => detail("Input must be a list"),
-        Wire::Codex if !body["instructions"].is_string() => detail("Instructions are required"),
+        // Codex CLI since 0.169 sends them as a message of the developer.
+        Wire::Codex if !body["instructions"].is_string() && !has_developer(&body["input"]) => {
+            detail("Instructions are required")
+        }
         Wire::Codex => {
             let refused = ["max_output_tokens", "temperature", "top_p", "metadata", "previous_response_id"];
             let found = refused.iter().find(|name| body.get(**name).is_some())?;
@@ -44,6 +47,11 @@ pub(super) fn complaint(wire: Wire, request: &Request, body: &Value) -> Option<R
         }
         _ => None,
     }
+}
+
+fn has_developer(input: &Value) -> bool {
+    let roles = input.as_array().into_iter().flatten().filter_map(|item| item["role"].as_str());
+    roles.into_iter().any(|role| matches!(role, "developer" | "system"))
 }
 
 /// An error in the dialect's shape.
@@ -63,7 +71,9 @@ pub(super) fn error_body(wire: Wire, kind: &str, message: &str) -> Value {
 /// What the person said last.
 pub(super) fn last_words(body: &Value) -> String {
     let list = body["messages"].as_array().or_else(|| body["input"].as_array());
-    let Some(last) = list.and_then(|list| list.last()) else {
+    // Claude Code puts words of its own behind them, in another role.
+    let is_person = |one: &&Value| one["role"].as_str().is_none_or(|role| role == "user");
+    let Some(last) = list.and_then(|list| list.iter().rfind(is_person)) else {
         return body["input"].as_str().unwrap_or_default().to_owned();
     };
     match &last["content"] {

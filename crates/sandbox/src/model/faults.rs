@@ -272,21 +272,45 @@ impl ModelFault {
     }
 }
 
-/// Faults that wait for their request; those of an account wait for a request of that account.
+/// A fault that waits for its request.
+#[derive(Debug)]
+struct Waiting {
+    /// Only for a request of this account.
+    account: Option<String>,
+    /// Not for a request that only lists models.
+    is_for_turns: bool,
+    fault: ModelFault,
+}
+
+/// Faults that wait, first come, first served.
 #[derive(Debug, Default)]
-pub(crate) struct ModelFaults(VecDeque<(Option<String>, ModelFault)>);
+pub(crate) struct ModelFaults(VecDeque<Waiting>);
 
 impl ModelFaults {
-    pub(crate) fn push(&mut self, account: Option<&str>, fault: ModelFault, times: usize) {
-        self.0.extend(std::iter::repeat_n((account.map(str::to_owned), fault), times));
+    pub(crate) fn push(&mut self, account: Option<&str>, fault: &ModelFault, times: usize) {
+        self.add(account, false, fault, times);
+    }
+
+    pub(crate) fn push_for_turns(&mut self, fault: &ModelFault, times: usize) {
+        self.add(None, true, fault, times);
+    }
+
+    fn add(&mut self, account: Option<&str>, is_for_turns: bool, fault: &ModelFault, times: usize) {
+        for _ in 0..times {
+            let (account, fault) = (account.map(str::to_owned), fault.clone());
+            self.0.push_back(Waiting { account, is_for_turns, fault });
+        }
     }
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub(super) fn take(&mut self, account: Option<&str>) -> Option<ModelFault> {
-        let at = self.0.iter().position(|(of, _)| of.is_none() || of.as_deref() == account)?;
-        self.0.remove(at).map(|(_, fault)| fault)
+    pub(super) fn take(&mut self, account: Option<&str>, is_turn: bool) -> Option<ModelFault> {
+        let fits = |one: &Waiting| {
+            (one.account.is_none() || one.account.as_deref() == account) && (is_turn || !one.is_for_turns)
+        };
+        let at = self.0.iter().position(fits)?;
+        self.0.remove(at).map(|one| one.fault)
     }
 }

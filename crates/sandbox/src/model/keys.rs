@@ -36,7 +36,7 @@ pub(super) enum Denied {
 
 /// The credential and the header that it came in.
 pub(super) fn credential(request: &Request) -> Option<(&'static str, &str)> {
-    if let Some(key) = request.header("x-api-key") {
+    if let Some(key) = request.header("x-api-key").filter(|_| !is_company(request)) {
         return Some(("x-api-key", key));
     }
     request.bearer().map(|token| ("authorization", token))
@@ -85,5 +85,10 @@ pub(super) fn may_not_look(state: &State, held: Option<(&'static str, &str)>) ->
 fn has_beta(request: &Request, account: &str) -> Result<String, Denied> {
     let betas = request.header("anthropic-beta").unwrap_or_default();
     let has = betas.split(',').any(|beta| beta.trim() == "oauth-2025-04-20");
-    if has { Ok(account.to_owned()) } else { Err(Denied::NoBeta) }
+    if has || is_company(request) { Ok(account.to_owned()) } else { Err(Denied::NoBeta) }
+}
+
+/// A company's own proxy takes the tokens of its own login: as a bearer, whatever stands beside it, and as they are.
+fn is_company(request: &Request) -> bool {
+    request.path.starts_with("/company/")
 }

@@ -10,6 +10,7 @@
 mod admin;
 mod client;
 mod concurrency;
+mod device;
 mod faults;
 mod identity;
 mod login;

@@ -109,13 +109,17 @@ impl fmt::Debug for ConfigDoc {
 }
 
 impl ConfigDoc {
-    pub(super) fn parse(path: &Path, text: &str, env: &Env) -> Result<Self, ConfigError> {
+    /// A config with this text, as if it stood at `path`. Nothing of what is done to it gets there.
+    ///
+    /// # Errors
+    /// Where the text, or a file that it includes, is not understood.
+    pub fn parse(path: &Path, text: &str, env: &Env) -> Result<Self, ConfigError> {
         let included = Source::parse(path, text, env)?.included;
         Ok(Self { root: read_tree(path, text)?, path: path.to_path_buf(), env: env.clone(), included })
     }
 
     /// The document's text.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.root.to_string()
     }
 

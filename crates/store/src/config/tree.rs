@@ -10,7 +10,7 @@ use super::key_path::Step;
 use super::parse_options;
 
 /// Writes `new` at `steps`.
-pub(super) fn set(root: &CstRootNode, steps: &[Step], new: &Value) {
+pub(crate) fn set(root: &CstRootNode, steps: &[Step], new: &Value) {
     let Some(object) = root.object_value_or_create() else { return };
     let mut node: CstNode = object.into();
     for (depth, step) in steps.iter().enumerate() {
@@ -23,7 +23,7 @@ pub(super) fn set(root: &CstRootNode, steps: &[Step], new: &Value) {
 }
 
 /// Takes away what stands at `steps`.
-pub(super) fn remove(root: &CstRootNode, steps: &[Step]) {
+pub(crate) fn remove(root: &CstRootNode, steps: &[Step]) {
     let Some((last, parent)) = steps.split_last() else { return };
     let Some(mut node) = root.value() else { return };
     for step in parent {

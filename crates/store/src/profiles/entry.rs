@@ -5,6 +5,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::reference::Reference;
+
 /// One entry of a store.
 #[derive(Debug, Clone)]
 pub enum Entry {
@@ -39,6 +41,8 @@ pub struct ApiKeyEntry {
     pub email: Option<String>,
     /// The entry refers to a secret elsewhere (`keyRef`).
     pub is_ref: bool,
+    /// Where that is, or why it cannot be followed.
+    pub reference: Option<Result<Reference, String>>,
 }
 
 /// `type: "token"`.
@@ -56,6 +60,8 @@ pub struct TokenEntry {
     pub email: Option<String>,
     /// The entry refers to a secret elsewhere (`tokenRef`).
     pub is_ref: bool,
+    /// Where that is, or why it cannot be followed.
+    pub reference: Option<Result<Reference, String>>,
 }
 
 /// `type: "oauth"`.
@@ -164,6 +170,7 @@ impl Entry {
                 key: secret(fields.key),
                 email,
                 is_ref: fields.key_ref.is_some(),
+                reference: reference(fields.key_ref),
             }),
             "token" => Self::Token(TokenEntry {
                 provider,
@@ -174,6 +181,7 @@ impl Entry {
                     .is_some_and(|raw| raw.get() != "null" && millis(raw).is_none()),
                 email,
                 is_ref: fields.token_ref.is_some(),
+                reference: reference(fields.token_ref),
             }),
             _ => Self::OAuth(Box::new(OAuthEntry {
                 provider,
@@ -256,6 +264,11 @@ struct Fields<'a> {
     revoke_url: Option<&'a RawValue>,
     #[serde(borrow)]
     grant: Option<&'a RawValue>,
+}
+
+fn reference(field: Option<&RawValue>) -> Option<Result<Reference, String>> {
+    let value: Value = serde_json::from_str(field?.get()).ok()?;
+    Some(Reference::read(&value))
 }
 
 fn text(field: Option<&RawValue>) -> Option<String> {

@@ -87,6 +87,10 @@ fn config(exam: &mut Exam<'_>, problems: &[OpenError]) {
         false => "there is none, and none is needed".to_owned(),
     };
     exam.or_else_ok("config", &message);
+    for plugin in exam.context.auth.broken_plugins() {
+        let message = format!("the plugin {} is not in force: {}", plugin.id, plugin.why);
+        exam.add(Check::warn("provider_files", message).code(Code::ManifestInvalid));
+    }
     exam.or_else_ok("provider_files", "nothing in them is misunderstood");
 }
 

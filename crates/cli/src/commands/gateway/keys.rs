@@ -1,6 +1,9 @@
 //! `gateway keys add|list|revoke`.
 
-use coderclaw_store::{GatewayKey, add_gateway_key, read_gateway_keys, revoke_gateway_key};
+use coderclaw_store::{
+    GatewayKey, GatewayKeysError, add_gateway_key, read_gateway_keys, read_kept_gateway_key,
+    revoke_gateway_key,
+};
 use coderclaw_types::{Code, Millis, ProfileId, ProviderId, TokenHash};
 use serde_json::{Value, json};
 
@@ -17,6 +20,7 @@ pub(super) fn run(context: &Context, command: KeysCommand) -> Result<Report, Com
     match command {
         KeysCommand::Add(args) => add(context, args),
         KeysCommand::List => list(context),
+        KeysCommand::Show { key } => show(context, &key),
         KeysCommand::Revoke { key } => revoke(context, &key),
     }
 }
@@ -96,6 +100,33 @@ fn list(context: &Context) -> Result<Report, CommandError> {
         ));
     }
     Ok(Report::text(keys.iter().map(|key| line(key, now) + "\n").collect::<String>()))
+}
+
+/// What a connected program runs to get its key.
+fn show(context: &Context, name: &str) -> Result<Report, CommandError> {
+    let state = context.auth.state();
+    let keys = read_gateway_keys(state)?;
+    let one = keys.iter().find(|key| key.id == name).or_else(|| keys.iter().find(|key| key.name == name));
+    let Some(one) = one else {
+        return Err(GatewayKeysError::Unknown { name: name.to_owned() }.into());
+    };
+    let now = context.auth.clock().now();
+    if one.has_ended(now) {
+        let message = format!("the gateway key \"{}\" has ended", text::clean(&one.name));
+        return Err(CommandError::new(Code::UnknownGatewayKey, message));
+    }
+    let Some(key) = read_kept_gateway_key(state, one)? else {
+        let message =
+            format!("the gateway key \"{}\" was shown once, and is kept nowhere", text::clean(&one.name));
+        return Err(CommandError::new(Code::UnknownGatewayKey, message)
+            .hint("coderclaw gateway keys add NAME".into()));
+    };
+    if context.global.json {
+        let mut shown = shown(one, now);
+        shown["key"] = json!(key.expose());
+        return Ok(Report::json(&shown));
+    }
+    Ok(Report::text(format!("{}\n", key.expose())))
 }
 
 fn revoke(context: &Context, name: &str) -> Result<Report, CommandError> {

@@ -1,10 +1,11 @@
-//! `gateway run|install|status|keys`.
+//! `gateway run|install|status|open|keys`.
 
 mod install;
 mod keys;
+mod open;
 mod run;
 
-use coderclaw_gateway::{GatewayError, ask_status};
+use coderclaw_gateway::{GatewayError, GatewayStatus, ask_status};
 use coderclaw_store::{GatewayKeysError, KeyPath};
 use coderclaw_types::{Clock, Code, Env};
 use serde_json::json;
@@ -30,12 +31,13 @@ pub(super) fn run(
         GatewayCommand::Run(args) => run::run(&context, env, &args),
         GatewayCommand::Install(args) => install::run(&context, &env, &args),
         GatewayCommand::Status { port } => status(&context, port),
+        GatewayCommand::Open(args) => open::run(&context, &args),
         GatewayCommand::Keys { command } => keys::run(&context, command),
     }
 }
 
 /// What the flag says, else the variable, else the config.
-fn port(context: &Context, flag: Option<u16>) -> Result<u16, CommandError> {
+pub(super) fn port(context: &Context, flag: Option<u16>) -> Result<u16, CommandError> {
     if let Some(port) = flag {
         return Ok(port);
     }
@@ -53,16 +55,21 @@ fn port(context: &Context, flag: Option<u16>) -> Result<u16, CommandError> {
     Ok(if is_dev { DEV_PORT } else { PORT })
 }
 
-fn status(context: &Context, flag: Option<u16>) -> Result<Report, CommandError> {
-    let port = port(context, flag)?;
+/// The gateway on this port, which must be one of ours.
+fn running(port: u16) -> Result<GatewayStatus, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| CommandError::new(Code::Internal, format!("the network cannot be used: {e}")))?;
-    let Some(status) = runtime.block_on(ask_status(port))? else {
-        let message = format!("no CoderClaw gateway answers on 127.0.0.1:{port}");
-        return Err(CommandError::new(Code::GatewayDown, message));
-    };
+    let status = runtime.block_on(ask_status(port))?;
+    status.ok_or_else(|| {
+        CommandError::new(Code::GatewayDown, format!("no CoderClaw gateway answers on 127.0.0.1:{port}"))
+    })
+}
+
+fn status(context: &Context, flag: Option<u16>) -> Result<Report, CommandError> {
+    let port = port(context, flag)?;
+    let status = running(port)?;
     let address = format!("http://127.0.0.1:{port}");
     if context.global.json {
         return Ok(Report::json(&json!({

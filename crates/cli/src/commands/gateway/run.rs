@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::port;
 use crate::args::GatewayRunArgs;
+use crate::commands::status::answer_to;
 use crate::commands::{Context, own_program};
 use crate::error::{CommandError, Next, login_command};
 use crate::report::{Report, say};
@@ -30,6 +31,8 @@ pub(super) fn run(context: &Context, env: Env, args: &GatewayRunArgs) -> Result<
         runner: Runner::Process(own_program()),
         tell: tell(context, clock),
         next_command,
+        next_for_profile: answer_to,
+        local_time: text::local,
         limits: Limits::default(),
     };
     more_files();
@@ -64,7 +67,8 @@ async fn serve(context: &Context, options: Options) -> Result<Report, CommandErr
         writeln!(std::io::stdout().lock(), "{line}").ok();
     } else if !context.global.quiet {
         say(&format!(
-            "Listening on {address}. Ctrl-C ends it; `coderclaw gateway keys add NAME` lets a program in."
+            "Listening on {address}. Ctrl-C ends it; `coderclaw gateway keys add NAME` lets a program in, `coderclaw gateway \
+             open` a browser."
         ));
         if let Some(socket) = gateway.socket() {
             say(&format!("Token socket: {}", text::clean(&socket.to_string_lossy())));

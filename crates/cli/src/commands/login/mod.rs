@@ -1,12 +1,13 @@
 //! `models auth login`: with a browser on this machine or any other, in one run or in two.
 
+mod plugin;
 mod qr;
 mod remote;
 mod screen;
 
 use std::io::{BufRead, IsTerminal, Read};
 
-use coderclaw_auth::{LoggedIn, LoginError, LoginRequest};
+use coderclaw_auth::{Door, LoggedIn, LoginError, LoginRequest};
 use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, Code, ProfileId, Secret};
@@ -36,6 +37,15 @@ pub(super) fn run(context: &Context, args: LoginArgs) -> Result<Report, CommandE
     }
 }
 
+/// Opens a page in a browser, where there is one that the person sees. A browser is never waited for.
+pub(super) fn show_in_browser(context: &Context, url: &str) -> bool {
+    let is_seen = screen::opens(context.auth.env());
+    if is_seen {
+        screen::open(url.to_owned());
+    }
+    is_seen
+}
+
 /// How the address is shown.
 #[derive(Default)]
 pub(super) struct Shown<'a> {
@@ -51,10 +61,17 @@ pub(super) fn in_browser(
     wish: LoginWish,
     shown: &Shown<'_>,
 ) -> Result<LoggedIn, CommandError> {
-    let manifest = self::provider(context, provider, wish.method.as_deref())?;
+    let (manifest, door) = self::provider(context, provider, &wish)?;
     let agent = context.agent()?;
-    let request = request(wish)?;
+    let request = request(wish, door)?;
     let mut screen = Screen::new(context, shown.no_browser, shown.qr, shown.url_file);
+    if manifest.auth(MethodKind::Plugin).is_some() {
+        let mut screen = plugin::PluginScreen(screen);
+        return context
+            .auth
+            .plugin_login(&agent, manifest, &request, &mut screen)
+            .map_err(context.about(manifest));
+    }
     context.auth.login(&agent, manifest, &request, &mut screen).map_err(context.about(manifest))
 }
 
@@ -64,9 +81,10 @@ pub(super) fn and_report(context: &Context, provider: &str, wish: LoginWish) -> 
     Ok(report(context, &context.agent()?, &done))
 }
 
-fn request(wish: LoginWish) -> Result<LoginRequest, CommandError> {
+fn request(wish: LoginWish, door: Door) -> Result<LoginRequest, CommandError> {
     let profile_id = wish.profile_id.as_deref().map(ProfileId::new).transpose();
     Ok(LoginRequest {
+        door,
         profile_id: profile_id.map_err(|e| CommandError::new(Code::Usage, e.to_string()))?,
         replace: wish.replace,
         expect: wish.expect,
@@ -76,17 +94,28 @@ fn request(wish: LoginWish) -> Result<LoginRequest, CommandError> {
 }
 
 fn start(context: &Context, provider: &str, wish: LoginWish) -> Result<Report, CommandError> {
-    let manifest = self::provider(context, provider, wish.method.as_deref())?;
+    let (manifest, door) = self::provider(context, provider, &wish)?;
     let agent = context.agent()?;
-    let started = context.auth.start_login(&agent, manifest, &request(wish)?);
+    let started = context.auth.start_login(&agent, manifest, &request(wish, door)?);
     let started = started.map_err(context.about(manifest))?;
     if context.global.json {
         return Ok(Report::json(&json!({
             "id": started.id,
             "url": started.url,
+            "userCode": started.user_code,
             "expiresAt": started.expires,
             "redirectUri": started.redirect_uri,
         })));
+    }
+    if let Some(code) = &started.user_code {
+        return Ok(Report::text(format!(
+            "Open this page on any device:\n\n{}\n\nType in {}, and then, until {}, run this command, which waits for it:\n\n\
+             coderclaw models auth login finish {}\n",
+            started.url,
+            clean(code),
+            local(started.expires),
+            started.id
+        )));
     }
     Ok(Report::text(format!(
         "Open this page in a browser:\n\n{}\n\nThen give the address where the browser ends to this command, until {}:\n\n\
@@ -111,7 +140,9 @@ fn finish(context: &Context, id: &str, to_the_end: bool) -> Result<Report, Comma
         let message = format!("this login was begun for agent {}", pending.agent);
         return Err(CommandError::new(Code::Usage, message));
     }
-    let (agent, done) = context.auth.finish_login(id, &answer(to_the_end)).map_err(about)?;
+    // A code is typed in elsewhere, and nothing here.
+    let pasted = if pending.device.is_some() { Secret::from("") } else { answer(to_the_end) };
+    let (agent, done) = context.auth.finish_login(id, &pasted).map_err(about)?;
     Ok(report(context, &agent, &done))
 }
 
@@ -183,15 +214,23 @@ fn report(context: &Context, agent: &AgentPaths, done: &LoggedIn) -> Report {
     Report::text(text)
 }
 
-/// `openai` with `oauth` means the ChatGPT login, which is a provider of its own.
+/// The provider, and by which door. `openai` with `oauth` means the ChatGPT login, which is a provider of its own.
 fn provider<'a>(
     context: &'a Context,
     name: &str,
-    method: Option<&str>,
-) -> Result<&'a Manifest, CommandError> {
+    wish: &LoginWish,
+) -> Result<(&'a Manifest, Door), CommandError> {
     let manifest = context.provider(name)?;
-    let method = match method {
-        None | Some("oauth") => MethodKind::OAuth,
+    if manifest.auth(MethodKind::Plugin).is_some() && matches!(wish.method.as_deref(), None | Some("plugin"))
+    {
+        return Ok((manifest, Door::Any));
+    }
+    let (kinds, door): (&[MethodKind], Door) = match wish.method.as_deref() {
+        Some("device-code") => (&[MethodKind::DeviceCode], Door::Device),
+        None if wish.device => (&[MethodKind::DeviceCode], Door::Device),
+        Some("oauth") => (&[MethodKind::OAuth, MethodKind::OAuthKey], Door::Browser),
+        Some("oauth-key") => (&[MethodKind::OAuthKey], Door::Browser),
+        None => (&[MethodKind::OAuth, MethodKind::OAuthKey, MethodKind::DeviceCode], Door::Any),
         Some(other) => {
             let known = MethodKind::from_text(other).filter(|kind| manifest.auth(*kind).is_some());
             let message = match known {
@@ -201,8 +240,9 @@ fn provider<'a>(
             return Err(CommandError::new(Code::Usage, message));
         }
     };
-    if manifest.auth(method).is_none() && manifest.id == "openai" {
-        return context.provider("openai-codex");
+    let has_any = kinds.iter().any(|kind| manifest.auth(*kind).is_some());
+    if !has_any && manifest.id == "openai" {
+        return Ok((context.provider("openai-codex")?, door));
     }
-    Ok(manifest)
+    Ok((manifest, door))
 }

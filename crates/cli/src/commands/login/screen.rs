@@ -3,14 +3,15 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use coderclaw_auth::{LoginUi, LoginWait, Pastes};
+use coderclaw_auth::{CodeWait, LoginUi, LoginWait, Pastes};
 use coderclaw_store::{WriteError, write_private};
+use coderclaw_types::Env;
 
 use super::qr::qr;
 use super::remote::{Facts, Remote, has_opener, remote};
 use crate::commands::Context;
 use crate::report::say;
-use crate::text::{width, wrap};
+use crate::text::{clean, width, wrap};
 
 pub(super) struct Screen {
     remote: Option<Remote>,
@@ -32,7 +33,7 @@ impl Screen {
         let escapes = std::io::stderr().is_terminal() && env.get("TERM") != Some("dumb");
         Self {
             remote,
-            opens: !no_browser && (remote.is_none() || has_opener(env)),
+            opens: !no_browser && opens(env),
             qr,
             url_file: url_file.map(|path| env.resolve(path)),
             quiet: context.global.quiet,
@@ -42,10 +43,32 @@ impl Screen {
         }
     }
 
+    /// Shows a page, and opens it where a browser can be opened.
+    pub(super) fn page(&self, url: &str) {
+        self.words(if self.opens {
+            "A browser opens this page:\n"
+        } else {
+            "Open this page in a browser:\n"
+        });
+        say(url);
+        self.words("");
+        if self.opens {
+            open(url.to_owned());
+        }
+    }
+
     /// Words, broken between words; an address never is.
     fn words(&self, text: &str) {
         if !self.quiet {
             say(&wrap(text, width()).join("\n"));
+        }
+    }
+
+    fn untested(&self, is: bool) {
+        if is {
+            self.words(
+                "Nobody has tried this login against its vendor: it follows what is written about it.",
+            );
         }
     }
 
@@ -82,6 +105,7 @@ impl LoginUi for Screen {
         if let Some(path) = &self.url_file {
             self.words(&format!("The address is in {} too.", path.display()));
         }
+        self.untested(wait.untested);
         if let Some(why) = wait.why_not {
             self.words(&format!("The browser cannot come back by itself: {why}."));
         }
@@ -106,6 +130,49 @@ impl LoginUi for Screen {
         Ok(())
     }
 
+    fn code(&mut self, wait: &CodeWait<'_>) -> Result<(), WriteError> {
+        let link = wait.complete.unwrap_or(wait.page);
+        let code = clean(wait.user_code);
+        if !wait.alone {
+            self.words("");
+            self.words("Or type in this code on any device:\n");
+            say(&format!("{code}  at  {}", wait.page));
+            self.words("");
+            return Ok(());
+        }
+        if let Some(path) = &self.url_file {
+            write_private(path, format!("{link}\n").as_bytes())?;
+        }
+        let opens = self.opens && wait.only_way;
+        let where_to = if opens { "A browser opens this page" } else { "Open this page on any device" };
+        self.words(&format!("{where_to} to log in to {}:\n", wait.provider));
+        say(wait.page);
+        if self.escapes && !self.quiet {
+            say(&format!("\n\u{1b}]8;;{link}\u{1b}\\[the same as a link]\u{1b}]8;;\u{1b}\\"));
+        }
+        self.words("\nand type in this code:\n");
+        say(&code);
+        self.words("");
+        if self.qr {
+            self.show_qr(link);
+        }
+        if let Some(path) = &self.url_file {
+            self.words(&format!("The address is in {} too.", path.display()));
+        }
+        self.untested(wait.untested);
+        let minutes = wait.lifetime.as_secs().div_ceil(60);
+        let span = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
+        self.words(&format!(
+            "It is good for {span}. Whoever types it in lets this machine use their account: type in no code that somebody \
+             else has sent you."
+        ));
+        self.words("Ctrl-C ends the login and changes nothing.");
+        if opens {
+            open(link.to_owned());
+        }
+        Ok(())
+    }
+
     fn pastes(&mut self) -> Option<Pastes> {
         can_be_read().then(|| Pastes::read(std::io::stdin()))
     }
@@ -115,9 +182,14 @@ impl LoginUi for Screen {
     }
 }
 
+/// Whether a browser that is opened from here is one that the person sees.
+pub(super) fn opens(env: &Env) -> bool {
+    remote(env, Facts::here()).is_none() || has_opener(env)
+}
+
 /// Some programs that open browsers wait for them. Nobody waits for this thread, and a failure costs nothing: the address
 /// is on the screen.
-fn open(url: String) {
+pub(super) fn open(url: String) {
     let thread = std::thread::Builder::new().name("browser".into());
     drop(thread.spawn(move || {
         let quiet = webbrowser::BrowserOptions::new().with_suppress_output(true).clone();

@@ -48,7 +48,7 @@ pub(super) fn credential(context: &Context, choice: &Choice, given: Given) -> Re
         return Ok(Kept {
             provider: done.provider,
             profile: done.profile,
-            mode: "oauth",
+            mode: done.kind.as_str(),
             email: done.identity.email,
             hidden: done.hidden_by_order,
         });

@@ -3,7 +3,7 @@
 /// How a choice gets its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
-    /// A login in a browser.
+    /// A login in a browser, here or elsewhere.
     Browser,
     /// What `claude setup-token` prints.
     SetupToken,
@@ -68,10 +68,33 @@ pub(super) const CHOICES: &[Choice] = &[
         ..key("kimi-code-api-key", "Moonshot AI (Kimi)", "kimi-coding", "kimi-code-api-key")
     },
     key("gemini-api-key", "Google", "google", "gemini-api-key"),
+    login(
+        "google-gemini-cli",
+        "Google",
+        "Google login, by an OAuth client of your own (untested)",
+        "google-gemini-cli",
+        How::Browser,
+    ),
     key("xai-api-key", "xAI (Grok)", "xai", "xai-api-key"),
+    login("xai-oauth", "xAI (Grok)", "Grok plan, with a browser (untested)", "xai", How::Browser),
     key("openrouter-api-key", "OpenRouter", "openrouter", "openrouter-api-key"),
+    login(
+        "openrouter-oauth",
+        "OpenRouter",
+        "API key, made by a login with a browser (untested)",
+        "openrouter",
+        How::Browser,
+    ),
+    login("qwen-portal", "Qwen", "Qwen login, by a code (untested)", "qwen-portal", How::Browser),
     key("zai-api-key", "Z.AI", "zai", "zai-api-key"),
     key("qianfan-api-key", "Qianfan", "qianfan", "qianfan-api-key"),
+    login(
+        "github-copilot",
+        "GitHub Copilot",
+        "GitHub login, by a code (untested)",
+        "github-copilot",
+        How::Browser,
+    ),
     key("ai-gateway-api-key", "Vercel AI Gateway", "vercel-ai-gateway", "ai-gateway-api-key"),
     key("opencode-zen", "OpenCode Zen", "opencode", "opencode-zen-api-key"),
     key("xiaomi-api-key", "Xiaomi", "xiaomi", "xiaomi-api-key"),
@@ -113,11 +136,8 @@ pub(super) const NOT_HERE: &[(&str, &str, &str)] = &[
     ("vllm", LOCAL, CUSTOM),
     ("coderclawllm", "is not in this list", "coderclaw models auth paste-api-key --provider coderclawllm"),
     ("chutes", ELSEWHERE, "coderclaw models auth paste-token --provider chutes"),
-    ("github-copilot", ELSEWHERE, "coderclaw models auth paste-token --provider github-copilot"),
-    ("qwen-portal", ELSEWHERE, "coderclaw models auth paste-token --provider qwen-portal"),
     ("minimax-portal", ELSEWHERE, "coderclaw models auth paste-token --provider minimax-portal"),
     ("google-antigravity", NO_PROVIDER, "coderclaw onboard --help"),
-    ("google-gemini-cli", NO_PROVIDER, "coderclaw onboard --help"),
     ("copilot-proxy", NO_PROVIDER, "coderclaw onboard --help"),
     ("moonshot-api-key-cn", PLACE, "coderclaw models auth paste-api-key --provider moonshot"),
     ("minimax-api-key-cn", PLACE, "coderclaw models auth paste-api-key --provider minimax"),
@@ -186,12 +206,14 @@ mod tests {
         let registry = Registry::built_in();
         for choice in CHOICES {
             let manifest = registry.get(&ProviderId::new(choice.provider)).expect(choice.provider);
-            let method = match choice.how {
-                How::Browser => MethodKind::OAuth,
-                How::SetupToken => MethodKind::SetupToken,
-                How::ApiKey => MethodKind::ApiKey,
+            let methods: &[MethodKind] = match choice.how {
+                How::Browser => &[MethodKind::OAuth, MethodKind::OAuthKey, MethodKind::DeviceCode],
+                How::SetupToken => &[MethodKind::SetupToken],
+                How::ApiKey => &[MethodKind::ApiKey],
             };
-            assert!(manifest.auth(method).is_some(), "{}", choice.name);
+            let method = methods.iter().find_map(|method| manifest.auth(*method));
+            let method = method.expect(choice.name);
+            assert_eq!(method.untested, choice.label.contains("untested"), "{}", choice.name);
             assert!(choice.model.is_some() || manifest.default_model.is_some(), "{}", choice.name);
             assert!(
                 matches!(find(choice.name), Found::Choice(found) if found.name == choice.name),
@@ -220,9 +242,16 @@ mod tests {
         {
             assert!(matches!(find(word), Found::Choice(found) if found.name == wanted), "{word}");
         }
-        for word in
-            ["claude-cli", "codex-cli", "local", "vllm", "chutes", "qwen-portal", "zai-cn", "copilot-proxy"]
-        {
+        for word in [
+            "claude-cli",
+            "codex-cli",
+            "local",
+            "vllm",
+            "chutes",
+            "minimax-portal",
+            "zai-cn",
+            "copilot-proxy",
+        ] {
             assert!(matches!(find(word), Found::No { .. }), "{word}");
         }
         assert!(matches!(find("skip"), Found::Skip) && matches!(find("custom-api-key"), Found::Custom));

@@ -2,13 +2,17 @@
 //! opening.
 
 mod check;
+mod foreign;
+mod install;
+mod list;
 mod new;
+mod shown;
 #[cfg(feature = "demo")]
 mod trial;
 
 use coderclaw_auth::{Auth, Runner};
-use coderclaw_store::{ReadError, WriteError};
-use coderclaw_types::{Clock, Env};
+use coderclaw_store::{PluginError, ReadError, WriteError};
+use coderclaw_types::{Clock, Code, Env};
 
 use crate::args::{Global, PluginsCommand};
 use crate::commands::{Context, own_program};
@@ -26,6 +30,15 @@ pub(super) fn run(
     let context = Context { auth, global };
     match command {
         PluginsCommand::Check { file, no_trial } => check::run(&context, file.as_deref(), !no_trial),
+        PluginsCommand::List { enabled } => list::run(&context, enabled),
+        PluginsCommand::Info { id } => list::info(&context, &id),
+        PluginsCommand::Install { path, yes } => install::run(&context, &path, yes),
+        PluginsCommand::Enable { id, yes } => install::enable(&context, &id, yes),
+        PluginsCommand::Disable { id } => install::disable(&context, &id),
+        PluginsCommand::Uninstall { id, keep_files, force, dry_run } => {
+            let how = install::Removal { keep_files, force, dry_run };
+            install::uninstall(&context, &id, &how)
+        }
         PluginsCommand::New { name, from, print } => new::run(&context, &name, from.as_deref(), print),
     }
 }
@@ -33,6 +46,15 @@ pub(super) fn run(
 impl From<ReadError> for CommandError {
     fn from(error: ReadError) -> Self {
         Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<PluginError> for CommandError {
+    fn from(error: PluginError) -> Self {
+        match error {
+            PluginError::Unusable { .. } => Self::new(Code::ManifestInvalid, error.to_string()),
+            PluginError::Write(e) => e.into(),
+        }
     }
 }
 

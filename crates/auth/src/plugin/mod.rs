@@ -1,8 +1,16 @@
 //! Plugins: folders that bring a provider, and perhaps a program that speaks for it.
 
+mod calls;
+mod talk;
+mod wire;
+
 use coderclaw_providers::Registry;
 use coderclaw_store::{StateDir, read_provider_file};
 use coderclaw_types::sha256_parts;
+
+pub use self::calls::PluginWindow;
+pub(crate) use self::talk::{Broken, Talk};
+pub(crate) use self::wire::{FailureKind, Heard, tokens};
 
 /// The file that makes a folder a plugin.
 pub const PLUGIN_FILE: &str = "coderclaw.plugin.toml";

@@ -1,0 +1,41 @@
+//! A provider of which a person's file says only who it is: id, name, issuer and client.
+
+use crate::node::Server;
+use crate::world::World;
+
+fn provider() -> Server {
+    Server::start("oidc-provider", None)
+}
+
+/// E14: the issuer is enough: endpoints, scopes and names of the claims come from the standards, and the login lasts.
+#[test]
+fn e14_the_issuer_alone() {
+    let mut world = World::by_issuer(provider(), "");
+    let said = world.login_ok();
+    assert!(said.contains("Stored acme:ann@e2e.test"), "{said}");
+    let (_, entry) = world.entry();
+    assert_eq!(
+        (entry["sub"].as_str(), entry["email"].as_str()),
+        (Some("ann@e2e.test"), Some("ann@e2e.test"))
+    );
+    let first = world.token();
+    assert_eq!(world.server.userinfo(&first).unwrap()["sub"], "ann@e2e.test");
+    world.later(7_200);
+    assert_ne!(world.token(), first);
+    let counts = world.server.counts();
+    assert_eq!((counts.exchanged, counts.refreshed, counts.refused), (1, 1, 0));
+}
+
+/// E10: the same by a code: one more line in the file, and the certified server's own device endpoint, which says no interval.
+#[test]
+fn e10_a_code_of_a_certified_server() {
+    let mut world = World::by_issuer(provider(), "[[auth]]\nmethod = \"device-code\"\n");
+    let said = world.login_by_code().ok();
+    assert!(said.contains("Stored acme:ann@e2e.test"), "{said}");
+    let first = world.token();
+    assert_eq!(world.server.userinfo(&first).unwrap()["email"], "ann@e2e.test");
+    world.later(7_200);
+    assert_ne!(world.token(), first);
+    let counts = world.server.counts();
+    assert_eq!((counts.exchanged, counts.refreshed, counts.grants_revoked), (1, 1, 0));
+}

@@ -1,0 +1,117 @@
+//! Logging in from a page of the console, with a browser that may be anywhere.
+
+use serde_json::json;
+
+use crate::console_world::{Browser, Page};
+use crate::gateway_world::Gate;
+use crate::login::location;
+use crate::world::{ME, PROVIDER, World};
+
+const LOG_IN: &str = "Log in to OpenAI Codex (ChatGPT)";
+
+/// Begins a login, and says where the provider's page would send the browser.
+fn begin(browser: &Browser<'_>) -> (Page, String) {
+    let page = browser.press(&browser.get("/"), LOG_IN);
+    assert!(page.path.starts_with("/console/login?id="), "{}", page.path);
+    let end = location(&page.link("Open the login page"));
+    (page, end)
+}
+
+/// E3, E12: one button, the provider's page in any browser, its last address pasted: the login is stored. What is not the
+/// answer leaves it waiting.
+#[test]
+fn e3_a_login_from_a_page() {
+    let world = World::new();
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let (page, end) = begin(&browser);
+    let address = end.split('?').next().unwrap();
+    page.says(address);
+    for wrong in ["", "hello there", &format!("{address}?code=abcdefghij&state=other"), "<b>"] {
+        let after = browser.press_with(&page, "Finish", &[("pasted", wrong)]);
+        assert!(after.path.starts_with("/console/login?id="), "it still waits: {wrong}");
+        assert!(after.html.contains("role=\"alert\""), "{}", after.html);
+        assert!(wrong.is_empty() || !after.html.contains("abcdefghij"), "what was pasted is not shown");
+    }
+    assert!(!world.store().exists() || world.entry("main", ME).is_null());
+    let done = browser.press_with(&page, "Finish", &[("pasted", &end)]);
+    done.says(&format!("Stored {ME} for agent main.")).says("in use");
+    assert!(world.entry("main", ME)["refresh"].is_string());
+    browser.press_with(&page, "Finish", &[("pasted", &end)]).says("This login is over.");
+    let trail = world.run(&["models", "auth", "log", "--json"]).json();
+    let login = trail["events"].as_array().unwrap().iter().find(|line| line["event"] == "login").unwrap();
+    assert_eq!(login["command"], "console");
+    let files = std::fs::read_dir(world.state().join("logins")).unwrap().count();
+    assert_eq!(files, 0, "nothing waits any more");
+}
+
+/// C10: logging in again to a profile is for its own person; another's login is given back, and the store is as it was.
+#[test]
+fn c10_again_is_for_the_same_person() {
+    let world = World::new();
+    world.seed("main", &[(ME, &world.login(3_000_000).entry)]);
+    let before = world.text();
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let again = || {
+        let page = browser.press(&browser.get("/"), &format!("Log in again: {ME}"));
+        page.says("As me@x.test, and nobody else.");
+        page
+    };
+    world.sandbox.add_user(coderclaw_sandbox::User {
+        email: "you@x.test".into(),
+        ..coderclaw_sandbox::User::named("user-you")
+    });
+    world.sandbox.next_user("you@x.test");
+    let page = again();
+    let end = location(&page.link("Open the login page"));
+    browser.press_with(&page, "Finish", &[("pasted", &end)]).says("[other_identity]");
+    assert_eq!(world.text(), before);
+    world.sandbox.next_user("me@x.test");
+    let page = again();
+    let end = location(&page.link("Open the login page"));
+    browser.press_with(&page, "Finish", &[("pasted", &end)]).says(&format!("Renewed {ME}"));
+    assert_ne!(world.text(), before);
+}
+
+/// A login that one visit began is not another's to finish, and one that fails says why.
+#[test]
+fn a_login_belongs_to_its_visit() {
+    let world = World::new();
+    let gate = Gate::start(&world);
+    let (browser, other) = (Browser::signed_in(&world, &gate), Browser::signed_in(&world, &gate));
+    let (page, end) = begin(&browser);
+    other.get(&page.path).says("This login is over.");
+    let id = page.path.split("id=").nth(1).unwrap();
+    let token = other.get("/").fields_of("Sign out")[0].1.clone();
+    let fields = [("form", token.as_str()), ("id", id), ("pasted", end.as_str())];
+    other.post("/console/login/finish", &fields).says("This login is over.");
+    assert!(!world.store().exists());
+    world.sandbox.deny_next("access_denied", "No seat <left>");
+    let (page, end) = begin(&browser);
+    browser.press_with(&page, "Finish", &[("pasted", &end)]).says("No seat <left>").says("[login_denied]");
+    let (agent, provider) = (("agent", "main"), ("provider", "groq"));
+    let token = browser.get("/").fields_of("Sign out")[0].1.clone();
+    let none = browser.post("/console/login", &[("form", &token), agent, provider]);
+    none.says("has no browser login");
+    let unknown = browser.post("/console/login", &[("form", &token), agent, ("provider", "nobody")]);
+    unknown.says("[unknown_provider]");
+}
+
+/// A new login that an order leaves out says so, with the button that puts it in.
+#[test]
+fn a_login_behind_an_order_says_so() {
+    let world = World::new();
+    let other = world.login_of("you", 3_000_000);
+    world.seed("main", &[("openai-codex:you@x.test", &other.entry)]);
+    world.run(&["models", "auth", "order", "set", "--provider", PROVIDER, "openai-codex:you@x.test"]).ok();
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    world.sandbox.next_user("me@x.test");
+    let (page, end) = begin(&browser);
+    let done = browser.press_with(&page, "Finish", &[("pasted", &end)]);
+    done.says("The order leaves it out").says("not in the order");
+    browser.press(&done, &format!("Add to the order: {ME}"));
+    let order = world.run(&["models", "auth", "order", "get", "--provider", PROVIDER, "--json"]).json();
+    assert_eq!(order["order"], json!(["openai-codex:you@x.test", ME]));
+}
