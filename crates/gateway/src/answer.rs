@@ -94,12 +94,12 @@ impl Body for Answer {
             return live.poll_recv(context).map(|part| part.map(|bytes| Ok(Frame::data(bytes))));
         }
         let Self { rest, watch, gathered, .. } = &mut *self;
+        if gathered.is_waiting() {
+            return Poll::Pending;
+        }
         if let Some(end) = gathered.end.take() {
             *rest = None;
             return Poll::Ready(end.map(Err));
-        }
-        if gathered.is_waiting() {
-            return Poll::Pending;
         }
         let Some(body) = rest else { return Poll::Ready(None) };
         let end = match Pin::new(body).poll_frame(context) {
@@ -131,6 +131,10 @@ impl Body for Answer {
         };
         match gathered.take() {
             Some(all) => {
+                // What came before it broke off is to be written first: a connection that breaks loses what waits.
+                if end.is_some() {
+                    gathered.wait_for_others(context);
+                }
                 gathered.end = Some(end);
                 Poll::Ready(Some(Ok(Frame::data(all))))
             }

@@ -16,6 +16,7 @@ use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
+use tokio::task::JoinHandle;
 
 use crate::answer::Answer;
 use crate::gateway::{Note, Shared, Trouble};
@@ -199,12 +200,12 @@ async fn pass(
         };
         if status < 400 {
             told();
-            note_success(shared, case, &lease);
+            let noting = note_success(shared, case, &lease);
             let mut response = Response::new(());
             *response.status_mut() = relayed.status;
             *response.headers_mut() = std::mem::take(&mut relayed.headers);
             strip_hop_by_hop(response.headers_mut());
-            let watch = within::is_stream(response.headers()).then(|| watch(shared, case, &lease));
+            let watch = within::is_stream(response.headers()).then(|| watch(shared, case, &lease, noting));
             return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open(), watch)));
         }
         let (response, failure) = failed(shared, case, relayed).await;
@@ -305,10 +306,10 @@ fn lent(shared: &Shared, auth: &Auth, key: &GatewayKey, lease: &Lease) {
 
 /// Tells `Auth` of a failure in the middle of the answer, beside the stream. The request is the client's to send again:
 /// it has seen the beginning.
-fn watch(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) -> Watch {
+fn watch(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease, noting: Option<JoinHandle<()>>) -> Watch {
     let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
     Watch::new(move |data| {
-        tokio::task::spawn_blocking(move || {
+        let report = move || {
             let failure = read_event_failure(&data, shared.clock.now());
             shared.noted.forget(&lease);
             let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
@@ -324,22 +325,29 @@ fn watch(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) -> Watch {
                 Ok(_) => {}
                 Err(e) => shared.tell(Note::event(format!("a failure could not be noted: {e}"))),
             }
+        };
+        tokio::spawn(async move {
+            // The good beginning comes first in the books too: it would end what the failure begins.
+            if let Some(noting) = noting {
+                let _ended = noting.await;
+            }
+            tokio::task::spawn_blocking(report);
         });
     })
 }
 
 /// Writes a success down, beside the answer that is on its way already.
-fn note_success(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) {
+fn note_success(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) -> Option<JoinHandle<()>> {
     if !shared.noted.is_due(lease) {
-        return;
+        return None;
     }
     let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
-    tokio::task::spawn_blocking(move || {
+    Some(tokio::task::spawn_blocking(move || {
         let Case { agent, manifest, ask, .. } = &*case;
         if let Err(e) = case.open.auth.report(agent, manifest, &lease, Outcome::Worked, ask) {
             shared.tell(Note::event(format!("a success could not be noted: {e}")));
         }
-    });
+    }))
 }
 
 fn of_lease(

@@ -7,11 +7,16 @@ use crate::gateway_world::Gate;
 use crate::login::location;
 use crate::world::{ME, PROVIDER, World};
 
-const LOG_IN: &str = "Log in to OpenAI Codex (ChatGPT)";
+const ONLY: &str = "Log in to OpenAI Codex (ChatGPT)";
 
-/// Begins a login, and says where the provider's page would send the browser.
+/// Begins a login by choosing the provider, and says where the provider's page would send the browser.
 fn begin(browser: &Browser<'_>) -> (Page, String) {
-    let page = browser.press(&browser.get("/"), LOG_IN);
+    let home = browser.get("/");
+    // Where there is one provider, there is nothing to choose.
+    let page = match home.has(ONLY) {
+        true => browser.press(&home, ONLY),
+        false => browser.press_with(&home, "Log in", &[("provider", PROVIDER)]),
+    };
     assert!(page.path.starts_with("/console/login?id="), "{}", page.path);
     let end = location(&page.link("Open the login page"));
     (page, end)

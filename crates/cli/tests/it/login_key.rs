@@ -1,5 +1,6 @@
 //! Logging in with a browser for a key.
 
+use std::io::Write;
 use std::process::Stdio;
 
 use coderclaw_sandbox::{Body, Fault, Kind, On, Reply, browse};
@@ -138,7 +139,13 @@ fn e12_a_key_in_two_processes() {
     let end = location(started["url"].as_str().unwrap());
     let id = started["id"].as_str().unwrap();
     let both: Vec<Ran> = std::thread::scope(|scope| {
-        let finish = || world.run_with_input(&["models", "auth", "login", "finish", id, "--json"], &end);
+        let finish = || {
+            let words = ["models", "auth", "login", "finish", id, "--json"];
+            let mut child = world.start(world.command(&words).stdin(Stdio::piped()));
+            // Who comes too late reads nothing.
+            child.stdin.take().unwrap().write_all(end.as_bytes()).ok();
+            Ran::from(child.wait_with_output().unwrap())
+        };
         let all: Vec<_> = (0..3).map(|_| scope.spawn(finish)).collect();
         all.into_iter().map(|one| one.join().unwrap()).collect()
     });

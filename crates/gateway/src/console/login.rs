@@ -1,6 +1,6 @@
 //! Logging in from a page: the two halves of `models auth login start` and `finish`, so that the browser may be on any machine.
 
-use coderclaw_auth::{Auth, Door, LoggedIn, LoginError, LoginRequest, StartedLogin};
+use coderclaw_auth::{Auth, LoggedIn, LoginError, LoginRequest, StartedLogin};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, ProfileId, ProviderId, Secret, visible};
@@ -34,14 +34,12 @@ fn begin(shared: &Shared, form: &Form) -> Result<Begun, Said> {
     let auth = shared.logins.console().map_err(|e| plain_trouble(shared, e.code(), &e.to_string()))?;
     let agent = auth.agent(Some(form.text("agent"))).map_err(|e| of_resolve(shared, &e))?;
     let manifest = auth.provider(form.text("provider")).map_err(|e| of_resolve(shared, &e))?;
-    // Whoever sits at this page has a browser, and no code to type in anywhere.
-    let wish = LoginRequest { door: Door::Browser, ..LoginRequest::default() };
     let request = match form.get("profile").map(ProfileId::stored) {
-        None => wish,
+        None => LoginRequest::default(),
         Some(id) => {
             let status = auth.status(&agent).map_err(|e| of_resolve(shared, &e))?;
             let expect = status.profiles.into_iter().find(|one| one.id == id).and_then(|one| one.email);
-            LoginRequest { profile_id: Some(id), expect, ..wish }
+            LoginRequest { profile_id: Some(id), expect, ..LoginRequest::default() }
         }
     };
     let login: StartedLogin = auth

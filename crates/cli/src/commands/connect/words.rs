@@ -1,5 +1,6 @@
 //! What a connection shows: the difference before it is written, and what to know afterwards.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use coderclaw_providers::CredentialKind;
@@ -11,7 +12,7 @@ use super::borrow::Loan;
 use crate::args::{Tool, Way};
 use crate::commands::Context;
 use crate::report::{Report, say};
-use crate::text::clean;
+use crate::text::{clean, width, wrap};
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,9 @@ impl Shown<'_> {
             }
             Outcome::Printed => self.difference(&plan.changes) + &self.lines(&plan.left),
             Outcome::Declined => "Nothing was written.\n".to_owned(),
-            Outcome::Nothing => format!("{name} is connected already. {}\n", self.what_it_gets()),
+            Outcome::Nothing => {
+                fitted(&format!("{name} is connected already. {}", self.what_it_gets())) + "\n"
+            }
         })
     }
 
@@ -89,7 +92,8 @@ impl Shown<'_> {
             }
             return Report::text(text);
         }
-        text.push_str(&format!("{name} is connected. {}\n", self.what_it_gets()));
+        text.push_str(&fitted(&format!("{name} is connected. {}", self.what_it_gets())));
+        text.push('\n');
         if let Some(backup) = told.backup {
             text.push_str(&format!("Old file: {backup}\n"));
         }
@@ -99,7 +103,7 @@ impl Shown<'_> {
 
     fn say_notes(&self, context: &Context) {
         if !context.global.quiet {
-            self.notes.iter().for_each(|note| say(&format!("Note: {}", clean(note))));
+            self.notes.iter().for_each(|note| say(&fitted(&format!("Note: {}", clean(note)))));
         }
     }
 
@@ -195,6 +199,11 @@ impl Shown<'_> {
             "notes": self.notes,
         })
     }
+}
+
+/// Unbroken words for a person, one line for a pipe.
+fn fitted(text: &str) -> String {
+    if std::io::stdout().is_terminal() { wrap(text, width()).join("\n") } else { text.to_owned() }
 }
 
 /// A place as people write it.
