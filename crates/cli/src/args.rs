@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod doctor;
 mod exec;
+mod export;
 mod gateway;
 mod import;
 mod lazy;
@@ -28,6 +29,7 @@ pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use connect::{ConnectArgs, DisconnectArgs, Tool, Way};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use exec::ExecArgs;
+pub(crate) use export::{ExportArgs, ExportFormat};
 pub(crate) use gateway::{
     AddKeyArgs, GatewayCommand, GatewayOpenArgs, GatewayRunArgs, InstallArgs, KeysCommand,
 };
@@ -130,6 +132,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Lazy<ImportCommand>,
     },
+    /// Take access tokens out, for CI and other machines
+    Export(Lazy<ExportArgs>),
     /// Providers of your own, as data or as a program
     Plugins {
         #[command(subcommand)]
@@ -192,6 +196,9 @@ pub(crate) struct StatusArgs {
     /// Ask each provider whether its credentials work, by a request that costs nothing
     #[arg(long)]
     pub(crate) probe: bool,
+    /// Ask the providers how much of each plan is used
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) usage: bool,
     /// Probe only this provider
     #[arg(long, value_name = "ID", requires = "probe")]
     pub(crate) probe_provider: Option<String>,
@@ -375,6 +382,10 @@ pub(crate) struct RefreshArgs {
     /// Standard input has the access token that the provider has just rejected; only then is a fresh one refreshed
     #[arg(long)]
     pub(crate) rejected_stdin: bool,
+    /// Give a login that was refreshed to this shell command, as JSON on its standard input, refresh token included: for
+    /// the secret store that the next run starts from. What is older than what that has is never given
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) persist_cmd: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,7 +46,7 @@ pub use browser::{BrowserPage, browse};
 pub use faults::{Body, ExpiresIn, Fault, On, Reply, RetryAfter};
 pub use gate::Gate;
 pub use log::{Counts, Kind, Seen};
-pub use model::{KeyKind, ModelCall, ModelFault, StreamGate};
+pub use model::{KeyKind, ModelCall, ModelFault, StreamGate, used_percent};
 pub use policy::{Earliest, EarliestForm, Enforced, ErrorStyle, IdTokens, Policy, Reuse, User};
 pub use sandbox::{Grant, Options, Sandbox};
 pub use tokens::{FamilyId, Refusal};

@@ -58,7 +58,8 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
         ("POST", "/v1/responses") => (Wire::Responses, false),
         ("POST", "/backend-api/codex/responses") => (Wire::Codex, false),
         ("POST", "/v1/chat/completions") => (Wire::Chat, false),
-        ("GET", "/backend-api/codex/models") => (Wire::Codex, true),
+        ("GET", "/backend-api/codex/models" | "/backend-api/wham/usage") => (Wire::Codex, true),
+        ("GET", "/api/oauth/usage") => (Wire::Anthropic, true),
         ("GET", "/v1/models") if request.header("anthropic-version").is_some() => (Wire::Anthropic, true),
         ("GET", "/v1/models") => (Wire::Chat, true),
         _ => return None,
@@ -95,6 +96,16 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
     let answer = match (&judged, &fault) {
         (_, Some(fault)) if fault.instead() => fault.reply(wire, now).into(),
         (Err(denied), _) => refuse(wire, denied).into(),
+        (Ok(_), _) if request.path == "/api/oauth/usage" && keys::may_not_look(state, held) => {
+            dialect::error(
+                wire,
+                403,
+                "permission_error",
+                "OAuth token does not meet scope requirement user:profile",
+            )
+            .into()
+        }
+        (Ok(account), _) if request.path.ends_with("/usage") => usage(wire, account, now).into(),
         (Ok(account), _) if is_list => models(wire, request, account).into(),
         (Ok(account), fault) => match dialect::complaint(wire, request, &body) {
             Some(complaint) => complaint.into(),
@@ -147,6 +158,25 @@ fn refuse(wire: Wire, denied: &Denied) -> Response {
         }
     };
     dialect::error(wire, status, kind, message)
+}
+
+/// How much of its plan an account has used: a figure that differs from account to account.
+pub fn used_percent(account: &str) -> u32 {
+    account.bytes().map(u32::from).sum::<u32>() % 100
+}
+
+fn usage(wire: Wire, account: &str, now: coderclaw_types::Millis) -> Response {
+    let (used, resets_at) = (used_percent(account), now.0.div_euclid(1000) + 3_600);
+    let body = match wire {
+        Wire::Anthropic => {
+            json!({ "five_hour": { "utilization": used, "resets_at": null }, "seven_day": null })
+        }
+        _ => json!({ "plan_type": "plus", "rate_limit": {
+            "primary_window": { "used_percent": used, "limit_window_seconds": 18_000, "reset_at": resets_at },
+            "secondary_window": { "used_percent": 1, "limit_window_seconds": 604_800, "reset_at": resets_at },
+        }}),
+    };
+    Response::json(200, body.to_string())
 }
 
 fn models(wire: Wire, request: &Request, account: &str) -> Response {

@@ -32,6 +32,7 @@ mod loose;
 mod original;
 mod outcome;
 mod paths;
+mod persisted;
 mod plugins;
 mod profiles;
 mod provider_files;
@@ -45,6 +46,7 @@ mod state;
 mod token_socket;
 mod transcript;
 mod trash;
+mod usage_cache;
 
 pub use agent_file::{AgentDoc, AgentSettings, read_agent_settings};
 pub use attention::{Attention, Told, read_attention};
@@ -73,14 +75,15 @@ pub use key::{fingerprint_key, read_fingerprint_key};
 pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
-    AgentFileGuard, AttentionGuard, GrantGuard, HelperGuard, Holder, ImportGuard, LockError, SessionsGuard,
-    SocketGuard, StateGuard, StoreGuard, WorkerLock,
+    AgentFileGuard, AttentionGuard, GrantGuard, HelperGuard, Holder, ImportGuard, LockError, PersistGuard,
+    SessionsGuard, SocketGuard, StateGuard, StoreGuard, UsageGuard, WorkerLock,
 };
 pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
 pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
+pub use persisted::{Persisted, read_persisted};
 pub use plugins::{PluginError, StagedPlugin, append_plugin_log};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
@@ -95,3 +98,4 @@ pub use settings::{AuditSettings, HookSettings, Settings, read_settings};
 pub use state::{AuthState, Refused, UsageStats, read_auth_state};
 pub use transcript::{Transcript, read_transcript, transcript_path};
 pub use trash::Trashed;
+pub use usage_cache::read_usage_cache;

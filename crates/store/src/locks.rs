@@ -293,6 +293,44 @@ impl AttentionGuard {
     }
 }
 
+/// Proof that nobody else hands a login to a secret store outside.
+#[derive(Debug)]
+pub struct PersistGuard(Held);
+
+impl PersistGuard {
+    /// Takes the lock. It is held while a login is handed over, so the wait may end without it.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "persisted", &state.persisted())?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
+/// Proof that the lock of `usage.json` is held.
+#[derive(Debug)]
+pub struct UsageGuard(Held);
+
+impl UsageGuard {
+    /// Takes the lock of the figures that providers gave.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "usage", &state.usage_cache())?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that nobody else runs this helper program. It is the one lock besides a grant's that is held while something
 /// else works, which its time limit ends.
 #[derive(Debug)]

@@ -89,6 +89,16 @@ impl StateDir {
         self.root.join("attention.json")
     }
 
+    /// Which refresh tokens a secret store outside has, by their hashes.
+    pub fn persisted(&self) -> PathBuf {
+        self.root.join("persisted.json")
+    }
+
+    /// How much of their plans the profiles had used when a provider was last asked.
+    pub fn usage_cache(&self) -> PathBuf {
+        self.root.join("usage.json")
+    }
+
     /// A person's settings for which the original's config has no place.
     pub fn settings_file(&self) -> PathBuf {
         self.root.join("settings.toml")

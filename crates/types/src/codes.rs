@@ -172,6 +172,8 @@ codes! {
         => "coderclaw plugins check";
     NotWritable Error "not_writable" "A file cannot be written: nothing was changed."
         => "coderclaw models auth paths";
+    NotPersisted Error "not_persisted" "A refreshed login could not be handed to the secret store; it is kept here."
+        => "coderclaw models auth refresh --provider {provider} --persist-cmd COMMAND";
     LoginDenied Error "login_denied" "The provider ended the login."
         => "coderclaw models auth login --provider {provider}";
     LoginFailed Error "login_failed" "The login did not complete; what was stored before is untouched."

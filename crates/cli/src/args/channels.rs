@@ -13,7 +13,10 @@ pub(crate) struct ChannelsArgs {
 pub(crate) enum ChannelsCommand {
     /// The chat channels of the config, and the ids of the agent's profiles
     List {
-        /// Ask no provider how much of a plan is used; nobody is asked anyway
+        /// Ask the providers how much of each plan is used
+        #[arg(long, conflicts_with = "no_usage")]
+        usage: bool,
+        /// Leave out also the figures that are known already
         #[arg(long)]
         no_usage: bool,
     },

@@ -152,8 +152,9 @@ impl Borrower<'_> {
     }
 
     fn status(&self, args: &StatusArgs) -> Result<Report, CommandError> {
-        if args.plain || args.probe {
-            return Err(self.needs_store(if args.plain { "--plain" } else { "--probe" }));
+        let asked = [(args.plain, "--plain"), (args.probe, "--probe"), (args.usage, "--usage")];
+        if let Some((_, flag)) = asked.iter().find(|(is_asked, _)| *is_asked) {
+            return Err(self.needs_store(flag));
         }
         let (mut socket, welcome) = self.connect()?;
         let listing = socket.list()?;

@@ -1,25 +1,37 @@
-//! `channels list`: the chat channels of the config, and the ids of the agent's profiles. Nobody is asked anything.
+//! `channels list`: the chat channels of the config, and the ids of the agent's profiles. Nobody is asked anything without `--usage`.
 
 use coderclaw_auth::ProfileStatus;
 use serde_json::{Map, Value, json};
 
 use crate::args::ChannelsCommand;
-use crate::commands::Context;
+use crate::commands::{Context, usage};
 use crate::error::CommandError;
 use crate::report::Report;
 use crate::text::clean;
 
 pub(super) fn run(context: &Context, command: Option<ChannelsCommand>) -> Result<Report, CommandError> {
-    // The only question that `--no-usage` could forbid is never asked.
-    let ChannelsCommand::List { no_usage: _ } = command.unwrap_or(ChannelsCommand::List { no_usage: true });
+    let command = command.unwrap_or(ChannelsCommand::List { usage: false, no_usage: false });
+    let ChannelsCommand::List { usage: ask, no_usage } = command;
     let agent = context.agent()?;
     let channels = context.auth.config().channels();
     let profiles = context.auth.status(&agent)?.profiles;
+    // The original asks here unbidden. A list is a look: it shows what is known.
+    let known = match (ask, no_usage) {
+        (true, _) => Some(context.auth.usage(&agent)?),
+        (false, true) => None,
+        (false, false) => Some(context.auth.known_usage(&agent)?).filter(|known| !known.is_empty()),
+    };
+    let now = context.auth.clock().now();
     if context.global.json {
         let chat: Map<String, Value> =
             channels.iter().map(|(channel, accounts)| ((*channel).to_owned(), json!(accounts))).collect();
         let auth: Vec<Value> = profiles.iter().map(profile_json).collect();
-        return Ok(Report::json(&json!({"chat": chat, "auth": auth})));
+        let mut all = json!({"chat": chat, "auth": auth});
+        if let Some(known) = known {
+            let at = known.iter().map(|one| one.fetched_at).max().unwrap_or(now);
+            all["usage"] = json!({"updatedAt": at, "providers": known});
+        }
+        return Ok(Report::json(&all));
     }
     let mut text = "Chat channels:\n".to_owned();
     for (channel, accounts) in &channels {
@@ -35,6 +47,7 @@ pub(super) fn run(context: &Context, command: Option<ChannelsCommand>) -> Result
     if profiles.is_empty() {
         text.push_str("- none\n");
     }
+    text.extend(known.map(|known| usage::words(&known, now)));
     Ok(Report::text(text))
 }
 

@@ -12,6 +12,7 @@ mod cooldown;
 mod doctor;
 mod exec;
 mod explain;
+mod export;
 mod gateway;
 mod import;
 mod list;
@@ -25,6 +26,7 @@ mod onboard;
 mod order;
 mod paste;
 mod paths;
+mod persist;
 mod plugins;
 mod probe;
 mod profiles;
@@ -35,6 +37,7 @@ mod setup_token;
 mod status;
 mod status_json;
 mod token;
+mod usage;
 
 use std::io::IsTerminal;
 
@@ -195,6 +198,7 @@ fn run_in(context: &Context, command: Option<Command>) -> Result<Report, Command
         Some(Command::Channels(args)) => channels::run(context, args.0.command),
         Some(Command::Import { command }) => import::run(context, command.0),
         Some(Command::Exec(args)) => exec::run(context, &args.0),
+        Some(Command::Export(args)) => export::run(context, &args.0),
         Some(Command::Connect(args)) => connect::connect(context, &args.0),
         Some(Command::Disconnect(args)) => connect::disconnect(context, &args.0),
         Some(Command::Models { command: Some(command), .. }) => models(context, command.0),

@@ -26,6 +26,8 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
         .collect();
     let quiet = [
         (state.audit_log(), "the audit trail: events and fingerprints; older parts beside it"),
+        (state.persisted(), "which logins a secret store outside has, by hashes"),
+        (state.usage_cache(), "how much of their plans the profiles had used"),
         (state.attention(), "what people were told about logins that need them, by hashes"),
     ];
     let quiet = quiet.map(|(path, what)| Listed { exists: path.exists(), path, what });

@@ -7,7 +7,7 @@ use coderclaw_types::{Code, ProfileId, Secret};
 use serde_json::json;
 
 use crate::args::RefreshArgs;
-use crate::commands::Context;
+use crate::commands::{Context, persist};
 use crate::error::{CommandError, login_command};
 use crate::report::Report;
 use crate::text;
@@ -17,9 +17,31 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
     let manifest = context.provider(&args.provider)?;
     let rejected = if args.rejected_stdin { Some(rejected()?) } else { None };
     let ask = Ask { profile: args.profile.as_deref().map(ProfileId::stored), rejected, ..Ask::default() };
+    if args.persist_cmd.is_some() {
+        let planned = context.auth.explain(&agent, manifest, &ask).map_err(context.about(manifest))?;
+        if let Some(profile) = planned.winner.and_then(|winner| winner.profile_id) {
+            let mut seen = planned.candidates.iter().filter(|one| one.profile_id.as_ref() == Some(&profile));
+            let owner = match seen.find_map(|one| one.agent_id.as_ref()) {
+                Some(owner) => context.auth.agent(Some(owner.as_str()))?,
+                None => agent.clone(),
+            };
+            context.auth.begin_persisting(&owner, &profile).map_err(context.about(manifest))?;
+        }
+    }
     let done = context.auth.refresh_now(&agent, manifest, ask).map_err(context.about(manifest))?;
     let (now, lease) = (context.auth.clock().now(), &done.lease);
-    let sentence = done.sentence(now, text::local);
+    let persisted = match (&args.persist_cmd, &lease.profile) {
+        (Some(command), Some(profile)) => {
+            let mut send = |material: &Secret| persist::send(command, material);
+            let persisted = context.auth.persist(&lease.owner, profile, &mut send);
+            Some(persisted.map_err(|e| {
+                let error = CommandError::new(e.code(), format!("{profile}: {e}"));
+                error.about(&manifest.id, context.agent_hint()).profile(profile.to_string())
+            })?)
+        }
+        _ => None,
+    };
+    let mut sentence = done.sentence(now, text::local);
     if done.still_due.is_some() {
         return Err(CommandError::new(Code::RefreshDue, sentence)
             .about(&manifest.id, context.agent_hint())
@@ -33,7 +55,15 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
             "refreshed": done.is_new,
             "validUntil": lease.valid_until,
             "fingerprint": context.auth.fingerprint(&lease.token),
+            "persisted": persisted,
         })));
+    }
+    match persisted {
+        Some(true) => sentence.push_str("\nThe secret store has it now."),
+        Some(false) => {
+            sentence.push_str("\nThe secret store has it already; nothing was given to --persist-cmd.");
+        }
+        None => {}
     }
     Ok(Report::text(format!("{sentence}\n")))
 }

@@ -6,7 +6,7 @@ use coderclaw_types::{AgentId, Millis, ProviderId};
 
 use crate::args::StatusArgs;
 use crate::commands::status_json::StatusJson;
-use crate::commands::{Context, probe};
+use crate::commands::{Context, probe, usage};
 use crate::error::{CommandError, Next};
 use crate::paint::Paint;
 use crate::report::Report;
@@ -19,15 +19,17 @@ pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<Report, Comman
         return Ok(Report::text(model.map(|model| format!("{model}\n")).unwrap_or_default()));
     }
     let probes = if args.probe { Some(probe::run(context, &agent, args)?) } else { None };
+    let usage = if args.usage { Some(context.auth.usage(&agent)?) } else { None };
     // After the probes, since a probe refreshes what is due.
     let status = context.auth.status(&agent)?;
     let exit = if args.check { check(&status) } else { 0 };
     let report = if context.global.json {
-        Report::json(&StatusJson::new(context, &agent, &status, probes.as_ref()))
+        Report::json(&StatusJson::new(context, &agent, &status, probes.as_ref(), usage.as_deref()))
     } else {
         let paint = Paint::of_stdout(context);
         let mut out = words(context, &agent, &status, paint);
         out.extend(probes.as_ref().map(|probes| probes.words(paint)));
+        out.extend(usage.map(|usage| usage::words(&usage, context.auth.clock().now())));
         Report::text(out)
     };
     Ok(report.exit(exit))

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use coderclaw_auth::{
-    AgentStatus, GrantPlace, OrderSource, ProfileStatus, ProviderStatus, SharedGrant, Winner,
+    AgentStatus, GrantPlace, OrderSource, ProfileStatus, ProviderStatus, SharedGrant, Usage, Winner,
 };
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId};
@@ -52,6 +52,8 @@ struct AuthJson<'a> {
     clock_ahead_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     probes: Option<&'a Probes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a [Usage]>,
 }
 
 /// A login of an older version (`pending`), or what is wrong with its file.
@@ -212,6 +214,7 @@ impl<'a> StatusJson<'a> {
         agent: &'a AgentPaths,
         status: &'a AgentStatus,
         probes: Option<&'a Probes>,
+        usage: Option<&'a [Usage]>,
     ) -> Self {
         let now = context.auth.clock().now();
         let (primary, fallbacks) = context.auth.config().default_model();
@@ -247,6 +250,7 @@ impl<'a> StatusJson<'a> {
                 shared_grants: status.shared.iter().map(shared).collect(),
                 clock_ahead_ms: status.clock_ahead,
                 probes,
+                usage,
             },
             fallbacks,
         }

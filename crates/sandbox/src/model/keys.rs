@@ -76,6 +76,12 @@ pub(super) fn judge(
     }
 }
 
+/// What `claude setup-token` makes is for inference only.
+pub(super) fn may_not_look(state: &State, held: Option<(&'static str, &str)>) -> bool {
+    let key = held.and_then(|(_, secret)| state.keys.get(&TokenHash::of(&Secret::from(secret))));
+    matches!(key, Some((KeyKind::SetupToken, _)))
+}
+
 fn has_beta(request: &Request, account: &str) -> Result<String, Denied> {
     let betas = request.header("anthropic-beta").unwrap_or_default();
     let has = betas.split(',').any(|beta| beta.trim() == "oauth-2025-04-20");
