@@ -2,10 +2,9 @@
 //! from it and does not refresh, since two state dirs have two sets of locks.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::commit::{WriteError, create_private, sync_folder};
+use crate::commit::{WriteError, replace};
 use crate::locks::StoreGuard;
 use crate::paths::StateDir;
 use crate::read::{ReadError, read_text, with_suffix};
@@ -51,10 +50,8 @@ impl StoreGuard {
     pub fn claim(&self, state: &StateDir) -> Result<(), WriteError> {
         let path = mark(self.target());
         let root = fs::canonicalize(state.root()).map_err(WriteError::io(state.root()))?;
-        let mut file = create_private(&path)?;
-        let line = [root.as_os_str().as_encoded_bytes(), b"\n"].concat();
-        file.write_all(&line).and_then(|()| file.sync_all()).map_err(WriteError::io(&path))?;
-        sync_folder(&path)
+        // Whole from its first moment: half a name would be another state dir's.
+        replace(&path, &[root.as_os_str().as_encoded_bytes(), b"\n"].concat())
     }
 }
 

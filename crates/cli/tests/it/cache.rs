@@ -268,10 +268,7 @@ fn many_writers_leave_a_cache_that_is_right() {
 #[test]
 fn some_providers_want_a_project_beside_the_token() {
     let world = World::new();
-    let manifest = world
-        .sandbox
-        .manifest(PROVIDER)
-        .replace("extends = \"openai-codex\"", "extends = \"openai-codex\"\nid = \"google-gemini-cli\"");
+    let manifest = world.sandbox.manifest("google-gemini-cli");
     world.private(&world.state().join("providers/google-gemini-cli.toml"), &manifest);
     let mut login = world.login(HOUR);
     login.entry["provider"] = json!("google-gemini-cli");

@@ -125,8 +125,10 @@ fn the_rules_of_chatgpt_plans() {
         let raw = post(&sandbox, "/backend-api/codex/responses", &headers, &body);
         assert_eq!((raw.status(), raw.json()["detail"].as_str()), (400, Some(detail)));
     }
-    let models = get(&sandbox, "/backend-api/codex/models?client_version=1", &headers);
+    let models = get(&sandbox, "/backend-api/codex/models", &headers);
     assert_eq!(models.json()["models"][0]["slug"], "sandbox-model");
+    let models = get(&sandbox, "/backend-api/codex/models?client_version=1", &headers);
+    assert_eq!(models.json(), json!({"models": []}));
     assert_eq!(get(&sandbox, "/v1/models", "").status(), 401);
     assert_eq!(get(&sandbox, "/v1/messages/count_tokens", &headers).status(), 404);
 }
