@@ -28,6 +28,9 @@ use crate::paths::StateDir;
 
 /// How long we wait for the original, all stores together.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a refresh waits for other refreshes of ours in the same stores: as long as one request may take. Nobody outside is
+/// kept waiting meanwhile.
+const QUEUE: Duration = Duration::from_secs(20);
 /// The original takes a lock that is older for abandoned, and so do we.
 const STALE_MS: i64 = 30_000;
 /// How long the end of a refresh waits for the lock of a store, to take its mark away.
@@ -264,7 +267,8 @@ pub struct OriginalGuard {
 }
 
 impl OriginalGuard {
-    /// Shuts the original out of `stores`, in the order of their paths, all within 3 s. No lock of a store is held.
+    /// Shuts the original out of `stores`, in the order of their paths. It waits 20 s for our own refreshes there, then 3 s for
+    /// the original. No lock of a store is held.
     ///
     /// # Errors
     /// [`LockError::Held`] where the original, or another state dir, is at one of them; [`LockError::Write`] where a
@@ -275,10 +279,12 @@ impl OriginalGuard {
         // Two agents may have one folder.
         places.dedup_by(|one, other| one.mark == other.mark);
         let began = Instant::now();
+        let ours = |place: &Place| wait_for(&place.lock, QUEUE.saturating_sub(began.elapsed()));
+        let locks = places.iter().map(ours).collect::<Result<Vec<_>, _>>()?;
+        // No mark stands while we wait for each other: the original takes one for abandoned after 30 s.
+        let began = Instant::now();
         let mut guard = Self { locks: state.locks(), shut: Vec::new() };
-        for place in places {
-            let left = || PATIENCE.saturating_sub(began.elapsed());
-            let lock = wait_for(&place.lock, left())?;
+        for (place, lock) in places.into_iter().zip(locks) {
             let shut = Shut::make(place.clone(), lock, began, PATIENCE).map_err(|e| said_of(&place, e))?;
             guard.shut.push(shut);
         }

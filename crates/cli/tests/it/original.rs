@@ -503,3 +503,26 @@ fn a8_a_mark_that_the_original_took_away() {
     assert_eq!((world.sent(&login.refresh), world.sandbox.counts().reuses), (1, 0));
     leaves_nothing(&world, "main");
 }
+
+/// F8: two logins of one store fall due at once, and the provider takes longer over the first than we wait for the original.
+/// The second waits its turn and is refreshed too.
+#[test]
+fn f8_refreshes_of_one_store_take_turns() {
+    let world = World::new();
+    let other = "openai-codex:other@example.test";
+    let (one, two) = (world.login(-1_000), world.login_of("other", -1_000));
+    world.seed("main", &[(ME, &one.entry), (other, &two.entry)]);
+    world.sandbox.script(Fault::RotateThenDelay(Duration::from_secs(4)), 1);
+    let ask = |id: &str| world.start(world.command(TOKEN).args(["--profile", id]));
+    let first = ask(ME);
+    let began = Instant::now();
+    while world.sent(&one.refresh) == 0 {
+        assert!(began.elapsed() < PATIENCE, "the first request never came");
+        std::thread::yield_now();
+    }
+    let second = ask(other);
+    for child in [second, first] {
+        Ran::from(child.wait_with_output().unwrap()).ok();
+    }
+    assert_eq!((world.sandbox.counts().refreshes, world.sandbox.counts().reuses), (2, 0));
+}
