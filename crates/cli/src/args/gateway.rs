@@ -68,7 +68,7 @@ pub(crate) struct GatewayOpenArgs {
     /// The gateway on this port
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
-    /// Under this address, where the gateway is reached by another: https://box.example:18789
+    /// Under this address, where the gateway is reached by another than its own
     #[arg(long, value_name = "URL", conflicts_with = "port")]
     pub(crate) at: Option<String>,
     /// Only print the link, for a browser elsewhere
