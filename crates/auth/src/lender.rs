@@ -115,8 +115,8 @@ impl Lender {
     }
 
     fn recall(&self, question: &Question, ask: &Ask, now: Millis) -> Recalled {
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(known) = all.get_mut(question) else { return Recalled::Nothing };
+        let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = all.get(question) else { return Recalled::Nothing };
         // A clock that was set back is as good a reason to look as one that has moved on.
         let is_current = known.asked_at <= now && now < known.until;
         if !is_current || known.files.iter().any(|(path, was)| Signature::of(path) != *was) {

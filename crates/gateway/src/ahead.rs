@@ -29,12 +29,12 @@ pub(crate) async fn look_after(shared: Arc<Shared>) {
 
 fn look(shared: &Shared, said: &mut Said) {
     let (open, _) = shared.logins.now();
-    let agents = match open.auth.state().agents(open.auth.config()) {
+    let agents = match open.auth().state().agents(open.auth().config()) {
         Ok(agents) => agents,
         Err(e) => return shared.tell(Note::event(format!("refreshing ahead: {e}"))),
     };
     for agent in agents {
-        let kept = match open.auth.keep_alive(&agent) {
+        let kept = match open.auth().keep_alive(&agent) {
             Ok(kept) => kept,
             Err(e) => {
                 shared.tell(Note::detail(format!("refreshing ahead: {e}")));

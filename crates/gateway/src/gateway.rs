@@ -309,7 +309,7 @@ impl Gateway {
         let tls = tls.as_ref().map(Tls::load).transpose()?;
         let relay = RelayLimits { connect: limits.connect, idle: limits.idle };
         let logins = Logins::open(env, clock.clone(), runner, relay)?;
-        let state = logins.now().0.auth.state().clone();
+        let state = logins.now().0.auth().state().clone();
         if is_open && read_gateway_keys(&state)?.iter().all(|key| key.has_ended(clock.now())) {
             return Err(GatewayError::NoKeys { address });
         }

@@ -114,10 +114,10 @@ async fn serve(
 /// waited for. `None` where there is more to do, or anything to be said.
 fn admit_at_once(shared: &Shared, headers: &HeaderMap, path: &str, shape: Shape) -> Option<Admitted> {
     let open = shared.logins.current()?;
-    let key = shared.keys.check(open.auth.state(), headers, shape, shared.clock.now()).ok()?;
+    let key = shared.keys.check(open.auth().state(), headers, shape, shared.clock.now()).ok()?;
     let Route::Named(..) = route(path) else { return None };
-    let agent = open.auth.agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str)).ok()?;
-    let (manifest, rest) = destination(&open.auth, &agent, &key, headers, path, shape).ok()?;
+    let agent = open.auth().agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str)).ok()?;
+    let (manifest, rest) = destination(open.auth(), &agent, &key, headers, path, shape).ok()?;
     let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
     let lease = open.lender.remembered(&agent, manifest, &ask)?;
     if !lease.is_keyless() && !shared.noted.knows_loan(&key.id, &lease) {
@@ -139,11 +139,11 @@ fn admit(
     if let Some(trouble) = trouble {
         shared.tell(Note::event(format!("the config before the last change stays in use: {trouble}")));
     }
-    let key = shared.keys.check(open.auth.state(), headers, shape, now).map_err(|e| (e, shape))?;
+    let key = shared.keys.check(open.auth().state(), headers, shape, now).map_err(|e| (e, shape))?;
     if path == "/metrics" {
         return Ok(Admitted::Metrics);
     }
-    let agent = open.auth.agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str)).map_err(|e| {
+    let agent = open.auth().agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str)).map_err(|e| {
         let command = (shared.next_command)(&Trouble {
             code: e.code(),
             manifest: None,
@@ -154,15 +154,15 @@ fn admit(
         (Refusal::of_login(shape, e.code(), &e.to_string(), None, &command, now), shape)
     })?;
     let (manifest, rest) =
-        destination(&open.auth, &agent, &key, headers, path, shape).map_err(|e| (e, shape))?;
+        destination(open.auth(), &agent, &key, headers, path, shape).map_err(|e| (e, shape))?;
     let shape = Shape::of(manifest.api.kind);
     let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
     let lease = open.lender.lease(&agent, manifest, &ask).map_err(|e| {
         let refusal = of_lease(shared, shape, manifest, &key, &e, now);
         (refusal, shape)
     })?;
-    shared.tell_all(open.auth.take_notes());
-    lent(shared, &open.auth, &key, &lease);
+    shared.tell_all(open.auth().take_notes());
+    lent(shared, open.auth(), &key, &lease);
     if let Some(moved) = &lease.moved {
         shared.tell(Note::event(moved_line(&key, moved)));
     }
@@ -286,7 +286,7 @@ async fn report(
     let (shared, case) = (Arc::clone(shared), Arc::clone(case));
     let (lease, failure) = (lease.clone(), failure.clone());
     aside(move || {
-        let auth = &case.open.auth;
+        let auth = case.open.auth();
         let outcome = Outcome::Failed(&failure);
         let next = auth.report(&case.agent, &case.manifest, &lease, outcome, &case.ask)?;
         if let Next::Retry { lease, .. } = &next {
@@ -318,7 +318,7 @@ fn watch(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease, noting: Option<J
                 failure.code()
             )));
             let Case { agent, manifest, ask, .. } = &*case;
-            match case.open.auth.report(agent, manifest, &lease, Outcome::Failed(&failure), ask) {
+            match case.open.auth().report(agent, manifest, &lease, Outcome::Failed(&failure), ask) {
                 Ok(Next::Retry { moved: Some(moved), .. }) => {
                     shared.tell(Note::event(moved_line(&case.key, &moved)));
                 }
@@ -344,7 +344,7 @@ fn note_success(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) -> Option
     let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
     Some(tokio::task::spawn_blocking(move || {
         let Case { agent, manifest, ask, .. } = &*case;
-        if let Err(e) = case.open.auth.report(agent, manifest, &lease, Outcome::Worked, ask) {
+        if let Err(e) = case.open.auth().report(agent, manifest, &lease, Outcome::Worked, ask) {
             shared.tell(Note::event(format!("a success could not be noted: {e}")));
         }
     }))

@@ -17,11 +17,16 @@ const CONSOLE: &str = "console";
 /// What a request works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
-    pub(crate) auth: Auth,
-    /// The same, for the many requests between two changes.
+    /// The logins, and what was lent of them since they were opened.
     pub(crate) lender: Lender,
     pub(crate) relay: Relay,
     network: String,
+}
+
+impl Open {
+    pub(crate) fn auth(&self) -> &Auth {
+        self.lender.auth()
+    }
 }
 
 #[derive(Debug)]
@@ -53,7 +58,7 @@ impl Logins {
         auth.called_by(CALLER);
         let network = Network::from_env(auth.env());
         let relay = Relay::new(&network, limits)?;
-        let open = Open { lender: Lender::new(auth.clone()), auth, relay, network: network.digest() };
+        let open = Open { lender: Lender::new(auth), relay, network: network.digest() };
         Ok(Self { env, clock, runner, limits, now: Mutex::new((open, Instant::now(), None)) })
     }
 
@@ -104,6 +109,6 @@ impl Logins {
         // A relay holds connections, and building one reads the system's CAs.
         let relay =
             if digest == before.network { before.relay.clone() } else { Relay::new(&network, self.limits)? };
-        Ok(Open { lender: Lender::new(auth.clone()), auth, relay, network: digest })
+        Ok(Open { lender: Lender::new(auth), relay, network: digest })
     }
 }

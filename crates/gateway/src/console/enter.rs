@@ -65,7 +65,7 @@ pub(super) fn enter(shared: &Shared, query: &Query) -> Response<Answer> {
     let now = shared.clock.now();
     let (open, _) = shared.logins.now();
     let link = Secret::from(query.get("link").unwrap_or_default());
-    let problem = match use_console_link(open.auth.state(), &link, now) {
+    let problem = match use_console_link(open.auth().state(), &link, now) {
         Ok(LinkUse::Entered) => match shared.console.visits.open(now) {
             Ok(cookie) => {
                 shared.tell(Note::event("console: a browser signed in with a link".into()));

@@ -156,7 +156,7 @@ type Looked = (Option<AuditPlace>, Option<Signature>, Option<String>);
 /// What is new, and where to look on. A file that has not changed is not read.
 fn look(shared: &Shared, place: Option<AuditPlace>, seen: Option<Signature>) -> Looked {
     let (open, _) = shared.logins.now();
-    let state = open.auth.state();
+    let state = open.auth().state();
     let now = Signature::of(&state.audit_log());
     if place.is_some() && now == seen {
         return (place, seen, None);

@@ -100,12 +100,13 @@ impl Client {
         if let Some(trouble) = trouble {
             shared.tell(Note::event(format!("the config before the last change stays in use: {trouble}")));
         }
-        let found = shared.keys.find(open.auth.state(), std::slice::from_ref(&self.key), shared.clock.now());
+        let found =
+            shared.keys.find(open.auth().state(), std::slice::from_ref(&self.key), shared.clock.now());
         let key = found.map_err(|e| Refused {
             ends: true,
             ..Refused::new(e.code(), e.to_string()).hint(e.next_command().into())
         })?;
-        let agent = open.auth.agent(key.agent.as_ref().map(AgentId::as_str));
+        let agent = open.auth().agent(key.agent.as_ref().map(AgentId::as_str));
         let agent = agent.map_err(|e| Refused::new(e.code(), e.to_string()))?;
         Ok(Case { open, key, agent })
     }
@@ -113,7 +114,7 @@ impl Client {
     /// How the logins stand that the key is for. Looks only.
     pub(super) fn list(&self, shared: &Shared) -> Result<Listing, Refused> {
         let Case { open, key, agent } = self.case(shared)?;
-        let status = open.auth.status(&agent).map_err(|e| Refused::new(e.code(), e.to_string()))?;
+        let status = open.auth().status(&agent).map_err(|e| Refused::new(e.code(), e.to_string()))?;
         let now = shared.clock.now();
         let is_meant = |id: &ProfileId, provider: Option<&ProviderId>| {
             provider.map_or(key.providers.is_empty(), |provider| key.allows(provider))
@@ -188,7 +189,7 @@ impl Client {
         };
         if report.status < 400 {
             if shared.noted.is_due(&lease) {
-                note(case.open.auth.report(&case.agent, manifest, &lease, Outcome::Worked, &ask))?;
+                note(case.open.auth().report(&case.agent, manifest, &lease, Outcome::Worked, &ask))?;
             }
             return Ok(advice("nothing", None));
         }
@@ -198,7 +199,7 @@ impl Client {
         let failure = read_failure(kind, report.status, &headers, report.body.as_bytes(), shared.clock.now());
         shared.noted.forget(&lease);
         let next =
-            note(case.open.auth.report(&case.agent, manifest, &lease, Outcome::Failed(&failure), &ask))?;
+            note(case.open.auth().report(&case.agent, manifest, &lease, Outcome::Failed(&failure), &ask))?;
         let now = shared.clock.now();
         Ok(match next {
             Next::Nothing => advice("nothing", None),
@@ -226,7 +227,7 @@ impl Case {
     /// The provider and the profile that are asked for, where the key is for them.
     fn meant(&self, provider: &str, profile: Option<&str>) -> Result<(&Manifest, Ask), Refused> {
         let key = &self.key;
-        let manifest = self.open.auth.provider(provider);
+        let manifest = self.open.auth().provider(provider);
         let manifest = manifest.map_err(|e| Refused::new(e.code(), e.to_string()))?;
         let not_for = |what: &str| {
             let message = format!("the gateway key \"{}\" ({}) is not for {what}", key.name, key.id);
@@ -246,7 +247,7 @@ impl Case {
 
     fn lease(&self, shared: &Shared, manifest: &Manifest, ask: &Ask) -> Result<Lease, Refused> {
         let lease = self.open.lender.lease(&self.agent, manifest, ask);
-        shared.tell_all(self.open.auth.take_notes());
+        shared.tell_all(self.open.auth().take_notes());
         let lease = lease.map_err(|e| self.of_lease(shared, manifest, &e))?;
         if let Some(moved) = &lease.moved {
             shared.tell(Note::event(moved_line(&self.key, moved)));
@@ -260,7 +261,8 @@ impl Case {
         }
         let of = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
         let token = TokenHash::of(&lease.token);
-        let number = generation_of(self.open.auth.state(), &lease.owner.agent, of, token, shared.clock.now());
+        let number =
+            generation_of(self.open.auth().state(), &lease.owner.agent, of, token, shared.clock.now());
         number
             .map_err(|e| Refused::new(e.code(), format!("the token's number could not be written down: {e}")))
     }
@@ -278,13 +280,13 @@ impl Case {
         shared.numbers.lent(&manifest.id);
         let is_keyless = lease.is_keyless();
         if !is_keyless {
-            self.open.auth.audit_lend(lease, &format!("token socket, key {}", self.key.id));
+            self.open.auth().audit_lend(lease, &format!("token socket, key {}", self.key.id));
         }
         let now = shared.clock.now();
         let pairs = |all: &[(String, Secret)]| {
             all.iter().map(|(name, value)| Pair { name: name.clone(), value: value.clone() }).collect()
         };
-        let fingerprint = (!is_keyless).then(|| self.open.auth.fingerprint(&lease.token)).flatten();
+        let fingerprint = (!is_keyless).then(|| self.open.auth().fingerprint(&lease.token)).flatten();
         Ok(BorrowedLease {
             provider: lease.provider.to_string(),
             profile_id: lease.profile.as_ref().map(ToString::to_string),
