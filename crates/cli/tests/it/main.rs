@@ -35,6 +35,7 @@ mod gateway_lend;
 mod gateway_life;
 mod gateway_within;
 mod gateway_world;
+mod id_token;
 mod import;
 mod import_programs;
 mod kill;
