@@ -35,7 +35,6 @@ mod refresh;
 mod sessions;
 mod setup_token;
 mod status;
-mod status_json;
 mod token;
 mod usage;
 

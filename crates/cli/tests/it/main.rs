@@ -68,6 +68,7 @@ mod sessions;
 mod setup_token;
 mod status;
 mod status_screen;
+mod status_watch;
 mod storm;
 mod terminal;
 mod token_socket;
