@@ -4,6 +4,7 @@ mod agents;
 mod alerts;
 mod channels;
 mod chat;
+mod complete;
 mod config;
 mod connect;
 mod doctor;
@@ -25,6 +26,7 @@ pub(crate) use agents::{AddAgentArgs, AgentsCommand, FromArgs, IdentityArgs, Rou
 pub(crate) use alerts::AlertsArgs;
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
+pub(crate) use complete::{CompleteArgs, CompletionsArgs, Shell};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use connect::{ConnectArgs, DisconnectArgs, Tool, Way};
 pub(crate) use doctor::DoctorArgs;
@@ -143,6 +145,11 @@ pub(crate) enum Command {
     Channels(Lazy<ChannelsArgs>),
     /// What is wrong, what it means, and what to type
     Doctor(Lazy<DoctorArgs>),
+    /// Print the completions of a shell, for its start-up file
+    Completions(Lazy<CompletionsArgs>),
+    /// What may come next in a command line
+    #[command(hide = true)]
+    Complete(Lazy<CompleteArgs>),
 }
 
 #[cfg(feature = "demo")]
