@@ -58,7 +58,7 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Lazy<Command>>,
 }
 
-/// What every command takes.
+// What every command takes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Global {
     /// The agent whose logins are meant
@@ -278,7 +278,7 @@ pub(crate) struct LoginArgs {
     pub(crate) url_file: Option<String>,
 }
 
-/// A login in two processes.
+// A login in two processes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LoginStep {
     /// Print an address to open, and end; finish within 15 minutes
@@ -300,7 +300,7 @@ pub(crate) enum LoginStep {
     },
 }
 
-/// What a login is to bring.
+// What a login is to bring. No doc comment: where it is flattened in, that would become the command's help.
 #[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
     /// How to log in: oauth, device-code; by default by all that the provider has, and the first answer counts
@@ -323,7 +323,7 @@ pub(crate) struct LoginWish {
     pub(crate) workspace: Option<String>,
 }
 
-/// What is lent.
+// What is lent. (As above.)
 #[derive(Debug, Args)]
 pub(crate) struct LoanArgs {
     /// The provider whose API is called
