@@ -34,6 +34,7 @@ fn shell(world: &World, program: &str, arguments: &[&str]) -> Command {
     command
 }
 
+#[expect(clippy::print_stdout, reason = "what was not tried is said")]
 fn is_there(program: &str) -> bool {
     let is_there = Path::new(program).exists();
     if !is_there {
