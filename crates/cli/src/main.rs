@@ -9,6 +9,8 @@ mod commands;
 mod demo;
 mod error;
 mod global;
+#[cfg(test)]
+mod man;
 mod paint;
 mod pty;
 mod quiet;

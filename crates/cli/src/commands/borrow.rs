@@ -53,6 +53,10 @@ pub(super) fn run(
         // In a state dir of its own.
         #[cfg(feature = "demo")]
         Some(command @ Command::Demo(_)) => super::here(borrower.global, env, borrower.clock, Some(command)),
+        // They know what can be typed, and look at no login.
+        Some(command @ (Command::Completions(_) | Command::Complete(_))) => {
+            super::here(borrower.global, env, borrower.clock, Some(command))
+        }
         Some(_) => Err(borrower.needs_store("this command")),
     }
 }
