@@ -113,7 +113,7 @@ impl Watcher<'_> {
             let (files, began) = (self.signatures(), Instant::now());
             let (seen, now) = (self.look(), self.now());
             let words = |at| self.words(&seen, at, text::width(), false);
-            if !last.as_ref().is_some_and(|(at, before)| words(*at) == *before) {
+            if last.as_ref().is_none_or(|(at, before)| words(*at) != *before) {
                 let block = words(now);
                 let parting = if last.is_some() { "\n" } else { "" };
                 let mut out = std::io::stdout().lock();
