@@ -34,6 +34,7 @@ mod gateway_install;
 mod gateway_keys;
 mod gateway_lend;
 mod gateway_life;
+mod gateway_tls;
 mod gateway_within;
 mod gateway_world;
 mod import;

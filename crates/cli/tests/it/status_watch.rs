@@ -21,7 +21,7 @@ const SLACK: i64 = 30_000;
 const KEY: &str = "groq:cooling";
 
 /// A login whose plan is known, a token that ends, and a key that waits.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let mut world = World::new();
     world.fingerprint_key();
     let codex = world.state().join("providers/openai-codex.toml");
