@@ -413,7 +413,17 @@ impl Gateway {
 async fn connection(shared: Arc<Shared>, watcher: Watcher, stream: TcpStream) {
     // Where it fails, small parts of a stream arrive a little later.
     let _is_quick = stream.set_nodelay(true);
-    let Some(certified) = &shared.tls else { return speak(shared, watcher, stream).await };
+    if shared.tls.is_some() {
+        // On the heap: it is large, and most gateways never have one.
+        Box::pin(private(shared, watcher, stream)).await;
+    } else {
+        speak(shared, watcher, stream).await;
+    }
+}
+
+/// One connection over TLS.
+async fn private(shared: Arc<Shared>, watcher: Watcher, stream: TcpStream) {
+    let Some(certified) = &shared.tls else { return };
     let (tls, renewal) = certified.renewed();
     match renewal {
         Renewal::None => {}
