@@ -54,6 +54,7 @@ mod tests {
             subject: text(subject),
             issuer: None,
             client_id: None,
+            scope: None,
             token_origin: None,
             token_url: None,
             revoke_url: None,

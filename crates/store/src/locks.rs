@@ -312,6 +312,25 @@ impl PersistGuard {
     }
 }
 
+/// Proof that the lock of `registrations.json` is held.
+#[derive(Debug)]
+pub struct RegistrationsGuard(Held);
+
+impl RegistrationsGuard {
+    /// Takes the lock of the file that remembers as which clients this program is registered.
+    ///
+    /// # Errors
+    /// As [`StoreGuard::acquire`].
+    pub fn acquire(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self(acquire_for(state, "registrations", &state.registrations())?))
+    }
+
+    /// The file's real path.
+    pub fn target(&self) -> &Path {
+        &self.0.target
+    }
+}
+
 /// Proof that the lock of `usage.json` is held.
 #[derive(Debug)]
 pub struct UsageGuard(Held);

@@ -87,6 +87,9 @@ pub struct TokenUpdate {
     /// The client they were issued to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// What was granted, where that decides whether they may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// The origin of the token endpoint that issued them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_origin: Option<String>,
@@ -119,6 +122,7 @@ impl TokenUpdate {
             subject: None,
             issuer: None,
             client_id: None,
+            scope: None,
             token_origin: None,
             token_url: None,
             revoke_url: None,
@@ -141,6 +145,7 @@ impl TokenUpdate {
             ("sub", &self.subject),
             ("issuer", &self.issuer),
             ("clientId", &self.client_id),
+            ("scope", &self.scope),
             ("tokenOrigin", &self.token_origin),
             ("tokenUrl", &self.token_url),
             ("revokeUrl", &self.revoke_url),
@@ -208,6 +213,7 @@ const CREDENTIAL_KEYS: &[&str] = &[
     "sub",
     "issuer",
     "clientId",
+    "scope",
     "tokenOrigin",
     "tokenUrl",
     "revokeUrl",

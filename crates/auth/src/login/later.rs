@@ -11,6 +11,7 @@ use coderclaw_types::{Millis, ProviderId, Secret};
 use tokio::runtime::Runtime;
 
 use super::attempt::{Attempt, check_issuer, in_words};
+use super::brought::Proof;
 use super::device::{self, NoLuck};
 use super::error::LoginError;
 use super::way::{BrowserWay, DeviceWay, Doors, Way};
@@ -59,11 +60,14 @@ impl Auth {
         request: &LoginRequest,
     ) -> Result<StartedLogin, LoginError> {
         self.check_key_id(agent, &way.way, request)?;
-        let attempt = Attempt::new(way.redirect_without_listener())?;
+        let registered = self.registered(agent, &way.way, request)?;
+        let attempt = Attempt::new(way.redirect_without_listener(), registered)?;
         let now = self.clock().now();
         let pending = PendingLogin {
             state: attempt.state.secret().clone(),
             redirect_uri: attempt.redirect_uri.clone(),
+            registers: attempt.registered.is_some(),
+            client_id: attempt.registered.as_ref().and_then(|one| one.client_id.clone()),
             ..pending(&way.way, agent, request, &attempt.pkce, now.plus(PATIENCE))
         };
         let id = pending.save(self.state(), now)?;
@@ -122,7 +126,11 @@ impl Auth {
         let no_provider =
             || LoginError::NoMethod { provider: pending.provider.to_string(), what: "browser login" };
         let manifest = self.registry().get(&pending.provider).ok_or_else(no_provider)?;
-        let door = if pending.device.is_some() { Door::Device } else { Door::Browser };
+        let door = match &pending.device {
+            Some(_) => Door::Device,
+            None if pending.registers => Door::Registered,
+            None => Door::Browser,
+        };
         let doors = Doors::of(self, manifest, door)?;
         let agent = self.state().agent(self.config(), &pending.agent);
         let pkce = Pkce::from_verifier(pending.verifier).map_err(|_| LoginError::UnknownLogin)?;
@@ -140,20 +148,23 @@ impl Auth {
                 let runtime = runtime()?;
                 let left = pending.expires.since(self.clock().now());
                 let tokens = runtime.block_on(self.typed_in(id, way, &pkce, code, left));
-                self.store(&agent, &way.way, tokens, None, &request, runtime)
+                self.store(&agent, &way.way, tokens, &Proof::default(), &request, runtime)
             }
             (None, Some(way), _) => {
                 let state = State::from_secret(pending.state);
-                let attempt = Attempt { pkce, state, redirect_uri: pending.redirect_uri };
-                let code = self.code_of(id, &agent, way, &attempt, pasted)?;
+                let registered = match pending.registers {
+                    true => Some(self.registered_as(&way.way, pending.client_id)?),
+                    false => None,
+                };
+                let attempt = Attempt { pkce, state, redirect_uri: pending.redirect_uri, registered };
+                let (code, named) = self.code_of(id, &agent, way, &attempt, pasted)?;
                 let runtime = runtime()?;
-                let tokens = match runtime.block_on(attempt.redeem(self, way, &code)) {
+                let tokens = match runtime.block_on(attempt.redeem(self, way, &code, named.as_deref())) {
                     Ok(RefreshAnswer::Granted(tokens)) => Ok(tokens),
                     Ok(other) => Err(LoginError::Exchange(in_words(other))),
                     Err(e) => Err(e),
                 };
-                let nonce = attempt.nonce(&way.way);
-                self.store(&agent, &way.way, tokens, nonce.as_deref(), &request, runtime)
+                self.store(&agent, &way.way, tokens, &attempt.proof(&way.way), &request, runtime)
             }
             _ => Err(LoginError::no_method(manifest, door)),
         }
@@ -167,16 +178,20 @@ impl Auth {
         way: &BrowserWay<'_>,
         attempt: &Attempt,
         pasted: &Secret,
-    ) -> Result<Secret, LoginError> {
+    ) -> Result<(Secret, Option<String>), LoginError> {
         let answer = read_paste(pasted.expose(), &attempt.state, &attempt.redirect_uri);
         match answer {
-            Pasted::Code { code, iss } => {
+            Pasted::Code { ref client_id, .. } if attempt.needs_address(client_id.as_deref()) => {
+                let words = "The code alone is not enough here. Paste the whole address of the last page.";
+                Err(LoginError::NotTheAnswer(words.into()))
+            }
+            Pasted::Code { code, iss, client_id } => {
                 self.check_store(agent)?;
                 if !PendingLogin::claim(self.state(), id)? {
                     return Err(LoginError::UnknownLogin);
                 }
                 check_issuer(iss.as_deref(), way)?;
-                Ok(code)
+                Ok((code, client_id))
             }
             Pasted::Denied { ref iss, .. } => {
                 PendingLogin::claim(self.state(), id)?;
@@ -231,12 +246,12 @@ impl Auth {
         agent: &AgentPaths,
         way: &Way<'_>,
         tokens: Result<TokenSet, LoginError>,
-        nonce: Option<&str>,
+        proof: &Proof,
         request: &LoginRequest,
         runtime: Runtime,
     ) -> Result<(AgentPaths, LoggedIn), LoginError> {
         let done = tokens.and_then(|came| {
-            let tokens = match runtime.block_on(self.complete(way, came.clone(), nonce)) {
+            let tokens = match runtime.block_on(self.complete(way, came.clone(), proof)) {
                 Ok(tokens) => tokens,
                 Err(e) => return Err(runtime.block_on(self.give_back(way, &came, e))),
             };
@@ -269,6 +284,8 @@ fn pending(
         replace: request.replace,
         expect: request.expect.clone(),
         workspace: request.workspace.clone(),
+        registers: false,
+        client_id: None,
         device: None,
     }
 }

@@ -70,6 +70,7 @@ mod secrets;
 mod sessions;
 mod setup_token;
 mod shells;
+mod siwc;
 mod status;
 mod status_screen;
 mod status_watch;
