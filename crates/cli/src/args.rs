@@ -206,6 +206,9 @@ pub(crate) struct StatusArgs {
     /// Ask the providers how much of each plan is used
     #[arg(long, conflicts_with = "plain")]
     pub(crate) usage: bool,
+    /// Go on showing it, as it changes, until q or Ctrl-C
+    #[arg(long, conflicts_with_all = ["check", "json", "plain", "probe", "usage"])]
+    pub(crate) watch: bool,
     /// Probe only this provider
     #[arg(long, value_name = "ID", requires = "probe")]
     pub(crate) probe_provider: Option<String>,

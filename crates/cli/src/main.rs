@@ -18,6 +18,7 @@ mod quiet;
 mod reference;
 mod report;
 mod secret_input;
+mod terminal;
 mod text;
 
 use std::ffi::OsString;

@@ -156,7 +156,12 @@ impl Borrower<'_> {
     }
 
     fn status(&self, args: &StatusArgs) -> Result<Report, CommandError> {
-        let asked = [(args.plain, "--plain"), (args.probe, "--probe"), (args.usage, "--usage")];
+        let asked = [
+            (args.plain, "--plain"),
+            (args.probe, "--probe"),
+            (args.usage, "--usage"),
+            (args.watch, "--watch"),
+        ];
         if let Some((_, flag)) = asked.iter().find(|(is_asked, _)| *is_asked) {
             return Err(self.needs_store(flag));
         }

@@ -37,7 +37,6 @@ mod refresh;
 mod sessions;
 mod setup_token;
 mod status;
-mod status_json;
 mod token;
 mod usage;
 

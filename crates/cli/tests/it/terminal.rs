@@ -36,7 +36,11 @@ impl Terminal {
 
     /// Changes the size of the window; whoever runs in it is told.
     pub(crate) fn resize(&self, columns: u16) {
-        let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        self.resize_to(columns, 24);
+    }
+
+    pub(crate) fn resize_to(&self, columns: u16, rows: u16) {
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&self.master, size).unwrap();
     }
 
