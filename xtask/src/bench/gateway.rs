@@ -13,8 +13,8 @@ use client::{first_bytes, hold_streams, median};
 use programs::{Nginx, OurGateway, resident_mb, wrk};
 use upstream::Upstream;
 
-use crate::bench::{headline, put_on_page};
 use crate::bench::table::{self, Table, judged};
+use crate::bench::{headline, put_on_page};
 use crate::program::Program;
 use crate::repository::Repository;
 
