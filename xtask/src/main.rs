@@ -33,7 +33,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
     ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
-    ("bench gateway", "", "the gateway beside nginx under the load of wrk (Debian packages)"),
+    ("bench gateway", "[--write]", "the gateway beside nginx under the load of wrk (Debian packages)"),
     ("dist", "", "what is handed out: a tarball and a Debian package, in target/dist"),
     (
         "fuzz",
@@ -73,7 +73,8 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["e2e", "--with", names] => e2e::e2e(&Repository::find()?, names),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
-        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?),
+        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?, false),
+        ["bench", "gateway", "--write"] => bench::bench_gateway(&Repository::find()?, true),
         ["dist"] => dist::dist(&Repository::find()?),
         ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
