@@ -66,9 +66,7 @@ pub use events::Event;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
 pub use first_use::{ImportProblem, PendingImport};
 pub use herald::{HERALD_VARIABLE, run_herald_process};
-pub use import::{
-    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores,
-};
+pub use import::{FoundStore, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores};
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;
 pub use lender::Lender;

@@ -36,6 +36,7 @@ mod gateway_life;
 mod gateway_within;
 mod gateway_world;
 mod import;
+mod import_database;
 mod import_programs;
 mod kill;
 mod links;
