@@ -10,8 +10,8 @@ use crate::tally::{Runner, Tally};
 /// Where the programs from npm are named, each with its version: authorization servers, and the driver of a browser.
 const FOLDERS: [&str; 2] = ["e2e/oidc", "e2e/console"];
 const CHROMIUM: &str = "apt-get install chromium, or name a browser of its kind in CHROMIUM";
-/// Where the Python SDKs are.
-const SDKS: &str = "e2e/sdks";
+/// Where the programs from PyPI are named: an authorization server, and the SDKs.
+const VENVS: [&str; 2] = ["e2e/authlib", "e2e/sdks"];
 const NODE: &str = "apt-get install nodejs npm, or https://nodejs.org (version 20 or later)";
 const PYTHON: &str =
     "apt-get install python3 python3-venv, or https://www.python.org (version 3.10 or later)";
@@ -52,7 +52,9 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
         npm(&repository.path(folder), &[])?;
     }
     let browser = browser()?;
-    python(&repository.path(SDKS))?;
+    for folder in VENVS {
+        python(&repository.path(folder))?;
+    }
     for guest in &guests {
         println!("\nFetching {},\ninto e2e/{}/node_modules.", guest.what, guest.name);
         println!(

@@ -1,6 +1,6 @@
 //! A provider of which a person's file says only who it is: id, name, issuer and client.
 
-use crate::node::Server;
+use crate::server::Server;
 use crate::world::World;
 
 fn provider() -> Server {
