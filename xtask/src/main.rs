@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "not part of the product: it owns its process and its files")]
 
 mod bench;
+mod conformance;
 mod documents;
 mod e2e;
 mod fuzz;
@@ -22,7 +23,7 @@ use repository::Repository;
 /// Name, arguments, what it does.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
-    ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
+    ("check", "", "the checks of the repository itself: names in documents, conformance, promises, leaks"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     (
         "e2e",

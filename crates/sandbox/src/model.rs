@@ -27,6 +27,7 @@ pub(crate) use gate::{StreamPhase, may_go};
 use keys::Denied;
 pub use keys::KeyKind;
 pub(crate) use keys::Keys;
+pub use usage::used_percent;
 
 /// Headers that a test may ask about. None of them holds a secret.
 const SHOWN: &[&str] = &["accept", "anthropic-beta", "anthropic-version", "chatgpt-account-id", "user-agent"];

@@ -43,6 +43,7 @@ mod import_programs;
 mod kill;
 mod links;
 mod login;
+mod login_conformance;
 mod login_copilot;
 mod login_device;
 mod login_edges;
