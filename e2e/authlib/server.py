@@ -39,7 +39,7 @@ PERSON = "ann@e2e.test"
 TENANT = "/tenant"
 DESCRIPTION = "/.well-known/oauth-authorization-server" + TENANT
 
-counts = dict(exchanged=0, refreshed=0, refused=0, grantsRevoked=0, described=0)
+counts = dict(exchanged=0, refreshed=0, refused=0, grantsRevoked=0, described=0, keys=0)
 lifetime = 3600
 codes, tokens, devices, ended = {}, [], {}, set()
 lock = threading.RLock()
@@ -280,6 +280,7 @@ def device():
 
 @app.get(TENANT + "/keys")
 def keys():
+    counts["keys"] += 1
     return jsonify(KeySet([key]).as_dict(private=False))
 
 

@@ -51,3 +51,16 @@ fn e14_scopes_of_ones_own() {
     assert_ne!(world.token(), first);
     assert_eq!(world.server.counts().refreshed, 1);
 }
+
+/// OpenID Connect Core 3.1.3.7 and 12.2: a certified server's id_token (RS256, with our nonce) is checked by the keys that it
+/// shows, once at the login; no refresh asks for them.
+#[test]
+fn a_certified_servers_signature_is_checked_at_the_login() {
+    let mut world = World::by_issuer(provider(), "");
+    world.login_ok();
+    assert_eq!(world.server.counts().keys, 1);
+    world.later(7_200);
+    world.token();
+    let counts = world.server.counts();
+    assert_eq!((counts.refreshed, counts.keys), (1, 1));
+}

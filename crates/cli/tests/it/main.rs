@@ -37,6 +37,7 @@ mod gateway_life;
 mod gateway_tls;
 mod gateway_within;
 mod gateway_world;
+mod id_token;
 mod import;
 mod import_database;
 mod import_programs;
