@@ -1,6 +1,6 @@
 //! What the exchange brought goes into the store, and is read back.
 
-use coderclaw_oauth::{Identity, TokenSet, expiry, for_people, identity_of};
+use coderclaw_oauth::{Identity, TokenSet, expiry, identity_of};
 use coderclaw_providers::CredentialKind;
 use coderclaw_store::{
     AgentPaths, AuthProfiles, Entry, LoginEntry, StateGuard, StoreGuard, TokenUpdate, UsageStats,
@@ -26,12 +26,6 @@ impl Auth {
         request: &LoginRequest,
     ) -> Result<LoggedIn, LoginError> {
         fault("login.exchanged")?;
-        // RFC 6749 section 7.1: what is not understood is not used.
-        if !set.token_type.eq_ignore_ascii_case("bearer") {
-            let kind = for_people(&set.token_type).unwrap_or_default();
-            let why = format!("its tokens are of the kind {kind}, which is not known here");
-            return Err(LoginError::Exchange(why));
-        }
         if let Some(granted) = &set.scope {
             let mut required = way.method.required_scopes.iter();
             if let Some(scope) = required.find(|scope| !granted.split_whitespace().any(|one| one == **scope))
