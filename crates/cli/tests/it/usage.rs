@@ -130,6 +130,9 @@ fn what_a_provider_cannot_say_is_said() {
     assert_eq!(world.run(&["models", "status", "--usage", "--plain"]).code(), "usage");
 }
 
+/// A profile, its entry, and the window and account that its figures are of.
+type Row = (&'static str, Value, Option<(&'static str, &'static str)>);
+
 /// B11: the other providers that publish figures, each asked in its own way with that profile's own token, and none with a
 /// key that has no plan; what says so is remembered, and is no fault of the login.
 #[test]
@@ -168,7 +171,7 @@ fn b11_copilot_zai_minimax_and_gemini() {
     };
     let mut portal = key("minimax-portal", "acct-portal");
     portal = json!({"type": "token", "provider": "minimax-portal", "token": portal["key"]});
-    let rows: [(&str, Value, Option<(&str, &str)>); 8] = [
+    let rows: [Row; 8] = [
         ("github-copilot:me", on_github, Some(("Premium", "acct-github"))),
         ("google-gemini-cli:me", of(&google, "google-gemini-cli"), Some(("Pro", "acct-google"))),
         ("zai:plan", key("zai", "acct-zai"), Some(("5h", "acct-zai"))),
