@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::program::Program;
 use crate::repository::Repository;
 use crate::tally::{Runner, Tally};
-use crate::{conformance, documents, leaks, promises};
+use crate::{conformance, documents, leaks, licences, promises};
 
 /// The features that the tests need: fail points.
 const FEATURES: [&str; 2] = ["--features", "coderclaw/faults"];
@@ -114,6 +114,7 @@ fn own_checks(steps: &mut Steps, repository: &Repository) {
     steps.step("conformance", || conformance::check(repository));
     steps.step("promises", || promises::check(repository));
     steps.step("leaks", || leaks::check(repository));
+    steps.step("licences", || licences::check(repository));
 }
 
 fn toolchain(root: &Path) -> Result<String, String> {

@@ -4,6 +4,20 @@
 //! while others write ([`read_auth_store`]), how they are replaced so that a kill leaves the old version or the new
 //! one ([`StoreGuard::commit`]), the kernel locks, and the redo log that keeps a rotated token from getting lost
 //! ([`Journal`]). It knows no provider and no network.
+//!
+//! ```
+//! use coderclaw_store::{Config, StateDir, read_auth_store};
+//! use coderclaw_types::{Env, ProfileId};
+//!
+//! // Nothing is made or written by this, and a store that is not there is an empty one.
+//! let env = Env::new([("CODERCLAW_STATE_DIR".into(), "/nowhere/coderclaw".into())], None, "/".into());
+//! let state = StateDir::from_env(&env);
+//! let config = Config::load(&state, &env)?;
+//! let agent = state.agent(&config, &config.default_agent());
+//! let store = read_auth_store(&agent.store())?;
+//! assert!(store.doc.get(&ProfileId::new("openai-codex:work")?).is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![allow(clippy::disallowed_methods, reason = "this is the crate that reads, writes and renames files")]
 
@@ -62,7 +76,7 @@ pub use config::{
 };
 pub use connect::{
     ConnectError, Connection, ConnectionPlan, SettingChange, SettingsFormat, ToolSetting, ToolSettings,
-    plan_connection, plan_disconnection, read_connections,
+    plan_connection, plan_disconnection,
 };
 pub use console_links::{LinkUse, make_console_link, use_console_link};
 pub use foreign::{StoreOwner, store_owner};
