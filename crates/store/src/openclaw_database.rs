@@ -94,13 +94,19 @@ pub fn read_openclaw_database(path: &Path) -> Result<DatabaseStores, DatabaseErr
     }
     in_use(path, &real)?;
     let file = File::open(&real).map_err(unreadable)?;
-    let before = Signature::of(&real);
+    // The head counts the transactions, also those that fall into one tick of the file's clock.
+    let seen = || {
+        let mut head = [0; 100];
+        let read = file.read_at(&mut head, 0).unwrap_or_default();
+        (Signature::of(&real), head, read)
+    };
+    let before = seen();
     let length = file.metadata().map_err(unreadable)?.len();
     let read_at = |bytes: &mut [u8], at: u64| file.read_exact_at(bytes, at);
     let read = stores(length, &read_at);
     // Whatever was found is only worth something if nobody was writing.
     in_use(path, &real)?;
-    if Signature::of(&real) != before {
+    if seen() != before {
         return Err(DatabaseError::Changed(path.to_path_buf()));
     }
     read.map_err(|e| {
