@@ -20,14 +20,14 @@ pub const SHARED_DATABASE: &str = "openclaw.sqlite";
 pub enum DatabaseError {
     /// It is in use, or was when its program died: not all that was written is in the file yet.
     #[error(
-        "{} is in use: {} holds what is not in it yet; close OpenClaw, or, where it has died, start and close it",
-        path.display(), beside.display()
+        "{} is in use, and {beside} has what was written last; close OpenClaw first (if it has died, start and close it)",
+        path.display()
     )]
     InUse {
         /// Which database.
         path: PathBuf,
-        /// The file beside it that says so.
-        beside: PathBuf,
+        /// The name of the file beside it that says so.
+        beside: String,
     },
     /// It was written while it was read.
     #[error("{} was being written; close OpenClaw first", .0.display())]
@@ -129,6 +129,7 @@ fn in_use(path: &Path, real: &Path) -> Result<(), DatabaseError> {
         beside.push(end);
         let beside = PathBuf::from(beside);
         if std::fs::metadata(&beside).is_ok_and(|meta| meta.len() > 0) {
+            let beside = beside.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(DatabaseError::InUse { path: path.to_path_buf(), beside });
         }
     }
