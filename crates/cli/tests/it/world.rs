@@ -35,6 +35,16 @@ pub(crate) fn now() -> Millis {
     Millis(i64::try_from(since.as_millis()).unwrap())
 }
 
+/// Whether the process ends in time.
+pub(crate) fn ends_within(child: &Child, limit: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
+    let mut end = [PollFd::new(&process, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).unwrap();
+    rustix::io::retry_on_intr(|| poll(&mut end, Some(&limit))).unwrap() > 0
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         let sandbox = Sandbox::start(Options::new(Clock::from_fn(now))).unwrap();
@@ -330,13 +340,9 @@ impl World {
     /// Runs a command that must end by itself. One that hangs is killed, and the test fails.
     pub(crate) fn run_within(&self, limit: Duration, arguments: &[&str]) -> Ran {
         let mut child = self.start(&mut self.command(arguments));
-        let began = std::time::Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if began.elapsed() > limit {
-                child.kill().unwrap();
-                panic!("{arguments:?} hangs");
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        if !ends_within(&child, limit) {
+            child.kill().unwrap();
+            panic!("{arguments:?} hangs");
         }
         self.ended(arguments, child.wait_with_output().unwrap())
     }

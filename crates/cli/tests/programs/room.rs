@@ -12,7 +12,7 @@ use coderclaw_types::Secret;
 use serde_json::{Value, json};
 
 use crate::gateway_world::Gate;
-use crate::world::{Login, ME, PROVIDER, World, now};
+use crate::world::{Login, ME, PROVIDER, World, ends_within, now};
 
 /// A company's own proxy, whose login expires and renews itself.
 pub(crate) const COMPANY: &str = "company";
@@ -91,6 +91,7 @@ impl Room {
         let began = Instant::now();
         while self.world.sandbox.is_live_access(access) {
             assert!(began.elapsed() < LIMIT, "the access token never ends");
+            // Time alone ends it: there is nothing to be woken by.
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -127,17 +128,12 @@ impl Room {
         let began = Instant::now();
         let mut child = command.spawn().unwrap();
         let (out, err) = (text_of(child.stdout.take()), text_of(child.stderr.take()));
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if began.elapsed() > LIMIT {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("it hangs: {} {}", out.join().unwrap(), err.join().unwrap());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        if !ends_within(&child, LIMIT) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it hangs: {} {}", out.join().unwrap(), err.join().unwrap());
+        }
+        let status = child.wait().unwrap();
         let took = began.elapsed();
         Done { code: status.code(), out: out.join().unwrap(), err: err.join().unwrap(), took }
     }
