@@ -73,7 +73,7 @@ fn processes(repository: &Repository, binary: &Path) -> Result<Table, String> {
     commands.extend(COMMANDS.iter().map(|args| process::Command::new(binary, args, &state)));
     let ours = commands.len();
     let (others, missing) = beside::others(repository);
-    commands.extend(others.iter().map(|(program, args)| process::Command::new(program, args, &state)));
+    commands.extend(others.iter().map(|other| process::Command::of_others(other, &state)));
     let figures = process::measure(&commands)?;
 
     let columns = ["command", "instructions", "x true", "median ms", "peak MB", "threads, sockets, CA files"];
@@ -105,7 +105,7 @@ fn headline() -> Result<String, String> {
     let date = Program::new("date", &["+%Y-%m-%d"]).text()?;
     let runs = process::RUNS;
     Ok(format!(
-        "{}, {}, {cores} cores; cold processes timed {runs} times each, by turns.\n",
+        "{}, {}, {cores} cores; cold processes timed {runs} times each, by turns; other programs 10 times.\n",
         date.trim(),
         rustc.trim()
     ))
