@@ -11,6 +11,7 @@ mod leaks;
 mod program;
 mod promises;
 mod repository;
+mod side_by_side;
 mod suite;
 mod tally;
 mod torture;
@@ -27,7 +28,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     (
         "e2e",
         "[--with NAMES]",
-        "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
+        "the commands against programs that nobody here wrote; NAMES: codex,claude-code,openclaw",
     ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     ("bench gateway", "", "the gateway beside nginx under the load of wrk (Debian packages)"),
