@@ -13,6 +13,8 @@ const FOLDERS: [&str; 2] = ["e2e/oidc", "e2e/console"];
 const CHROMIUM: &str = "apt-get install chromium, or name a browser of its kind in CHROMIUM";
 /// Where the Python SDKs are.
 const SDKS: &str = "e2e/sdks";
+/// The shells whose completions are tried, with their packages in Debian.
+const SHELLS: [(&str, &str); 3] = [("/bin/bash", "bash"), ("/usr/bin/zsh", "zsh"), ("/usr/bin/fish", "fish")];
 const NODE: &str = "apt-get install nodejs npm, or https://nodejs.org (version 20 or later)";
 const PYTHON: &str =
     "apt-get install python3 python3-venv, or https://www.python.org (version 3.10 or later)";
@@ -61,6 +63,7 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
         npm(&repository.path(folder), &[])?;
     }
     let browser = browser()?;
+    shells()?;
     python(&repository.path(SDKS))?;
     for guest in &guests {
         println!("\nFetching {},\ninto e2e/{}/node_modules.", guest.what, guest.name);
@@ -72,6 +75,7 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
     }
     let mut tally = Tally::default();
     let servers = run(repository, &mut tally, &browser, "e2e", &[], None);
+    let shells = run(repository, &mut tally, &browser, "it", &["shells::"], None);
     let is_there = |names: &[&str]| names.iter().all(|name| guests.iter().any(|guest| guest.name == *name));
     let mut filters: Vec<&str> = guests.iter().map(|guest| guest.tests).collect();
     filters.push(ALWAYS);
@@ -85,7 +89,7 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
         Ok(())
     };
     println!("\n{tally}");
-    servers.and(programs).and(table)?;
+    servers.and(shells).and(programs).and(table)?;
     for guest in GUESTS.iter().filter(|guest| !guests.iter().any(|one| one.name == guest.name)) {
         println!(
             "Not run: the tests with {}. `cargo xtask e2e --with {}` fetches it.",
@@ -163,23 +167,32 @@ fn browser() -> Result<PathBuf, String> {
         return Ok(named.into());
     }
     let path = PathBuf::from("/usr/bin/chromium");
-    if path.is_file() {
-        return Ok(path);
+    if !path.is_file() {
+        debian(&["chromium", "fonts-liberation"], CHROMIUM)?;
     }
+    Ok(path)
+}
+
+fn shells() -> Result<(), String> {
+    let missing = SHELLS.iter().filter(|(path, _)| !Path::new(path).is_file());
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { debian(&missing, "apt-get install bash zsh fish") }
+}
+
+/// Installs packages of Debian, where this user may.
+fn debian(packages: &[&str], by_hand: &'static str) -> Result<(), String> {
+    let names = packages.join(" ");
     let is_root = Program::new("id", &["-u"]).text().is_ok_and(|user| user.trim() == "0");
     if !is_root {
-        return Err(format!("chromium is not installed; get it with: {CHROMIUM}"));
+        return Err(format!("not installed: {names}; get it with: {by_hand}"));
     }
-    println!("chromium is not installed; installing Debian's");
-    Program::new("apt-get", &["update", "-qq"]).installed_by(CHROMIUM).run()?;
-    Program::new(
-        "apt-get",
-        &["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation"],
-    )
-    .env("DEBIAN_FRONTEND", "noninteractive")
-    .installed_by(CHROMIUM)
-    .run()?;
-    Ok(path)
+    println!("Installing from Debian: {names}");
+    Program::new("apt-get", &["update", "-qq"]).installed_by(by_hand).run()?;
+    Program::new("apt-get", &["install", "-y", "-qq", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .installed_by(by_hand)
+        .run()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "the commands against programs that nobody here wrote; NAMES: codex,claude-code,openclaw",
     ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
-    ("bench gateway", "", "the gateway beside nginx under the load of wrk (Debian packages)"),
+    ("bench gateway", "[--write]", "the gateway beside nginx under the load of wrk (Debian packages)"),
     (
         "fuzz",
         "[TARGET] [--seconds N]",
@@ -70,7 +70,8 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["e2e", "--with", names] => e2e::e2e(&Repository::find()?, names),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
-        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?),
+        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?, false),
+        ["bench", "gateway", "--write"] => bench::bench_gateway(&Repository::find()?, true),
         ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
         ["fuzz", target] => fuzz::fuzz(&Repository::find()?, Some(target), fuzz::SECONDS),

@@ -61,6 +61,7 @@ impl Auth {
         fill(&mut method.revoke_url, metadata.revocation_endpoint);
         fill(&mut method.device_url, metadata.device_authorization_endpoint);
         fill(&mut method.userinfo_url, metadata.userinfo_endpoint);
+        fill(&mut method.jwks_url, metadata.jwks_uri);
         if method.scopes.is_empty() {
             usual_scopes(&mut method, &metadata.scopes_supported);
         }

@@ -36,6 +36,10 @@ pub struct ProfileStatus {
     pub detail: Option<String>,
     /// When the credential ends; for a login, its access token.
     pub expires_at: Option<Millis>,
+    /// When that credential came, where the entry says so.
+    pub issued_at: Option<Millis>,
+    /// When it was last refreshed, as far as its journal remembers.
+    pub refreshed_at: Option<Millis>,
     /// It renews itself.
     pub refreshable: bool,
     /// Identifies the secret.
@@ -99,6 +103,11 @@ impl Auth {
             {
                 with_profiles.push(provider.clone());
             }
+            let issued_at = match entry {
+                Entry::OAuth(login) => login.issued_at,
+                Entry::Token(token) => token.issued_at,
+                _ => None,
+            };
             let refreshable = matches!(entry, Entry::OAuth(login) if login.refresh.is_some());
             let fingerprint = scene.fingerprint(seen);
             profiles.push(ProfileStatus {
@@ -110,6 +119,8 @@ impl Auth {
                 until: standing.until,
                 detail: standing.detail,
                 expires_at: standing.valid_until,
+                issued_at,
+                refreshed_at: standing.clock.map(|(at, _)| at),
                 refreshable,
                 fingerprint,
                 is_pending: seen.is_pending,

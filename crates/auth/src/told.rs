@@ -48,6 +48,15 @@ impl ProfileStatus {
         }
     }
 
+    /// How much of its credential's life is left, from 0 to 100. `None` where it has ended, or nobody knows how long it was.
+    pub fn percent_left(&self, now: Millis) -> Option<f64> {
+        let (issued, expires) = (self.issued_at?, self.expires_at?);
+        let whole = expires.since(issued).as_secs_f64();
+        let left = expires.since(now).as_secs_f64();
+        // A clock that was set back since leaves no more than the whole.
+        (left > 0.0 && whole > 0.0).then(|| (100.0 * left / whole).min(100.0))
+    }
+
     /// What is known about it, its state first. `local` writes a time in the reader's zone.
     pub fn facts(&self, is_hidden: bool, now: Millis, local: impl Fn(Millis) -> String) -> Vec<String> {
         let mut facts = vec![self.state.to_string()];

@@ -4,6 +4,7 @@ mod agents;
 mod alerts;
 mod channels;
 mod chat;
+mod complete;
 mod config;
 mod connect;
 mod doctor;
@@ -25,6 +26,7 @@ pub(crate) use agents::{AddAgentArgs, AgentsCommand, FromArgs, IdentityArgs, Rou
 pub(crate) use alerts::AlertsArgs;
 pub(crate) use channels::{ChannelsArgs, ChannelsCommand};
 pub(crate) use chat::{AgentArgs, ChatArgs, WithArgs};
+pub(crate) use complete::{CompleteArgs, CompletionsArgs, Shell};
 pub(crate) use config::{ConfigCommand, ConfigSetArgs};
 pub(crate) use connect::{ConnectArgs, DisconnectArgs, Tool, Way};
 pub(crate) use doctor::DoctorArgs;
@@ -56,7 +58,7 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Lazy<Command>>,
 }
 
-/// What every command takes.
+// What every command takes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Global {
     /// The agent whose logins are meant
@@ -143,6 +145,11 @@ pub(crate) enum Command {
     Channels(Lazy<ChannelsArgs>),
     /// What is wrong, what it means, and what to type
     Doctor(Lazy<DoctorArgs>),
+    /// Print the completions of a shell, for its start-up file
+    Completions(Lazy<CompletionsArgs>),
+    /// What may come next in a command line
+    #[command(hide = true)]
+    Complete(Lazy<CompleteArgs>),
 }
 
 #[cfg(feature = "demo")]
@@ -199,6 +206,9 @@ pub(crate) struct StatusArgs {
     /// Ask the providers how much of each plan is used
     #[arg(long, conflicts_with = "plain")]
     pub(crate) usage: bool,
+    /// Go on showing it, as it changes, until q or Ctrl-C
+    #[arg(long, conflicts_with_all = ["check", "json", "plain", "probe", "usage"])]
+    pub(crate) watch: bool,
     /// Probe only this provider
     #[arg(long, value_name = "ID", requires = "probe")]
     pub(crate) probe_provider: Option<String>,
@@ -271,7 +281,7 @@ pub(crate) struct LoginArgs {
     pub(crate) url_file: Option<String>,
 }
 
-/// A login in two processes.
+// A login in two processes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LoginStep {
     /// Print an address to open, and end; finish within 15 minutes
@@ -293,7 +303,7 @@ pub(crate) enum LoginStep {
     },
 }
 
-/// What a login is to bring.
+// What a login is to bring. No doc comment: where it is flattened in, that would become the command's help.
 #[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
     /// How to log in: oauth, device-code; by default by all that the provider has, and the first answer counts
@@ -316,7 +326,7 @@ pub(crate) struct LoginWish {
     pub(crate) workspace: Option<String>,
 }
 
-/// What is lent.
+// What is lent. (As above.)
 #[derive(Debug, Args)]
 pub(crate) struct LoanArgs {
     /// The provider whose API is called

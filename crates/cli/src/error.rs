@@ -118,15 +118,19 @@ impl CommandError {
 
     /// Says it on standard error.
     pub(crate) fn say(&self) {
-        let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
         // A log or a pipe gets one line, a person unbroken words.
-        let is_seen = std::io::stderr().is_terminal();
-        let lines = if is_seen { text::wrap(&line, text::width()) } else { vec![line] };
-        let mut text = lines.join("\n") + "\n";
+        let width = if std::io::stderr().is_terminal() { text::width() } else { usize::MAX };
+        std::io::stderr().lock().write_all(self.words(width).as_bytes()).ok();
+    }
+
+    /// What happened, and what to type next.
+    pub(crate) fn words(&self, width: usize) -> String {
+        let line = format!("Error: {} [{}]", clean(&fit(&self.0.message)), self.0.code);
+        let mut text = text::wrap(&line, width).join("\n") + "\n";
         if let Some(next) = self.next() {
             text.push_str(&format!("  next: {}\n", clean(&fit(&next))));
         }
-        std::io::stderr().lock().write_all(text.as_bytes()).ok();
+        text
     }
 
     /// Prints and gives the exit code: words on standard error, JSON on standard output.

@@ -78,7 +78,10 @@ fn usage(error: &clap::Error) -> CommandError {
 }
 
 /// `--profile NAME`, `--profile=NAME` and `--dev` count only before the first command, where they are taken out.
-fn state_profile(arguments: Vec<OsString>, env: Env) -> Result<(Vec<OsString>, Env), CommandError> {
+pub(crate) fn state_profile(
+    arguments: Vec<OsString>,
+    env: Env,
+) -> Result<(Vec<OsString>, Env), CommandError> {
     let mut rest = Vec::new();
     let mut name: Option<String> = None;
     let mut arguments = arguments.into_iter();

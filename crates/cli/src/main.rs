@@ -9,6 +9,8 @@ mod commands;
 mod demo;
 mod error;
 mod global;
+#[cfg(test)]
+mod man;
 mod paint;
 mod pty;
 mod quiet;
@@ -16,6 +18,7 @@ mod quiet;
 mod reference;
 mod report;
 mod secret_input;
+mod terminal;
 mod text;
 
 use std::ffi::OsString;

@@ -2,7 +2,14 @@
 
 use std::io::IsTerminal;
 
-use crate::commands::Context;
+use coderclaw_auth::{Auth, Tone};
+
+use crate::args::Global;
+
+/// Whether what is printed is seen on a terminal that can draw. What is read out, or read by a program, is words only.
+pub(crate) fn draws(auth: &Auth) -> bool {
+    std::io::stdout().is_terminal() && auth.env().get("TERM") != Some("dumb")
+}
 
 /// Whether what is printed may be coloured.
 #[derive(Debug, Clone, Copy)]
@@ -10,10 +17,20 @@ pub(crate) struct Paint(bool);
 
 impl Paint {
     /// For standard output: a terminal that understands colours, and nobody has said no.
-    pub(crate) fn of_stdout(context: &Context) -> Self {
-        let env = context.auth.env();
-        let wanted = !context.global.no_color && env.get("NO_COLOR").is_none();
-        Self(wanted && std::io::stdout().is_terminal() && env.get("TERM") != Some("dumb"))
+    pub(crate) fn of_stdout(auth: &Auth, global: &Global) -> Self {
+        Self(!global.no_color && auth.env().get("NO_COLOR").is_none() && draws(auth))
+    }
+
+    /// No colours.
+    pub(crate) const PLAIN: Self = Self(false);
+
+    /// In the colour of how something stands.
+    pub(crate) fn tone(self, tone: Tone, text: &str) -> String {
+        match tone {
+            Tone::Good => self.green(text),
+            Tone::Middling => self.yellow(text),
+            Tone::Bad => self.red(text),
+        }
     }
 
     /// What to look at first.

@@ -2,23 +2,18 @@
 //! known afterwards.
 
 use std::io::{ErrorKind, IsTerminal, Read, Write};
-use std::num::NonZeroU16;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use coderclaw_types::Secret;
 use pty_process::blocking::{Pty, open};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
-use signal_hook::{flag, low_level};
+use signal_hook::consts::SIGINT;
 
-const CTRL_C: u8 = 3;
+use crate::terminal::{CTRL_C, Raw, Signals, window};
+
 /// What has scrolled out of a window is still known up to so many lines.
 const HISTORY: u16 = 2_000;
 /// A program that is told to end gets this long before it is killed.
@@ -51,7 +46,7 @@ pub(crate) fn show(command: Command) -> std::io::Result<Shown> {
     let signals = Signals::watch()?;
     let raw = Raw::start()?;
     let (pty, pts) = open().map_err(std::io::Error::other)?;
-    let size = window();
+    let size = window(std::io::stderr());
     pty.resize(pty_process::Size::new(size.0.get(), size.1.get())).ok();
     let flags = fcntl_getfl(&pty)?;
     fcntl_setfl(&pty, flags | OFlags::NONBLOCK)?;
@@ -90,15 +85,6 @@ fn in_words(status: ExitStatus) -> String {
     }
 }
 
-/// Rows and columns of the person's window.
-fn window() -> (NonZeroU16, NonZeroU16) {
-    const ROWS: NonZeroU16 = NonZeroU16::MIN.saturating_add(23);
-    const COLUMNS: NonZeroU16 = NonZeroU16::MIN.saturating_add(79);
-    let size = tcgetwinsize(std::io::stderr()).ok();
-    let of = |number: Option<u16>, usual| number.and_then(NonZeroU16::new).unwrap_or(usual);
-    (of(size.map(|size| size.ws_row), ROWS), of(size.map(|size| size.ws_col), COLUMNS))
-}
-
 /// The whole history of the screen, as text.
 fn text_of(mut screen: vt100::Parser) -> Secret {
     let (rows, columns) = screen.screen().size();
@@ -113,62 +99,6 @@ fn text_of(mut screen: vt100::Parser) -> Secret {
         }
     }
     Secret::from(text)
-}
-
-/// The person's terminal, character by character, until this goes.
-struct Raw(Termios);
-
-impl Raw {
-    fn start() -> std::io::Result<Self> {
-        let before = tcgetattr(std::io::stdin())?;
-        let mut modes = before.clone();
-        modes.make_raw();
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &modes)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0).ok();
-    }
-}
-
-/// The signals that matter here. Those that end a process do so at once where this is over.
-struct Signals {
-    bell: UnixStream,
-    ending: Arc<AtomicUsize>,
-    is_over: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn watch() -> std::io::Result<Self> {
-        let (bell, rings) = UnixStream::pair()?;
-        bell.set_nonblocking(true)?;
-        let (ending, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-            flag::register_conditional_default(signal, Arc::clone(&is_over))?;
-            let number = usize::try_from(signal).unwrap_or_default();
-            flag::register_usize(signal, Arc::clone(&ending), number)?;
-        }
-        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGWINCH] {
-            low_level::pipe::register(signal, rings.try_clone()?)?;
-        }
-        Ok(Self { bell, ending, is_over })
-    }
-
-    fn quiet(&self) {
-        let mut buffer = [0; 64];
-        while matches!((&self.bell).read(&mut buffer), Ok(read) if read > 0) {}
-    }
-
-    /// Dies of the signal that came meanwhile, if one did. The terminal is as it was by now.
-    fn over(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
-        if let Ok(signal @ 1..) = i32::try_from(self.ending.load(Ordering::SeqCst)) {
-            low_level::emulate_default_handler(signal).ok();
-        }
-    }
 }
 
 /// A program that does not outlive its terminal.
@@ -219,7 +149,7 @@ impl Relay {
             let is_typed = takes && !fds[1].revents().is_empty();
             drop(fds);
             signals.quiet();
-            if signals.ending.load(Ordering::SeqCst) != 0 {
+            if signals.is_ending() {
                 return Ok(None);
             }
             if is_typed && !self.take_typed()? {
@@ -255,7 +185,7 @@ impl Relay {
     }
 
     fn fit_window(&mut self) {
-        let size = window();
+        let size = window(std::io::stderr());
         if let Some(pty) = &self.pty
             && self.screen.screen().size() != size
         {
@@ -329,6 +259,8 @@ impl Relay {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
 
     fn shown(columns: u16, bytes: &[u8]) -> String {

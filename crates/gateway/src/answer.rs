@@ -29,8 +29,8 @@ pub(crate) struct Answer {
     live: Option<mpsc::Receiver<Bytes>>,
     /// Sees what passes.
     watch: Option<Watch>,
-    /// What has come and waits for what else is there already.
-    gathered: Gathered,
+    /// How it broke off, and whether what came before is written: a connection that breaks loses what waits.
+    broken: Option<(SendError, bool)>,
     /// Counts it while it is on its way.
     _open: Option<Open>,
 }
@@ -93,60 +93,48 @@ impl Body for Answer {
         if let Some(live) = &mut self.live {
             return live.poll_recv(context).map(|part| part.map(|bytes| Ok(Frame::data(bytes))));
         }
-        let Self { rest, watch, gathered, .. } = &mut *self;
-        if gathered.is_waiting() {
-            return Poll::Pending;
-        }
-        if let Some(end) = gathered.end.take() {
-            *rest = None;
-            return Poll::Ready(end.map(Err));
-        }
-        let Some(body) = rest else { return Poll::Ready(None) };
-        let end = match Pin::new(body).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
-                // Trailers speak of the other connection's framing.
-                let Ok(bytes) = frame.into_data() else {
-                    gathered.wait_for_others(context);
-                    return Poll::Pending;
-                };
-                if let Some(watch) = watch {
-                    watch.see(&bytes);
-                }
-                return match gathered.add(bytes) {
-                    Some(all) => Poll::Ready(Some(Ok(Frame::data(all)))),
-                    None => {
-                        gathered.wait_for_others(context);
-                        Poll::Pending
-                    }
-                };
+        let Self { rest, watch, broken, .. } = &mut *self;
+        let Some(body) = rest else {
+            if let Some((_, is_written)) = broken
+                && !std::mem::replace(is_written, true)
+            {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            Poll::Ready(Some(Err(e))) => Some(e),
-            Poll::Ready(None) => None,
-            Poll::Pending => {
-                return match gathered.take() {
-                    Some(all) => Poll::Ready(Some(Ok(Frame::data(all)))),
-                    None => Poll::Pending,
-                };
+            return Poll::Ready(broken.take().map(|(error, _)| Err(error)));
+        };
+        let mut gathered = Gathered::default();
+        let end = loop {
+            match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers speak of the other connection's framing.
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    if let Some(watch) = watch {
+                        watch.see(&bytes);
+                    }
+                    if let Some(all) = gathered.add(bytes) {
+                        return Poll::Ready(Some(Ok(Frame::data(all))));
+                    }
+                }
+                Poll::Ready(Some(Err(e))) => break Some(e),
+                Poll::Ready(None) => break None,
+                Poll::Pending => {
+                    return gathered
+                        .take()
+                        .map_or(Poll::Pending, |all| Poll::Ready(Some(Ok(Frame::data(all)))));
+                }
             }
         };
+        *rest = None;
+        *broken = end.map(|error| (error, false));
         match gathered.take() {
-            Some(all) => {
-                // What came before it broke off is to be written first: a connection that breaks loses what waits.
-                if end.is_some() {
-                    gathered.wait_for_others(context);
-                }
-                gathered.end = Some(end);
-                Poll::Ready(Some(Ok(Frame::data(all))))
-            }
-            None => {
-                *rest = None;
-                Poll::Ready(end.map(Err))
-            }
+            Some(all) => Poll::Ready(Some(Ok(Frame::data(all)))),
+            None => self.poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        let is_over = self.before.is_empty() && self.live.is_none() && self.gathered.is_empty();
+        let is_over = self.before.is_empty() && self.live.is_none() && self.broken.is_none();
         is_over && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
@@ -155,7 +143,7 @@ impl Body for Answer {
         match &self.rest {
             None if self.live.is_some() => SizeHint::default(),
             None => SizeHint::with_exact(before),
-            Some(rest) if before == 0 && self.gathered.is_empty() => rest.size_hint(),
+            Some(rest) if before == 0 => rest.size_hint(),
             Some(_) => SizeHint::default(),
         }
     }

@@ -29,7 +29,7 @@ use crate::noted::Noted;
 use crate::numbers::Numbers;
 use crate::socket::{Lent, Listening, listen};
 use crate::status::{GatewayStatus, ask_status};
-use crate::tls::{Tls, TlsError, TlsFiles};
+use crate::tls::{Certified, Renewal, Tls, TlsError, TlsFiles};
 
 /// Something that happened, for whoever runs the gateway: one line, without any secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,7 +244,7 @@ impl From<LoginsError> for GatewayError {
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) port: u16,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<Certified>,
     pub(crate) clock: Clock,
     pub(crate) logins: Logins,
     pub(crate) keys: Keys,
@@ -271,6 +271,11 @@ impl Note {
 }
 
 impl Shared {
+    /// What is shown to those who connect over TLS.
+    pub(crate) fn shown(&self) -> Option<Arc<Tls>> {
+        self.tls.as_ref().map(Certified::shown)
+    }
+
     pub(crate) fn tell(&self, note: Note) {
         (self.tell)(note);
     }
@@ -306,7 +311,7 @@ impl Gateway {
         if is_open && tls.is_none() {
             return Err(GatewayError::NoTls { address });
         }
-        let tls = tls.as_ref().map(Tls::load).transpose()?;
+        let tls = tls.map(Certified::load).transpose()?;
         let relay = RelayLimits { connect: limits.connect, idle: limits.idle };
         let logins = Logins::open(env, clock.clone(), runner, relay)?;
         let state = logins.now().0.auth().state().clone();
@@ -408,7 +413,28 @@ impl Gateway {
 async fn connection(shared: Arc<Shared>, watcher: Watcher, stream: TcpStream) {
     // Where it fails, small parts of a stream arrive a little later.
     let _is_quick = stream.set_nodelay(true);
-    let Some(tls) = &shared.tls else { return speak(shared, watcher, stream).await };
+    if shared.tls.is_some() {
+        // On the heap: it is large, and most gateways never have one.
+        Box::pin(private(shared, watcher, stream)).await;
+    } else {
+        speak(shared, watcher, stream).await;
+    }
+}
+
+/// One connection over TLS.
+async fn private(shared: Arc<Shared>, watcher: Watcher, stream: TcpStream) {
+    let Some(certified) = &shared.tls else { return };
+    let (tls, renewal) = certified.renewed();
+    match renewal {
+        Renewal::None => {}
+        Renewal::Done => {
+            let until = tls.ends().map(|at| format!(", until {}", (shared.local_time)(at)));
+            shared.tell(Note::event(format!("another certificate is shown{}", until.unwrap_or_default())));
+        }
+        Renewal::Failed(why) => {
+            shared.tell(Note::event(format!("the certificate before goes on: {why}")));
+        }
+    }
     let shaken = tokio::time::timeout(shared.limits.head, tls.acceptor.accept(stream)).await;
     // Who speaks something else than TLS, or nothing, has its connection closed.
     if let Ok(Ok(stream)) = shaken {

@@ -3,23 +3,13 @@
 //! Each part that is written by itself is a system call here and a wake-up at the client, and a stream has many small
 //! ones. Nothing waits for what is not there.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Context;
-
 use bytes::{Bytes, BytesMut};
-use coderclaw_http::SendError;
 
-/// What has come and is not passed on yet. After a part, everybody else who can run does so once; that is when the
-/// connection to the provider hands over the next part, if it has one.
-#[derive(Debug, Default)]
+/// What has come and is not passed on yet.
+#[derive(Default)]
 pub(crate) struct Gathered {
     first: Option<Bytes>,
     more: BytesMut,
-    /// Set once everybody else who could run has done so; none while nobody is waited for.
-    others: Option<Arc<AtomicBool>>,
-    /// How the body ended, where that was seen with something still to be passed on.
-    pub(crate) end: Option<Option<SendError>>,
 }
 
 /// Enough to be worth a call of its own.
@@ -46,30 +36,6 @@ impl Gathered {
         let first = self.first.take()?;
         Some(if self.more.is_empty() { first } else { self.more.split().freeze() })
     }
-
-    /// Has this body polled again after everybody else who can run now. A task at the end of the queue tells when that is:
-    /// whoever polls this may do so several times in a row.
-    pub(crate) fn wait_for_others(&mut self, context: &Context<'_>) {
-        let others = Arc::new(AtomicBool::new(false));
-        let (done, waker) = (Arc::clone(&others), context.waker().clone());
-        tokio::spawn(async move {
-            done.store(true, Ordering::Relaxed);
-            waker.wake();
-        });
-        self.others = Some(others);
-    }
-
-    pub(crate) fn is_waiting(&mut self) -> bool {
-        let is_waiting = self.others.as_ref().is_some_and(|others| !others.load(Ordering::Relaxed));
-        if !is_waiting {
-            self.others = None;
-        }
-        is_waiting
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.end.is_none()
-    }
 }
 
 #[cfg(test)]
@@ -80,16 +46,16 @@ mod tests {
     #[test]
     fn parts_are_gathered_in_order() {
         let mut gathered = Gathered::default();
-        assert!(gathered.is_empty() && gathered.take().is_none());
+        assert!(gathered.take().is_none());
         let one = Bytes::from_static(b"one");
-        assert!(gathered.add(one.clone()).is_none() && !gathered.is_empty());
+        assert!(gathered.add(one.clone()).is_none());
         assert_eq!(gathered.take().unwrap().as_ptr(), one.as_ptr(), "not copied");
         for _ in 0..2 {
             for part in ["a", "bc", "", "def"] {
                 assert!(gathered.add(Bytes::from_static(part.as_bytes())).is_none());
             }
             assert_eq!(gathered.take().unwrap(), "abcdef");
-            assert!(gathered.is_empty());
+            assert!(gathered.take().is_none());
         }
         let large = Bytes::from(vec![b'x'; ENOUGH]);
         assert_eq!(gathered.add(large.clone()).unwrap().as_ptr(), large.as_ptr());

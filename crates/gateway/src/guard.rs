@@ -12,6 +12,17 @@ use crate::tls::Tls;
 /// Whether a request with this head may be looked at further.
 pub(crate) fn check(head: &Parts, port: u16, tls: Option<&Tls>) -> Result<(), Refusal> {
     own_name(&head.headers, port, tls)?;
+    own_business(head)
+}
+
+/// The same for a question that gives nothing away: over TLS also by the names of this machine, which whoever asks how
+/// it is doing knows it by.
+pub(crate) fn check_health(head: &Parts, port: u16, tls: Option<&Tls>) -> Result<(), Refusal> {
+    host(&head.headers, port).or_else(|_| own_name(&head.headers, port, tls))?;
+    own_business(head)
+}
+
+fn own_business(head: &Parts) -> Result<(), Refusal> {
     no_browser(&head.headers)?;
     target(&head.uri)?;
     match head.method {

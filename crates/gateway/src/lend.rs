@@ -87,10 +87,13 @@ async fn serve(
     if console::is_for(head.uri.path()) {
         return console::answer(shared, head, body).await.map_err(|refusal| (refusal, shape));
     }
-    guard::check(head, shared.port, shared.tls.as_ref()).map_err(|refusal| (refusal.closing(), shape))?;
+    let tls = shared.shown();
     if head.uri.path() == "/healthz" {
+        guard::check_health(head, shared.port, tls.as_deref())
+            .map_err(|refusal| (refusal.closing(), shape))?;
         return Ok(status::health(shared));
     }
+    guard::check(head, shared.port, tls.as_deref()).map_err(|refusal| (refusal.closing(), shape))?;
     let admitted = match admit_at_once(shared, &head.headers, head.uri.path(), shape) {
         Some(admitted) => admitted,
         None => {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::gateway::{GatewayError, Shared};
+use crate::tls::ask_unverified;
 
 /// What makes a health page one of ours.
 const NAME: &str = "coderclaw-gateway";
@@ -27,10 +28,15 @@ pub struct GatewayStatus {
     pub started_at: Millis,
     /// Answers on their way.
     pub open_streams: u64,
+    /// It speaks TLS.
+    pub is_tls: bool,
+    /// When the certificate that it shows ends, where that can be read.
+    pub certificate_until: Option<Millis>,
 }
 
 /// Says nothing that a stranger on this machine could not see anyway.
 pub(crate) fn health(shared: &Shared) -> Response<Answer> {
+    let tls = shared.shown();
     let body = json!({
         "status": "ok",
         "name": NAME,
@@ -38,6 +44,8 @@ pub(crate) fn health(shared: &Shared) -> Response<Answer> {
         "pid": std::process::id(),
         "startedAt": shared.started_at,
         "openStreams": shared.numbers.open_streams(),
+        "tls": tls.is_some(),
+        "certificateUntil": tls.and_then(|tls| tls.ends()),
     });
     page(body.to_string(), "application/json")
 }
@@ -63,9 +71,17 @@ pub async fn ask_status(port: u16) -> Result<Option<GatewayStatus>, GatewayError
     let client = Client::new(&Network::default(), Limits { connect: PATIENCE, total: PATIENCE })?;
     let Ok(url) = Url::parse(&format!("http://127.0.0.1:{port}/healthz")) else { return Ok(None) };
     let request = Request::get(url).header("accept", HeaderText::Plain("application/json".into()));
-    let Ok(answer) = client.send(request).await else { return Ok(None) };
-    let Ok(said) = serde_json::from_slice::<Value>(&answer.body) else { return Ok(None) };
-    if answer.status != 200 || said["name"] != NAME {
+    let body = match client.send(request).await {
+        Ok(answer) if answer.status == 200 => answer.body.to_vec(),
+        Ok(_) => return Ok(None),
+        // One that speaks TLS has nothing to say to this.
+        Err(_) => match tokio::time::timeout(PATIENCE, ask_unverified(port, "/healthz")).await {
+            Ok(Some(body)) => body,
+            Ok(None) | Err(_) => return Ok(None),
+        },
+    };
+    let Ok(said) = serde_json::from_slice::<Value>(&body) else { return Ok(None) };
+    if said["name"] != NAME {
         return Ok(None);
     }
     let number = |key: &str| said[key].as_u64().unwrap_or_default();
@@ -74,5 +90,7 @@ pub async fn ask_status(port: u16) -> Result<Option<GatewayStatus>, GatewayError
         pid: number("pid"),
         started_at: Millis(i64::try_from(number("startedAt")).unwrap_or_default()),
         open_streams: number("openStreams"),
+        is_tls: said["tls"] == true,
+        certificate_until: said["certificateUntil"].as_i64().map(Millis),
     }))
 }

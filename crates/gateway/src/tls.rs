@@ -1,15 +1,23 @@
 //! TLS, for a gateway that others on the network may reach.
 
+mod ends;
+mod renewed;
+mod unverified;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use coderclaw_types::Millis;
 use rustls::ServerConfig;
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use tokio_rustls::TlsAcceptor;
+
+pub(crate) use self::renewed::{Certified, Renewal};
+pub(crate) use self::unverified::ask_unverified;
 
 /// Where certificate and key are: PEM files, the certificate with its chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +77,11 @@ impl Tls {
         let mut config = config.map_err(|e| TlsError::Pair(e.to_string()))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
+    }
+
+    /// When the certificate ends. `None` where that cannot be read; whoever connects judges for themselves.
+    pub(crate) fn ends(&self) -> Option<Millis> {
+        ends::ends(&self.certificate)
     }
 
     /// Whether the certificate is for this name or address.

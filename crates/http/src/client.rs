@@ -1,5 +1,6 @@
 //! The client: one request, one answer, nothing twice.
 
+use std::error::Error;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, is_io, is_tls, root_cause};
+use crate::direct::Failed;
+use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, is_dns, is_io, is_tls, root_cause};
 use crate::message::{Answer, HeaderText, Method, Request};
 use crate::network::{Network, ProxyChoice};
 use crate::stream::Incoming;
@@ -47,7 +49,9 @@ pub(crate) struct WayOut {
 }
 
 /// HTTP/1.1, no redirects, no retries, no cookies, no decompression, and nothing from the process's environment.
-pub(crate) fn way_out(network: &Network) -> Result<(WayOut, reqwest::ClientBuilder), HttpError> {
+pub(crate) fn way_out(
+    network: &Network,
+) -> Result<(WayOut, rustls::ClientConfig, reqwest::ClientBuilder), HttpError> {
     let network = Arc::new(network.clone());
     let extra = network.extra_ca().map(tls::certificates).unwrap_or_default();
     let (tls, bundled) = tls::config(&extra)?;
@@ -62,7 +66,7 @@ pub(crate) fn way_out(network: &Network) -> Result<(WayOut, reqwest::ClientBuild
     });
     #[expect(clippy::disallowed_methods, reason = "this is the one builder")]
     let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(tls.clone())
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -70,7 +74,7 @@ pub(crate) fn way_out(network: &Network) -> Result<(WayOut, reqwest::ClientBuild
         // Without this, reqwest would ask the process's environment itself.
         .no_proxy()
         .proxy(proxy);
-    Ok((WayOut { network, cas }, builder))
+    Ok((WayOut { network, cas }, tls, builder))
 }
 
 impl Client {
@@ -79,7 +83,7 @@ impl Client {
     /// # Errors
     /// Where TLS cannot be set up at all. Missing CAs and bad proxy settings are no such case.
     pub fn new(network: &Network, limits: Limits) -> Result<Self, HttpError> {
-        let (way, builder) = way_out(network)?;
+        let (way, _, builder) = way_out(network)?;
         let inner = builder
             .user_agent(concat!("coderclaw/", env!("CARGO_PKG_VERSION")))
             .pool_max_idle_per_host(0)
@@ -146,23 +150,50 @@ impl WayOut {
         proxy: Option<&ProxyChoice>,
         error: &reqwest::Error,
     ) -> SendError {
-        let cause = root_cause(error);
         if error.is_builder() {
-            return SendError::NotSent { why: NotSentWhy::Url, detail: format!("{place}: {cause}") };
+            let detail = format!("{place}: {}", root_cause(error));
+            return SendError::NotSent { why: NotSentWhy::Url, detail };
         }
         if !error.is_connect() {
-            return lost(place, None, error);
+            return lost(place, None, error.is_timeout(), error);
         }
+        self.unconnected(place, proxy, error, error.is_timeout(), error.is_dns())
+    }
+
+    /// The same of a request that goes to its server straight.
+    pub(crate) fn classify_direct(&self, place: &str, failed: Failed) -> SendError {
+        match &failed {
+            Failed::Url(cause) => {
+                SendError::NotSent { why: NotSentWhy::Url, detail: format!("{place}: {cause}") }
+            }
+            Failed::Answer(cause) => lost(place, None, false, cause),
+            Failed::TooSlow => self.unconnected(place, None, &failed, true, false),
+            Failed::Connect(_) => {
+                let is_timeout = is_io(&failed, &[ErrorKind::TimedOut]);
+                self.unconnected(place, None, &failed, is_timeout, is_dns(&failed))
+            }
+        }
+    }
+
+    fn unconnected(
+        &self,
+        place: &str,
+        proxy: Option<&ProxyChoice>,
+        error: &dyn Error,
+        is_timeout: bool,
+        is_dns: bool,
+    ) -> SendError {
+        let cause = root_cause(error);
         let through = proxy
             .map_or_else(String::new, |proxy| format!(" through {} ({})", proxy.place(), proxy.variable()));
         let (why, detail) = if is_tls(error) || (proxy.is_none() && is_io(error, &[ErrorKind::UnexpectedEof]))
         {
             (NotSentWhy::Tls, format!("TLS failed: {cause}; trusted are {}", self.cas))
-        } else if error.is_timeout() {
+        } else if is_timeout {
             (NotSentWhy::Timeout, "no connection in time".into())
         } else if proxy.is_some() {
             (NotSentWhy::Proxy, cause)
-        } else if error.is_dns() {
+        } else if is_dns {
             (NotSentWhy::Dns, cause)
         } else {
             (NotSentWhy::Connect, cause)
@@ -232,15 +263,15 @@ async fn read(place: &str, mut response: reqwest::Response) -> Result<Answer, Se
                     detail: format!("{place}: the answer is longer than {BODY_LIMIT} bytes"),
                 });
             }
-            Err(error) => return Err(lost(place, Some(status), &error)),
+            Err(error) => return Err(lost(place, Some(status), error.is_timeout(), &error)),
         }
     }
     Ok(Answer { status, headers, body })
 }
 
-pub(crate) fn lost(place: &str, status: Option<u16>, error: &reqwest::Error) -> SendError {
+pub(crate) fn lost(place: &str, status: Option<u16>, is_timeout: bool, error: &dyn Error) -> SendError {
     let reset = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::BrokenPipe];
-    let (why, detail) = if error.is_timeout() {
+    let (why, detail) = if is_timeout {
         (LostWhy::Timeout, "no complete answer in time".into())
     } else if is_io(error, &reset) {
         (LostWhy::Reset, root_cause(error))

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::direct::NoAddress;
+
 /// A client that could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -80,6 +82,10 @@ pub(crate) fn root_cause(error: &dyn Error) -> String {
 
 pub(crate) fn is_tls(error: &dyn Error) -> bool {
     any_cause(error, &|cause| cause.is::<rustls::Error>())
+}
+
+pub(crate) fn is_dns(error: &dyn Error) -> bool {
+    any_cause(error, &|cause| cause.is::<NoAddress>())
 }
 
 pub(crate) fn is_io(error: &dyn Error, kinds: &[io::ErrorKind]) -> bool {

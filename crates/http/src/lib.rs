@@ -11,10 +11,13 @@
 //! the captured environment.
 
 mod client;
+mod connection;
+mod direct;
 mod error;
 mod message;
 mod network;
 mod no_proxy;
+mod pool;
 mod relay;
 mod stream;
 mod tls;

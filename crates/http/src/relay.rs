@@ -1,21 +1,24 @@
 //! Requests of other programs on their way out: head and body go as they are, in both directions, bit by bit.
 
+use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 use url::Url;
 
 use crate::client::{WayOut, lost, place, way_out};
+use crate::connection::Driven;
+use crate::direct::Direct;
 use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, root_cause};
 use crate::network::Network;
-
-/// How long a connection is kept that nobody uses.
-const POOLED: Duration = Duration::from_secs(30);
+use crate::pool::KEPT;
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +56,13 @@ impl fmt::Debug for RelayRequest {
 /// Sends what it is given and adds nothing. Unlike [`crate::Client`], it keeps connections, since no request of a relay
 /// carries what works only once.
 #[derive(Debug, Clone)]
-pub struct Relay {
-    inner: reqwest::Client,
+pub struct Relay(Arc<Ways>);
+
+#[derive(Debug)]
+struct Ways {
+    direct: Direct,
+    /// For what goes through a proxy.
+    proxied: reqwest::Client,
     way: WayOut,
     limits: RelayLimits,
 }
@@ -65,15 +73,13 @@ impl Relay {
     /// # Errors
     /// Where TLS cannot be set up at all.
     pub fn new(network: &Network, limits: RelayLimits) -> Result<Self, HttpError> {
-        let (way, builder) = way_out(network)?;
-        let inner = builder
+        let (way, tls, builder) = way_out(network)?;
+        let proxied = builder
             .connect_timeout(limits.connect)
-            .read_timeout(limits.idle)
-            // Shorter than servers keep one, so that a request seldom meets a connection that is being closed.
-            .pool_idle_timeout(POOLED)
+            .pool_idle_timeout(KEPT)
             .build()
             .map_err(|e| HttpError::Build(root_cause(&e)))?;
-        Ok(Self { inner, way, limits })
+        Ok(Self(Arc::new(Ways { direct: Direct::new(tls, limits.connect), proxied, way, limits })))
     }
 
     /// Sends `request` once and hands over the answer when its head has arrived, whatever its status. Dropping the future
@@ -82,29 +88,34 @@ impl Relay {
     /// # Errors
     /// [`SendError::NotSent`] only where it is certain that no byte of the request left.
     pub async fn open(&self, request: RelayRequest) -> Result<Relayed, SendError> {
+        let Ways { direct, proxied, way, limits } = &*self.0;
         let place = place(&request.url);
         let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
         if !matches!(request.url.scheme(), "http" | "https") || request.url.host_str().is_none() {
             let detail = format!("cannot speak \"{}\"", request.url.scheme());
             return Err(not_sent(NotSentWhy::Url, detail));
         }
-        let proxy = self.way.network.proxy_for(&request.url);
+        let proxy = way.network.proxy_for(&request.url);
         let proxy = proxy.map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
-        let mut out = reqwest::Request::new(request.method, request.url);
-        *out.headers_mut() = request.headers;
-        *out.body_mut() = request.body.map(reqwest::Body::wrap);
-        let response =
-            self.inner.execute(out).await.map_err(|e| match e.is_timeout() && !e.is_connect() {
-                true => {
-                    let detail = format!("{place}: no answer for {} s", self.limits.idle.as_secs());
-                    SendError::Lost { status: None, why: LostWhy::Timeout, detail }
-                }
-                false => self.way.classify(&place, proxy.as_ref(), &e),
-            })?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body: http::Response<reqwest::Body> = response.into();
-        Ok(Relayed { place, status, headers, body: body.into_body() })
+        let opened = async {
+            if proxy.is_none() {
+                let answer = direct.open(request).await.map_err(|e| way.classify_direct(&place, e))?;
+                let (head, body) = answer.into_parts();
+                return Ok((head.status, head.headers, Coming::Direct(body)));
+            }
+            let mut out = reqwest::Request::new(request.method, request.url);
+            *out.headers_mut() = request.headers;
+            *out.body_mut() = request.body.map(reqwest::Body::wrap);
+            let answer = proxied.execute(out).await;
+            let answer: http::Response<reqwest::Body> =
+                answer.map_err(|e| way.classify(&place, proxy.as_ref(), &e))?.into();
+            let (head, body) = answer.into_parts();
+            Ok((head.status, head.headers, Coming::Proxied(body)))
+        };
+        // Without a connection, the connector's own limit comes first.
+        let opened = tokio::time::timeout(limits.connect.saturating_add(limits.idle), opened).await;
+        let (status, headers, body) = opened.unwrap_or_else(|_| Err(silent(&place, None, limits.idle)))?;
+        Ok(Relayed { place, status, headers, body, idle: limits.idle, silence: None })
     }
 }
 
@@ -115,7 +126,15 @@ pub struct Relayed {
     pub status: StatusCode,
     /// All headers, as they came.
     pub headers: HeaderMap,
-    body: reqwest::Body,
+    body: Coming,
+    idle: Duration,
+    /// Since when nothing has come; none where something just has.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+enum Coming {
+    Direct(Driven),
+    Proxied(reqwest::Body),
 }
 
 impl fmt::Debug for Relayed {
@@ -132,15 +151,38 @@ impl Body for Relayed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        polled.map_err(|e| lost(&self.place, Some(self.status.as_u16()), &e))
+        let Self { place, status, body, idle, silence, .. } = &mut *self;
+        let lost = |is_timeout, error: &dyn Error| lost(place, Some(status.as_u16()), is_timeout, error);
+        let polled = match body {
+            Coming::Direct(body) => Pin::new(body).poll_frame(context).map_err(|e| lost(false, &e)),
+            Coming::Proxied(body) => Pin::new(body).poll_frame(context).map_err(|e| lost(e.is_timeout(), &e)),
+        };
+        if polled.is_ready() {
+            *silence = None;
+            return polled;
+        }
+        let silence = silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(*idle)));
+        ready!(silence.as_mut().poll(context));
+        Poll::Ready(Some(Err(silent(place, Some(*status), *idle))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Coming::Direct(body) => body.is_end_stream(),
+            Coming::Proxied(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Coming::Direct(body) => body.size_hint(),
+            Coming::Proxied(body) => body.size_hint(),
+        }
     }
+}
+
+fn silent(place: &str, status: Option<StatusCode>, idle: Duration) -> SendError {
+    let what = if status.is_some() { "nothing came" } else { "no answer" };
+    let detail = format!("{place}: {what} for {} s", idle.as_secs());
+    SendError::Lost { status: status.map(|status| status.as_u16()), why: LostWhy::Timeout, detail }
 }

@@ -35,7 +35,7 @@ impl Incoming {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
         match tokio::time::timeout(self.idle, self.body.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(lost(&self.place, Some(self.status), &error)),
+            Ok(Err(error)) => Err(lost(&self.place, Some(self.status), error.is_timeout(), &error)),
             Err(_) => Err(SendError::Lost {
                 status: Some(self.status),
                 why: LostWhy::Timeout,

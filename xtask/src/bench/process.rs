@@ -13,7 +13,7 @@ use crate::program::Program;
 /// How often each command is timed.
 pub(crate) const RUNS: usize = 50;
 /// How often a program is timed that takes a thousand times as long.
-const OTHER_RUNS: usize = 10;
+pub(crate) const OTHER_RUNS: usize = 10;
 const PATH: &str = "/usr/bin:/bin";
 
 /// One command line and its environment.

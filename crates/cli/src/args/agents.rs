@@ -124,7 +124,7 @@ pub(crate) struct RouteArgs {
     pub(crate) from: FromArgs,
 }
 
-/// Where in a channel a message comes from.
+// Where in a channel a message comes from.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FromArgs {
     /// The account there that got it

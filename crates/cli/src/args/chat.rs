@@ -13,7 +13,7 @@ pub(crate) struct ChatArgs {
     pub(crate) with: WithArgs,
 }
 
-/// What the turns of this run use, whatever the session says.
+// What the turns of this run use, whatever the session says.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct WithArgs {
     /// Use this profile and no other

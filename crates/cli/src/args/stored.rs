@@ -81,7 +81,7 @@ pub(crate) struct LockArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-/// Where a secret comes from. Never from an argument: those are seen by every user of the machine.
+// Where a secret comes from. Never from an argument: those are seen by every user of the machine.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SourceArgs {
     /// Read it from standard input
@@ -92,7 +92,7 @@ pub(crate) struct SourceArgs {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// Where it goes.
+// Where it goes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TargetArgs {
     /// The profile's id; by default PROVIDER:manual

@@ -53,6 +53,10 @@ pub(super) fn run(
         // In a state dir of its own.
         #[cfg(feature = "demo")]
         Some(command @ Command::Demo(_)) => super::here(borrower.global, env, borrower.clock, Some(command)),
+        // They know what can be typed, and look at no login.
+        Some(command @ (Command::Completions(_) | Command::Complete(_))) => {
+            super::here(borrower.global, env, borrower.clock, Some(command))
+        }
         Some(_) => Err(borrower.needs_store("this command")),
     }
 }
@@ -152,7 +156,12 @@ impl Borrower<'_> {
     }
 
     fn status(&self, args: &StatusArgs) -> Result<Report, CommandError> {
-        let asked = [(args.plain, "--plain"), (args.probe, "--probe"), (args.usage, "--usage")];
+        let asked = [
+            (args.plain, "--plain"),
+            (args.probe, "--probe"),
+            (args.usage, "--usage"),
+            (args.watch, "--watch"),
+        ];
         if let Some((_, flag)) = asked.iter().find(|(is_asked, _)| *is_asked) {
             return Err(self.needs_store(flag));
         }

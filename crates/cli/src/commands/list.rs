@@ -4,7 +4,7 @@ use coderclaw_types::ProviderId;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::status_json::ProfileJson;
+use crate::commands::status::ProfileJson;
 use crate::error::CommandError;
 use crate::report::Report;
 use crate::text::clean;

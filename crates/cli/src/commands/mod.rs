@@ -6,6 +6,8 @@ mod alerts;
 mod borrow;
 mod channels;
 mod chat;
+mod complete;
+mod completions;
 mod config;
 mod connect;
 mod cooldown;
@@ -35,7 +37,6 @@ mod refresh;
 mod sessions;
 mod setup_token;
 mod status;
-mod status_json;
 mod token;
 mod usage;
 
@@ -171,6 +172,9 @@ fn here(global: Global, env: Env, clock: Clock, command: Option<Command>) -> Res
         Some(Command::Doctor(args)) => doctor::run(global, &args.0, env, clock),
         // A manifest that keeps everything else from opening is what they are there for.
         Some(Command::Plugins { command }) => plugins::run(global, env, clock, command.0),
+        Some(Command::Completions(args)) => Ok(completions::run(&global, &args.0)),
+        // It opens what it can: a config with a mistake in it must not leave a shell without words.
+        Some(Command::Complete(args)) => Ok(complete::run(args.0, env, clock)),
         // Before anything looks at the config: these repair it.
         Some(Command::Config { command }) => config::run(&global, &env, command.0),
         Some(Command::Models { command: None, status_json, status_plain }) => {

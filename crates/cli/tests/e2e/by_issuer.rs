@@ -39,3 +39,16 @@ fn e10_a_code_of_a_certified_server() {
     let counts = world.server.counts();
     assert_eq!((counts.exchanged, counts.refreshed, counts.grants_revoked), (1, 1, 0));
 }
+
+/// OpenID Connect Core 3.1.3.7 and 12.2: a certified server's id_token (RS256, with our nonce) is checked by the keys that it
+/// shows, once at the login; no refresh asks for them.
+#[test]
+fn a_certified_servers_signature_is_checked_at_the_login() {
+    let mut world = World::by_issuer(provider(), "");
+    world.login_ok();
+    assert_eq!(world.server.counts().keys, 1);
+    world.later(7_200);
+    world.token();
+    let counts = world.server.counts();
+    assert_eq!((counts.refreshed, counts.keys), (1, 1));
+}

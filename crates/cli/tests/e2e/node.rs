@@ -32,6 +32,8 @@ pub(crate) struct Counts {
     pub(crate) grants_revoked: u64,
     /// Requests for the server's description.
     pub(crate) described: u64,
+    /// Requests for the keys that it signs id_tokens with; of `oidc-provider` only.
+    pub(crate) keys: u64,
 }
 
 impl Server {
@@ -74,6 +76,11 @@ impl Server {
         self.ask(&format!("approve/{user_code}"));
     }
 
+    /// The tokens of the mock server say this from now on.
+    pub(crate) fn spoil(&self, claim: &str, value: &str) {
+        self.ask(&format!("spoil/{claim}/{value}"));
+    }
+
     /// Ends an access token; the grant and its refresh token live on.
     pub(crate) fn forget(&self, access: &str) {
         self.ask(&format!("forget/{access}"));
@@ -89,6 +96,7 @@ impl Server {
             refused: count("refused"),
             grants_revoked: count("grantsRevoked"),
             described: count("described"),
+            keys: count("keys"),
         }
     }
 

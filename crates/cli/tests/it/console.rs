@@ -69,6 +69,22 @@ fn b3_the_same_words_as_the_status() {
     assert!(page.has("Refresh now: openai-codex:me@x.test") && !page.has("Refresh now: openai-codex:old"));
 }
 
+/// B11: what was asked for before is shown beside its own profile, and asked for by nobody here; another login's figures
+/// are not shown under its name.
+#[test]
+fn b11_known_usage_is_beside_its_profile() {
+    let world = crate::status_watch::world();
+    let asked = world.sandbox.log().len();
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let page = browser.get("/");
+    page.says("5h").says("60%").says("Week").says("plan plus, as of").says("again in 59 min");
+    assert!(page.html.contains("<meter"), "{}", page.html);
+    world.seed("main", &[(ME, &world.login_of("stranger", 3_000_000).entry)]);
+    browser.get("/").says(ME).says_not("plan plus");
+    assert_eq!(world.sandbox.log().len(), asked, "a look asks nobody");
+}
+
 /// B2, C2: an order is changed with buttons that need no script, counts for the commands at once, and what somebody else
 /// has changed meanwhile is not overwritten.
 #[test]

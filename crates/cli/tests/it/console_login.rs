@@ -1,5 +1,8 @@
 //! Logging in from a page of the console, with a browser that may be anywhere.
 
+use std::time::Duration;
+
+use coderclaw_sandbox::{Kind, Seen};
 use serde_json::json;
 
 use crate::console_world::{Browser, Page};
@@ -48,6 +51,46 @@ fn e3_a_login_from_a_page() {
     assert_eq!(login["command"], "console");
     let files = std::fs::read_dir(world.state().join("logins")).unwrap().count();
     assert_eq!(files, 0, "nothing waits any more");
+}
+
+/// E10: where the provider has codes only, the page shows the code and where it is typed in; pressed too early, it
+/// waits; then the login is stored like any other, and the code is good for nothing more.
+#[test]
+fn e10_a_login_by_a_code_from_a_page() {
+    let world = World::new();
+    let text = format!(
+        "id = \"acme\"\nname = \"Acme <AI>\"\n\n[[auth]]\nmethod = \"device-code\"\nissuer = \"{}\"\nclient_id = \"acme-cli\"\n",
+        world.sandbox.origin()
+    );
+    world.private(&world.state().join("providers/acme.toml"), &text);
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let page = browser.press_with(&browser.get("/"), "Log in", &[("provider", "acme")]);
+    page.says("Log in to Acme <AI>").says("Type in this code there:").says_not("Paste it here");
+    assert!(page.link("Open the login page").starts_with(world.sandbox.origin()));
+    let at = page.text().find("SBOX-").expect("a code");
+    let code = page.text()[at..at + 9].to_owned();
+    // Pressed before it is typed in: the answer comes once it is.
+    let sandbox = &world.sandbox;
+    let done = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let asked = |log: &[Seen]| log.iter().any(|seen| seen.kind == Kind::Poll);
+            assert!(sandbox.wait_for(Duration::from_secs(60), asked), "nobody asks");
+            assert!(sandbox.type_in(&code, true));
+        });
+        browser.press(&page, "I have typed it in")
+    });
+    done.says("Stored acme:").says("for agent main.");
+    browser.press(&page, "I have typed it in").says("This login is over.");
+    // Refused over there: the login is over, and nothing is stored.
+    let before = world.text();
+    let page = browser.press_with(&browser.get("/"), "Log in", &[("provider", "acme")]);
+    let at = page.text().find("SBOX-").expect("a code");
+    assert!(world.sandbox.type_in(&page.text()[at..at + 9], false));
+    let refused = browser.press(&page, "I have typed it in");
+    assert_eq!(refused.path.split('?').next(), Some("/"), "{}", refused.path);
+    refused.says("[login_denied]");
+    assert_eq!(world.text(), before);
 }
 
 /// C10: logging in again to a profile is for its own person; another's login is given back, and the store is as it was.

@@ -1,12 +1,6 @@
 //! Who may not: each kind of request that the gateway refuses, by name, and that nothing of it reaches a provider.
 
-use std::io::{BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
-
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{BufReader, Write};
 
 use crate::chat::{HOME, WORK, calls, world};
 use crate::gateway_world::{Answer, Gate, claude, key, question};
@@ -246,95 +240,4 @@ fn nothing_leaks_on_a_connection_that_is_kept() {
         let text = format!("{:?}", call.headers);
         assert!(!text.contains("canary-beta") && !text.contains("canary-mine"), "{text}");
     }
-}
-
-/// Anything but loopback takes a certificate, its key and a key of the gateway; each that is missing is named, and nothing
-/// listens without them.
-#[test]
-fn others_on_the_network_need_a_flag_a_key_and_tls() {
-    let world = World::new();
-    let (cert, secret) = certificate(&world, &["box.example"]);
-    for host in ["0.0.0.0", "::", "192.0.2.1", "::ffff:127.0.0.1"] {
-        let run = ["gateway", "run", "--port", "0", "--bind", host];
-        let ran = world.run(&run);
-        assert_eq!(ran.code(), "usage", "{host}");
-        for word in ["not loopback", "--tls-cert FILE", "--tls-key FILE"] {
-            assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
-        }
-        let half = world.run(&[&run[..], &["--tls-cert", &cert]].concat());
-        assert!(half.code() == "usage" && half.stderr.contains("--tls-key"), "{}", half.stderr);
-        let half = world.run(&[&run[..], &["--tls-key", &secret]].concat());
-        assert!(half.code() == "usage" && half.stderr.contains("--tls-cert"), "{}", half.stderr);
-        let keyless = world.run(&[&run[..], &["--tls-cert", &cert, "--tls-key", &secret]].concat());
-        assert_eq!(keyless.code(), "gateway_key_refused", "{host}");
-        assert!(keyless.stderr.contains("coderclaw gateway keys add NAME"), "{}", keyless.stderr);
-    }
-    let run = |cert: &str, key: &str| {
-        world.run(&["gateway", "run", "--port", "0", "--tls-cert", cert, "--tls-key", key])
-    };
-    let (other, _) = certificate(&world, &["other.example"]);
-    for (cert, key, said) in [
-        ("missing.pem", secret.as_str(), "missing.pem"),
-        (&secret, &secret, "no certificate"),
-        (&cert, &cert, "everybody can read"),
-        (&other, &secret, "cannot be used"),
-    ] {
-        let ran = run(cert, key);
-        assert!(ran.code() == "usage" && ran.stderr.contains(said), "{said}: {}", ran.stderr);
-    }
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(run(&cert, &secret).stderr.contains("mode 644"));
-}
-
-/// With all three it serves, over TLS only, and goes by the names of its certificate.
-#[test]
-fn over_tls_it_serves_by_the_names_of_its_certificate() {
-    let world = world();
-    let key = key(&world, &["box"]);
-    let (cert, secret) = certificate(&world, &["box.example"]);
-    let flags = ["--bind", "::ffff:127.0.0.1", "--tls-cert", &cert, "--tls-key", &secret];
-    let gate = Gate::start_with(&world, &flags);
-    let trusted = CertificateDer::from_pem_file(&cert).unwrap();
-    let ask = |host: &str| {
-        let mut roots = RootCertStore::empty();
-        roots.add(trusted.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("box.example").unwrap();
-        let client = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut stream = StreamOwned::new(client, gate.connect());
-        let body = question("hello");
-        let head = format!(
-            "POST /v1/messages HTTP/1.1\r\nHost: {host}\r\nx-api-key: {key}\r\nanthropic-version: 2023-06-01\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        stream.write_all((head + &body).as_bytes()).unwrap();
-        let mut all = Vec::new();
-        drop(stream.read_to_end(&mut all));
-        String::from_utf8_lossy(&all).into_owned()
-    };
-    let port = gate.port;
-    let good = ask(&format!("box.example:{port}"));
-    assert!(good.starts_with("HTTP/1.1 200") && good.contains("message_stop"), "{good}");
-    for host in ["box.example".to_owned(), format!("localhost:{port}"), format!("evil.example:{port}")] {
-        assert!(ask(&host).starts_with("HTTP/1.1 403"), "{host}");
-    }
-    // In the clear: not a word.
-    let plain = gate.raw(gate.head("GET /healthz", &[]).as_bytes());
-    assert!(!plain.contains("HTTP/1.1"), "{plain:?}");
-    assert_eq!(calls(&world).len(), 1);
-}
-
-/// A certificate for these names and its key, as files.
-fn certificate(world: &World, names: &[&str]) -> (String, String) {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names.clone()).unwrap();
-    let (cert, key) =
-        (world.path().join(format!("{}.pem", names[0])), world.path().join(format!("{}.key", names[0])));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    world.private(&key, &made.signing_key.serialize_pem());
-    (cert.display().to_string(), key.display().to_string())
 }

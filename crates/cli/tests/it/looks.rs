@@ -32,6 +32,9 @@ const LOOKS: &[&[&str]] = &[
     &["channels", "list", "--json"],
     &["doctor"],
     &["doctor", "--json"],
+    &["completions", "bash"],
+    &["complete", "--word=openai-codex:", "--", "models", "auth", "use"],
+    &["complete", "--", "sessions", "show"],
 ];
 
 /// A token that is fresh, in every format; the last clearing of an order that is not there.

@@ -36,7 +36,11 @@ impl Terminal {
 
     /// Changes the size of the window; whoever runs in it is told.
     pub(crate) fn resize(&self, columns: u16) {
-        let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        self.resize_to(columns, 24);
+    }
+
+    pub(crate) fn resize_to(&self, columns: u16, rows: u16) {
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&self.master, size).unwrap();
     }
 
@@ -71,14 +75,27 @@ impl Terminal {
 
     /// Reads what the terminal shows until `wanted` is there.
     pub(crate) fn until(&mut self, shown: &mut String, wanted: &str) {
-        let mut buffer = [0; 1024];
         while !shown.contains(wanted) {
-            let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
-            let ready = rustix::io::retry_on_intr(|| poll(&mut fds, Some(&PATIENCE))).unwrap();
-            assert!(ready > 0, "nothing more was shown, and {wanted} was not: {shown}");
-            let read = self.master.read(&mut buffer).unwrap_or(0);
-            assert!(read > 0, "it ended before it showed {wanted}: {shown}");
-            shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
+            let more = self.more(|| format!("{wanted} was not shown: {shown}"));
+            shown.push_str(&String::from_utf8_lossy(&more));
         }
+    }
+
+    /// The same for what a person sees on the screen in the end.
+    pub(crate) fn until_seen(&mut self, screen: &mut vt100::Parser, wanted: &str) {
+        while !screen.screen().contents().contains(wanted) {
+            let more = self.more(|| format!("{wanted} was not seen: {}", screen.screen().contents()));
+            screen.process(&more);
+        }
+    }
+
+    fn more(&mut self, missing: impl Fn() -> String) -> Vec<u8> {
+        let mut buffer = [0; 1024];
+        let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
+        let ready = rustix::io::retry_on_intr(|| poll(&mut fds, Some(&PATIENCE))).unwrap();
+        assert!(ready > 0, "nothing more was shown, and {}", missing());
+        let read = self.master.read(&mut buffer).unwrap_or(0);
+        assert!(read > 0, "it ended, and {}", missing());
+        buffer[..read].to_vec()
     }
 }

@@ -1,6 +1,8 @@
 //! The one page with everything on it: an agent's logins, its sessions, and the audit trail of the state dir.
 
-use coderclaw_auth::{AgentStatus, Auth, ResolveError};
+use std::time::Duration;
+
+use coderclaw_auth::{AgentStatus, Auth, ResolveError, Usage};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, Code, Millis};
 use http::{Response, StatusCode};
@@ -13,6 +15,9 @@ use super::{chats, logins, reply, trail};
 use crate::answer::Answer;
 use crate::gateway::{Shared, Trouble};
 
+/// Renewing a certificate is somebody's work, and takes a few days' notice.
+const SOON: Duration = Duration::from_secs(7 * 86_400);
+
 /// What a page is made from: everything as it stands at one moment.
 pub(super) struct Board<'a> {
     pub(super) shared: &'a Shared,
@@ -20,6 +25,8 @@ pub(super) struct Board<'a> {
     pub(super) auth: &'a Auth,
     pub(super) agent: &'a AgentPaths,
     pub(super) status: &'a AgentStatus,
+    /// The figures that were asked for before.
+    pub(super) usage: &'a [Usage],
     pub(super) now: Millis,
 }
 
@@ -52,7 +59,10 @@ pub(super) fn page(shared: &Shared, visit: &Visit, query: &Query) -> Response<An
     let body = match auth.status(&agent) {
         Ok(status) => {
             let now = shared.clock.now();
-            everything(&Board { shared, visit, auth: &auth, agent: &agent, status: &status, now })
+            // Figures that cannot be read are figures that are not known.
+            let usage = auth.known_usage(&agent).unwrap_or_default();
+            let (auth, agent, status, usage) = (&auth, &agent, &status, usage.as_slice());
+            everything(&Board { shared, visit, auth, agent, status, usage, now })
         }
         Err(e) => html! { (frame::said(Some(&of_resolve(shared, &e)))) },
     };
@@ -80,7 +90,26 @@ fn everything(board: &Board<'_>) -> Markup {
         (logins::section(board))
         (chats::section(board))
         (trail::section(board.shared, board.auth))
+        @if let Some(line) = certificate(board) { p.quiet { (line) } }
     }
+}
+
+/// Until when those who connect over TLS are shown a certificate that is good.
+fn certificate(board: &Board<'_>) -> Option<String> {
+    let tls = board.shared.shown()?;
+    Some(match tls.ends() {
+        Some(at) => format!("This gateway speaks TLS; its certificate ends {}.", board.local(at)),
+        None => "This gateway speaks TLS.".into(),
+    })
+}
+
+/// What is wrong with the certificate, or soon will be.
+fn certificate_trouble(board: &Board<'_>) -> Vec<String> {
+    let Some(certified) = &board.shared.tls else { return Vec::new() };
+    let soon = certified.shown().ends().filter(|at| *at < board.now.plus(SOON));
+    let ends = soon.map(|at| format!("This gateway's certificate ends {}.", board.local(at)));
+    let trouble = certified.trouble().map(|why| format!("The certificate before goes on: {why}"));
+    ends.into_iter().chain(trouble).collect()
 }
 
 /// What is wrong with more than one login.
@@ -98,6 +127,7 @@ fn notices(board: &Board<'_>) -> Markup {
         (None, None) => {}
     }
     lines.extend(status.clock_line());
+    lines.extend(certificate_trouble(board));
     lines.extend(status.import_problems.iter().map(|one| format!("{} [{}]", one.detail, one.code)));
     if !status.imports.is_empty() {
         lines.push("Logins of an older version are imported by the next command that uses one.".into());

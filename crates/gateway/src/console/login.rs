@@ -107,7 +107,7 @@ fn typed(visit: &Visit, begun: &Begun, code: &str) -> Markup {
     html! {
         li { p { "Type in this code there:" } p.typed { code { (visible(code)) } } }
         li {
-            p { "Then come back and press this:" }
+            p { "Then come back and press this. It waits until the code is there:" }
             form method="post" action="/console/login/finish" {
                 (token(visit)) (hidden("id", &begun.login.id))
                 (buttons(begun, "I have typed it in"))

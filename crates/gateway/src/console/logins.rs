@@ -1,8 +1,8 @@
 //! An agent's logins: who, how they stand, in which order, and what can be done about each.
 
-use coderclaw_auth::{Call, ProfileStatus, ProviderStatus, Tone};
+use coderclaw_auth::{Call, ProfileStatus, ProviderStatus, Tone, Usage};
 use coderclaw_providers::{Manifest, MethodKind};
-use coderclaw_types::{ProviderId, visible};
+use coderclaw_types::{Millis, ProviderId, visible, when};
 use maud::{Markup, html};
 
 use super::board::Board;
@@ -153,6 +153,8 @@ fn profile(
         Tone::Bad => "bad",
     };
     let call = profile.call(is_used, board.now);
+    // Another agent's figures are not among this one's.
+    let known = board.usage.iter().find(|one| one.profile_id == profile.id && profile.owner.is_none());
     html! {
         li.profile.out[is_hidden] id=(place("p", profile.id.as_str())) tabindex="-1" {
             @if let Some(line) = line { (mover(board, profile, line)) }
@@ -163,9 +165,35 @@ fn profile(
                     @for fact in facts { " " span.fact { (words(fact)) } }
                 }
                 @if let Some(detail) = &profile.detail { p.quiet { (words(detail)) } }
+                @if let Some(known) = known { (usage(known, board.now)) }
                 @if let Some(call) = &call { (answer(board, profile, call)) }
             }
             (doing(board, profile, call.as_ref()))
+        }
+    }
+}
+
+/// How much of its plan is used, as its provider said when it was last asked.
+fn usage(known: &Usage, now: Millis) -> Markup {
+    let age = format!("as of {}", when(known.fetched_at, now));
+    html! {
+        @if known.error.is_none() && !known.windows.is_empty() {
+            ul.usage aria-label="Usage" {
+                @for window in &known.windows {
+                    li {
+                        span { (words(&window.label)) }
+                        @match window.reset_at {
+                            Some(at) if at <= now => span.quiet { "began anew " (when(at, now)) },
+                            reset => {
+                                meter min="0" max="100" low="70" high="90" optimum="0" value=(format!("{:.0}", window.used_percent)) {}
+                                span { (format!("{:.0}%", window.used_percent)) }
+                                @if let Some(at) = reset { span.quiet { "again " (when(at, now)) } }
+                            }
+                        }
+                    }
+                }
+                li.quiet { @if let Some(plan) = &known.plan { "plan " (words(plan)) ", " } (age) }
+            }
         }
     }
 }

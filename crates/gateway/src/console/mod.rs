@@ -75,7 +75,7 @@ pub(crate) async fn answer(
     head: &Parts,
     body: Incoming,
 ) -> Result<Response<Answer>, Refusal> {
-    gate::check(head, shared.port, shared.tls.as_ref())?;
+    gate::check(head, shared.port, shared.shown().as_deref())?;
     let path = head.uri.path();
     let query = Query::of(&head.uri);
     if head.method == Method::POST {

@@ -54,6 +54,8 @@ pub struct TokenEntry {
     pub token: Option<Secret>,
     /// When it ends; `None` (absent or 0 in the file) means that no end is known.
     pub expires: Option<Millis>,
+    /// When it was pasted, where that is on record; with `expires` this gives its lifetime.
+    pub issued_at: Option<Millis>,
     /// `expires` is there and is no time.
     pub invalid_expires: bool,
     /// The account's e-mail, where known.
@@ -176,6 +178,7 @@ impl Entry {
                 provider,
                 token: secret(fields.token),
                 expires: time(fields.expires),
+                issued_at: time(fields.issued_at),
                 invalid_expires: fields
                     .expires
                     .is_some_and(|raw| raw.get() != "null" && millis(raw).is_none()),

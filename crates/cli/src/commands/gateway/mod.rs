@@ -7,7 +7,7 @@ mod run;
 
 use coderclaw_gateway::{GatewayError, GatewayStatus, ask_status};
 use coderclaw_store::{GatewayKeysError, KeyPath};
-use coderclaw_types::{Clock, Code, Env};
+use coderclaw_types::{Clock, Code, Env, Millis};
 use serde_json::json;
 
 use crate::args::{GatewayCommand, Global};
@@ -70,7 +70,8 @@ fn running(port: u16) -> Result<GatewayStatus, CommandError> {
 fn status(context: &Context, flag: Option<u16>) -> Result<Report, CommandError> {
     let port = port(context, flag)?;
     let status = running(port)?;
-    let address = format!("http://127.0.0.1:{port}");
+    let scheme = if status.is_tls { "https" } else { "http" };
+    let address = format!("{scheme}://127.0.0.1:{port}");
     if context.global.json {
         return Ok(Report::json(&json!({
             "running": true,
@@ -80,15 +81,36 @@ fn status(context: &Context, flag: Option<u16>) -> Result<Report, CommandError> 
             "pid": status.pid,
             "startedAt": status.started_at,
             "openStreams": status.open_streams,
+            "tls": status.is_tls,
+            "certificateUntil": status.certificate_until,
         })));
     }
     let since = text::local(status.started_at);
-    Ok(Report::text(format!(
+    let mut words = format!(
         "{address}: running since {since} (process {}, version {}), answers on their way: {}\n",
         status.pid,
         text::clean(&status.version),
         status.open_streams
-    )))
+    );
+    if status.is_tls {
+        words.push_str(&certificate(status.certificate_until, context.auth.clock().now()));
+    }
+    Ok(Report::text(words))
+}
+
+/// A certificate that has ended keeps everybody out.
+fn certificate(until: Option<Millis>, now: Millis) -> String {
+    match until {
+        None => "TLS; when the certificate ends cannot be read\n".into(),
+        Some(at) if at > now => {
+            format!("TLS; the certificate ends {} ({})\n", text::when(at, now), text::local(at))
+        }
+        Some(at) => format!(
+            "TLS; the certificate ended {} ({}): renew its file, which is read again by itself\n",
+            text::when(at, now),
+            text::local(at)
+        ),
+    }
 }
 
 impl From<GatewayError> for CommandError {

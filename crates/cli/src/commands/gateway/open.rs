@@ -56,6 +56,10 @@ fn address(context: &Context, args: &GatewayOpenArgs) -> Result<String, CommandE
     }
     let port = port(context, args.port)?;
     // A link to nobody would be a riddle.
-    running(port)?;
+    if running(port)?.is_tls {
+        let message = "this gateway speaks TLS and goes by its certificate's names only: say which, by --at";
+        let hint = format!("coderclaw gateway open --at https://NAME:{port}");
+        return Err(CommandError::new(Code::InputRequired, message).hint(hint));
+    }
     Ok(format!("http://127.0.0.1:{port}"))
 }

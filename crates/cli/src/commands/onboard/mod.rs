@@ -22,6 +22,11 @@ use crate::text::clean;
 /// The port of the original's gateway, where the config names none.
 const PORT: u16 = 18_789;
 
+/// What `--auth-choice` takes, each with what it is.
+pub(super) fn auth_choices() -> impl Iterator<Item = (&'static str, String)> {
+    choices::CHOICES.iter().map(|one| (one.name, format!("{}: {}", one.group, one.label)))
+}
+
 pub(super) fn run(
     global: Global,
     args: &OnboardArgs,

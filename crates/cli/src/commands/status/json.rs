@@ -11,9 +11,9 @@ use coderclaw_store::AgentPaths;
 use coderclaw_types::{AgentId, Code, Fingerprint, Millis, ProfileId, ProviderId};
 use serde::Serialize;
 
+use super::of;
 use crate::commands::Context;
 use crate::commands::probe::Probes;
-use crate::commands::status::of;
 
 /// A credential that cannot renew itself is warned about in its last day.
 const WARN_AFTER_MS: i64 = 86_400_000;
@@ -167,7 +167,7 @@ struct HealthJson<'a> {
 /// One profile, as `list` and `status` show it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ProfileJson<'a> {
+pub(in crate::commands) struct ProfileJson<'a> {
     profile_id: &'a ProfileId,
     provider: Option<&'a ProviderId>,
     #[serde(rename = "type")]

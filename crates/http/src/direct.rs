@@ -1,0 +1,141 @@
+//! Requests of a relay that go straight to their server, as opposed to through a proxy.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{HOST, HeaderValue};
+use http::{Request, Uri};
+use http_body_util::BodyExt;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use rustls::ClientConfig;
+use tower_service::Service;
+use url::Position;
+
+use crate::connection::{Connection, Driven, Stream};
+use crate::pool::Pool;
+use crate::relay::{RelayBody, RelayRequest};
+
+/// How long a connection is silent before the system asks whether the other side is still there.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    /// The URL is none that can be asked for.
+    #[error(transparent)]
+    Url(#[from] http::Error),
+    /// No connection; nothing has left.
+    #[error("no connection")]
+    Connect(#[source] Box<dyn Error + Send + Sync>),
+    /// No connection in time; nothing has left.
+    #[error("no connection in time")]
+    TooSlow,
+    /// The request may have left.
+    #[error("no answer")]
+    Answer(#[source] hyper::Error),
+}
+
+/// The name has no address.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct NoAddress(io::Error);
+
+/// Keeps connections, since no request of a relay carries what works only once.
+#[derive(Debug, Clone)]
+pub(crate) struct Direct {
+    connector: HttpsConnector<HttpConnector<Names>>,
+    connect: Duration,
+    pool: Pool,
+}
+
+impl Direct {
+    pub(crate) fn new(tls: ClientConfig, connect: Duration) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(Names);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(ALIVE));
+        tcp.set_connect_timeout(Some(connect));
+        Self { connector: HttpsConnector::from((tcp, tls)), connect, pool: Pool::default() }
+    }
+
+    pub(crate) async fn open(&self, request: RelayRequest) -> Result<http::Response<Driven>, Failed> {
+        let RelayRequest { method, url, mut headers, body } = request;
+        let host = &url[Position::BeforeHost..Position::AfterPort];
+        let name: Arc<str> = format!("{}://{host}", url.scheme()).into();
+        headers.insert(HOST, HeaderValue::from_str(host).map_err(http::Error::from)?);
+        let mut out = Request::new(body.unwrap_or_else(none));
+        *out.method_mut() = method;
+        *out.uri_mut() = uri(&url[Position::BeforePath..Position::AfterQuery])?;
+        *out.headers_mut() = headers;
+        loop {
+            let kept = self.pool.take(&name);
+            let is_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect(uri(&name)?).await?,
+            };
+            match connection.send(out).await {
+                Ok(answer) => {
+                    return Ok(answer.map(|body| Driven::new(body, connection, self.pool.place(&name))));
+                }
+                // The other side had closed it, and nothing was written.
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if is_kept => out = unsent,
+                    Some(_) => return Err(Failed::Connect(failed.into_error().into())),
+                    None => return Err(Failed::Answer(failed.into_error())),
+                },
+            }
+        }
+    }
+
+    async fn connect(&self, to: Uri) -> Result<Box<Connection>, Failed> {
+        let connect = async {
+            let mut connector = self.connector.clone();
+            poll_fn(|context| connector.poll_ready(context)).await.map_err(Failed::Connect)?;
+            let stream: Box<dyn Stream> = match connector.call(to).await.map_err(Failed::Connect)? {
+                MaybeHttpsStream::Http(stream) => Box::new(stream),
+                MaybeHttpsStream::Https(stream) => Box::new(stream),
+            };
+            let connection = Connection::new(stream).await;
+            Ok(Box::new(connection.map_err(|e| Failed::Connect(e.into()))?))
+        };
+        tokio::time::timeout(self.connect, connect).await.unwrap_or(Err(Failed::TooSlow))
+    }
+}
+
+fn uri(text: &str) -> Result<Uri, Failed> {
+    Uri::try_from(text).map_err(|e| Failed::Url(e.into()))
+}
+
+fn none() -> RelayBody {
+    Box::pin(http_body_util::Empty::new().map_err(|never| match never {}))
+}
+
+/// The system's names, with failures that can be told from others.
+#[derive(Debug, Clone)]
+struct Names;
+
+impl Service<Name> for Names {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = NoAddress;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoAddress>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(NoAddress)?;
+            Ok(found.collect::<Vec<_>>().into_iter())
+        })
+    }
+}
