@@ -11,8 +11,8 @@ use crate::tally::{Runner, Tally};
 /// Where the programs from npm are named, each with its version: authorization servers, and the driver of a browser.
 const FOLDERS: [&str; 2] = ["e2e/oidc", "e2e/console"];
 const CHROMIUM: &str = "apt-get install chromium, or name a browser of its kind in CHROMIUM";
-/// Where the Python SDKs are.
-const SDKS: &str = "e2e/sdks";
+/// Where the programs from PyPI are named: an authorization server, and the SDKs.
+const VENVS: [&str; 2] = ["e2e/authlib", "e2e/sdks"];
 /// The shells whose completions are tried, with their packages in Debian.
 const SHELLS: [(&str, &str); 3] = [("/bin/bash", "bash"), ("/usr/bin/zsh", "zsh"), ("/usr/bin/fish", "fish")];
 const NODE: &str = "apt-get install nodejs npm, or https://nodejs.org (version 20 or later)";
@@ -64,7 +64,9 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
     }
     let browser = browser()?;
     shells()?;
-    python(&repository.path(SDKS))?;
+    for folder in VENVS {
+        python(&repository.path(folder))?;
+    }
     for guest in &guests {
         println!("\nFetching {},\ninto e2e/{}/node_modules.", guest.what, guest.name);
         println!(

@@ -4,10 +4,14 @@
 #![expect(clippy::disallowed_methods, reason = "not part of the product: it owns its process and its files")]
 
 mod bench;
+mod conformance;
+mod dist;
 mod documents;
 mod e2e;
 mod fuzz;
 mod leaks;
+mod licences;
+mod packages;
 mod program;
 mod promises;
 mod repository;
@@ -23,7 +27,7 @@ use repository::Repository;
 /// Name, arguments, what it does.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
-    ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
+    ("check", "", "the checks of the repository itself: documents, conformance, promises, leaks, licences"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     (
         "e2e",
@@ -32,6 +36,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     ("bench gateway", "[--write]", "the gateway beside nginx under the load of wrk (Debian packages)"),
+    ("dist", "", "what is handed out: a tarball and a Debian package, in target/dist"),
     (
         "fuzz",
         "[TARGET] [--seconds N]",
@@ -72,6 +77,7 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
         ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?, false),
         ["bench", "gateway", "--write"] => bench::bench_gateway(&Repository::find()?, true),
+        ["dist"] => dist::dist(&Repository::find()?),
         ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
         ["fuzz", target] => fuzz::fuzz(&Repository::find()?, Some(target), fuzz::SECONDS),

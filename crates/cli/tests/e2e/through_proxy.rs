@@ -1,7 +1,7 @@
 //! A provider inside a company's network: reached through its proxy, known by its CA.
 
 use crate::company::{FrontDoor, Proxy};
-use crate::node::Server;
+use crate::server::Server;
 use crate::world::{Ran, TOKEN, World};
 
 struct Company {
