@@ -8,14 +8,15 @@
 //
 // A second port is for the test alone: GET /counts says what this server did, POST /lifetime/SECONDS says how long the
 // access tokens that it issues from now on live, POST /forget/TOKEN ends an access token and nothing else, POST /approve/CODE
-// types in the code of a device login and says yes.
+// types in the code of a device login and says yes, POST /spoil/CLAIM/VALUE makes the mock server's tokens say that from now on.
 
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 
 const [kind, outside] = process.argv.slice(2);
-const counts = { exchanged: 0, refreshed: 0, refused: 0, grantsRevoked: 0, described: 0 };
+const counts = { exchanged: 0, refreshed: 0, refused: 0, grantsRevoked: 0, described: 0, keys: 0 };
 let lifetime = 3600;
+let spoilt = {};
 let forget = async () => {};
 let approve = async () => {};
 
@@ -103,6 +104,7 @@ async function certified() {
   handle = (req, res) => {
     if (outside) req.headers['x-forwarded-proto'] = 'https';
     if (req.url.startsWith('/.well-known/')) counts.described += 1;
+    if (req.url.startsWith('/jwks')) counts.keys += 1;
     if (!req.url.startsWith('/interaction/')) return serve(req, res);
     return answerForThePerson(req, res).catch((error) => {
       console.error(error);
@@ -123,6 +125,7 @@ async function mock() {
   const issued = new Set();
   server.service.on('beforeTokenSigning', (token) => {
     token.payload.exp = token.payload.iat + lifetime;
+    Object.assign(token.payload, spoilt);
     // By itself it would make the same token twice in one second.
     token.payload.jti = randomUUID();
   });
@@ -142,8 +145,9 @@ const servers = { 'oidc-provider': certified, mock };
 const { port, issuer } = await servers[kind]();
 const admin = await listening(
   http.createServer(async (req, res) => {
-    const [, what, value] = req.url.split('/');
+    const [, what, value, more] = req.url.split('/');
     if (what === 'lifetime') lifetime = Number(value);
+    if (what === 'spoil') spoilt = { [value]: more };
     if (what === 'forget') await forget(value);
     if (what === 'approve') await approve(value);
     res.setHeader('content-type', 'application/json');

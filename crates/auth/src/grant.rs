@@ -29,6 +29,8 @@ pub(crate) struct Endpoint {
     pub(crate) named_by_user: bool,
     /// The plugin whose program refreshes, instead of a request.
     pub(crate) plugin: Option<Box<Plugin>>,
+    /// The issuer that id_tokens have to come from; `None` where none is named.
+    pub(crate) id_tokens_from: Option<String>,
     /// The issuer that named the token endpoint when the login asked it; `None` where the manifest names one.
     pub(crate) issuer: Option<String>,
 }
@@ -52,14 +54,15 @@ impl Endpoint {
     }
 
     fn at(url: Url, origin: String, method: &AuthMethod) -> Self {
-        let secret = method.client_secret.as_ref().map(|secret| secret.expose().to_owned());
+        let secret = method.client_secret.as_ref().map(|secret| ("client_secret", secret.expose()));
+        let extra = secret.into_iter().chain(method.resource.as_deref().map(|url| ("resource", url)));
         let texts = |list: &[std::borrow::Cow<'static, str>]| list.iter().map(ToString::to_string).collect();
         Self {
             token: TokenEndpoint {
                 url,
                 client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
                 encoding: encoding(method.token_request),
-                extra: secret.map(|secret| ("client_secret".to_owned(), secret)).into_iter().collect(),
+                extra: extra.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             },
             origin,
             rotates: method.rotates,
@@ -73,6 +76,7 @@ impl Endpoint {
             },
             access: access(method),
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
+            id_tokens_from: method.issuer.as_deref().map(str::to_owned),
             issuer: None,
             plugin: None,
         }

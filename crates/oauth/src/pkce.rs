@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use coderclaw_types::Secret;
+use coderclaw_types::{Secret, sha256_parts};
 use sha2::{Digest, Sha256};
 
 /// The operating system gave no random bytes.
@@ -52,6 +52,13 @@ impl Pkce {
     pub fn challenge(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier.expose().as_bytes()))
     }
+
+    /// Goes into the authorization URL and comes back in the id_token (OpenID Connect Core section 15.5.2): nobody can guess
+    /// it, and who has the verifier can tell it again.
+    pub fn nonce(&self) -> String {
+        let verifier = self.verifier.expose().as_bytes();
+        URL_SAFE_NO_PAD.encode(sha256_parts("coderclaw login nonce", &[verifier]))
+    }
 }
 
 /// What binds a callback to its request (RFC 6749 section 10.12).
@@ -99,6 +106,9 @@ mod tests {
         let verifier = Secret::from("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         let pkce = Pkce::from_verifier(verifier).unwrap();
         assert_eq!(pkce.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        // The challenge is public; the nonce is something else, and the same each time.
+        assert_eq!((pkce.nonce().len(), pkce.nonce()), (43, pkce.clone().nonce()));
+        assert_ne!(pkce.nonce(), pkce.challenge());
     }
 
     #[test]

@@ -134,6 +134,7 @@ fn apply_auth(all: &mut Vec<AuthMethod>, patch: AuthPatch, source: &Source) -> R
     set_some(&mut one.token_url, patch.token_url.map(|url| url.0));
     set_some(&mut one.revoke_url, patch.revoke_url.map(|url| url.0));
     set(&mut one.revoke, patch.revoke);
+    set_some(&mut one.jwks_url, patch.jwks_url.map(|url| url.0));
     set_some(&mut one.client_id, patch.client_id.map(|id| id.0));
     set(&mut one.own_client, patch.own_client);
     if let Some(secret) = patch.client_secret {
@@ -141,6 +142,8 @@ fn apply_auth(all: &mut Vec<AuthMethod>, patch: AuthPatch, source: &Source) -> R
     }
     set_list(&mut one.scopes, patch.scopes, |scope| scope.0.into());
     set_list(&mut one.required_scopes, patch.required_scopes, |scope| scope.0.into());
+    set_list(&mut one.use_scopes, patch.use_scopes, |scope| scope.0.into());
+    set_some(&mut one.resource, patch.resource.map(|url| url.0));
     set_some(&mut one.redirect, patch.redirect.map(|url| url.0));
     set_list(&mut one.redirect_ports, patch.redirect_ports, |port| port.0);
     merge(&mut one.authorize_params, patch.authorize_params, |name| name.0, |value| value.0);

@@ -96,11 +96,14 @@ keys! {
         "token_url" Takes::Url, r#""https://id.NAME.example/token""#, "Where codes and refresh tokens are redeemed.";
         "revoke_url" Takes::Url, r#""https://id.NAME.example/revoke""#, "Where a logout is told (RFC 7009).";
         "revoke" Takes::Word(words!(Revoke)), r#""token""#, "What a revocation takes with it.";
+        "jwks_url" Takes::Url, r#""https://id.NAME.example/jwks""#, "Where the issuer shows the keys of its id_tokens.";
         "client_id" Takes::Text, r#""coderclaw""#, "The public client id that the provider registered.";
         "own_client" Takes::Yes, "true", "Whoever uses it registers a client and names its client_id in a file.";
         "client_secret" Takes::Text, r#""made-up""#, "What some vendors want back from public clients; it protects nothing.";
         "scopes" Takes::Texts, r#"["openid", "offline_access"]"#, "What is asked for.";
         "required_scopes" Takes::Texts, r#"["openid"]"#, "Without these a login is of no use.";
+        "use_scopes" Takes::Texts, r#"["models.use"]"#, "Without these a login is kept and not used.";
+        "resource" Takes::Url, r#""https://api.NAME.example""#, "What the tokens are for (RFC 8707).";
         "redirect" Takes::Text, r#""http://127.0.0.1/callback""#, "Where the browser comes back to, without a port; or the provider's page that shows a code.";
         "redirect_ports" Takes::Ports, "[1455, 1457]", "The registered ports, tried in turn. None: any free one.";
         "authorize_params" Takes::Pairs, r#"{ prompt = "login" }"#, "Further parameters of the page.";

@@ -97,6 +97,8 @@ pub struct AuthMethod {
     pub revoke_url: Option<Text>,
     /// What a revocation takes with it. `grant` where the manifest does not say: the answer that costs least if wrong.
     pub revoke: Revoke,
+    /// Where the issuer shows the keys that it signs id_tokens with (RFC 7517).
+    pub jwks_url: Option<Text>,
     /// The public client id.
     pub client_id: Option<Text>,
     /// Whoever uses this registers a client of their own and names it in a file; until then `client_id` is `None`.
@@ -107,6 +109,10 @@ pub struct AuthMethod {
     pub scopes: List<Text>,
     /// The scopes without which a login is of no use.
     pub required_scopes: List<Text>,
+    /// The scopes without which a login is kept, and lent to nobody.
+    pub use_scopes: List<Text>,
+    /// What the tokens are for (RFC 8707): goes into every request for tokens.
+    pub resource: Option<Text>,
     /// The redirect URL; a loopback one has no port here.
     pub redirect: Option<Text>,
     /// The registered loopback ports, tried in this order; empty: any free port (RFC 8252 section 7.3).
@@ -260,11 +266,14 @@ impl AuthMethod {
             token_url: None,
             revoke_url: None,
             revoke: Revoke::Grant,
+            jwks_url: None,
             client_id: None,
             own_client: false,
             client_secret: None,
             scopes: List::default(),
             required_scopes: List::default(),
+            use_scopes: List::default(),
+            resource: None,
             redirect: None,
             redirect_ports: List::default(),
             authorize_params: Pairs::default(),

@@ -26,6 +26,8 @@ pub enum On {
     Key,
     /// Short tokens for a long one.
     Access,
+    /// Questions for the keys that id tokens are signed with.
+    Keys,
 }
 
 impl On {

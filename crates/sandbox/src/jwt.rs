@@ -91,10 +91,20 @@ impl Claims<'_> {
             claims["nonce"] = nonce.into();
         }
         match how {
-            IdTokens::Signed => key.jwt(key.kid(), &claims),
+            IdTokens::OtherAudience => claims["aud"] = json!(["somebody-else"]),
+            IdTokens::OtherIssuer => claims["iss"] = json!("https://other.test"),
+            IdTokens::OtherNonce => claims["nonce"] = json!("of-another-login"),
+            IdTokens::Expired => {
+                claims["iat"] = json!(self.issued().saturating_sub(7_200));
+                claims["exp"] = json!(self.issued().saturating_sub(3_600));
+            }
+            _ => {}
+        }
+        match how {
             IdTokens::ForeignKey => foreign.jwt(key.kid(), &claims),
             IdTokens::UnknownKey => foreign.jwt(foreign.kid(), &claims),
             IdTokens::Unsigned => unsigned(&claims),
+            _ => key.jwt(key.kid(), &claims),
         }
     }
 }

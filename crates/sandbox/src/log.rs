@@ -28,6 +28,8 @@ pub enum Kind {
     Key,
     /// A long token for a short one.
     Access,
+    /// The keys that id tokens are signed with.
+    Keys,
     /// A call with an access token.
     Api,
     /// A call of a model API; [`Seen::model`] says more.
@@ -122,6 +124,7 @@ impl Counts {
                 | Kind::Poll
                 | Kind::Key
                 | Kind::Access
+                | Kind::Keys
                 | Kind::Api
                 | Kind::Model
                 | Kind::Other => {}

@@ -81,7 +81,7 @@ pub enum Enforced {
     RefuseAndSpend,
 }
 
-/// How id tokens are signed.
+/// How id tokens are signed, and what they say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdTokens {
@@ -94,6 +94,16 @@ pub enum IdTokens {
     UnknownKey,
     /// Not at all: `alg` is `none`.
     Unsigned,
+    /// Well, for another client.
+    OtherAudience,
+    /// Well, in the name of another issuer.
+    OtherIssuer,
+    /// Well, as the answer to another request.
+    OtherNonce,
+    /// Well, yesterday.
+    Expired,
+    /// Nothing comes.
+    Absent,
 }
 
 /// A server that names the first moment at which it wants to see a refresh.

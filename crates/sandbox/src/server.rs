@@ -17,7 +17,7 @@ use crate::log::{Kind, Seen};
 use crate::made;
 use crate::model::{End, Stream, may_go, model};
 use crate::state::{GatePhase, Shared, State};
-use crate::token::{revoke, token, userinfo, whoami};
+use crate::token::{jwks, revoke, token, userinfo, whoami};
 
 /// More than the 128 that std asks for: connections beyond that would be retried by the kernel a second later, and
 /// hundreds of clients at once are what this server is for.
@@ -162,6 +162,7 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
         ("GET", "/auth") => made::key_page(shared, state, request).into(),
         ("POST", "/api/v1/auth/keys") => made::key(shared, state, request),
         ("GET", "/copilot_internal/v2/token") => made::access(shared, state, request),
+        ("GET", "/oauth/jwks") => jwks(shared, state),
         ("GET", "/user") => made::user(shared, state, request),
         (_, path) if is_model_path(path) => model(shared, state, request).unwrap_or_else(|| {
             let mut seen = Seen::new(shared.now(state), Kind::Other);
@@ -176,7 +177,6 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
                 ("GET", "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => {
                     Response::json(200, metadata(&shared.origin))
                 }
-                ("GET", "/oauth/jwks") => Response::json(200, state.signer.jwks()),
                 (
                     _,
                     "/oauth/jwks" | "/oauth/userinfo" | "/oauth/authorize" | "/oauth/token" | "/oauth/revoke"
@@ -193,7 +193,16 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
 }
 
 fn is_model_path(path: &str) -> bool {
-    ["/v1/", "/backend-api/", "/company/v1/", "/api/oauth/usage"].iter().any(|root| path.starts_with(root))
+    const ROOTS: [&str; 7] = [
+        "/v1/",
+        "/v1internal:",
+        "/backend-api/",
+        "/company/v1/",
+        "/api/oauth/usage",
+        "/api/monitor/",
+        "/copilot_internal/user",
+    ];
+    ROOTS.iter().any(|root| path.starts_with(root))
 }
 
 /// RFC 8414 section 2, OpenID Connect Discovery section 3.

@@ -12,7 +12,7 @@ use crate::faults::{Fault, On, Reply};
 use crate::http::{Params, Request, Response};
 use crate::jwt::Claims;
 use crate::log::{Kind, Seen};
-use crate::policy::{EarliestForm, ErrorStyle, Policy, User};
+use crate::policy::{EarliestForm, ErrorStyle, IdTokens, Policy, User};
 use crate::state::{GatePhase, Shared, State};
 use crate::tokens::{Accepted, Family, FamilyId, Refusal};
 
@@ -29,6 +29,8 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) now: Millis,
     pub(crate) seen: Seen,
+    /// Who asks.
+    client: Option<String>,
 }
 
 /// POST /oauth/token
@@ -106,6 +108,19 @@ pub(crate) fn userinfo(shared: &Shared, state: &mut State, request: &Request) ->
     endpoint.finish(Response::json(200, body.to_string()))
 }
 
+/// GET /oauth/jwks (RFC 7517)
+pub(crate) fn jwks(shared: &Shared, state: &mut State) -> Answer {
+    let mut endpoint = Endpoint::new(shared, state, Kind::Keys);
+    if let Some(answer) = endpoint.fault_before(On::Keys) {
+        return answer;
+    }
+    let keys = endpoint.state.signer.jwks();
+    match endpoint.state.faults.take(On::Keys) {
+        Some(fault) => endpoint.finish_with(&fault, Response::json(200, keys)),
+        None => endpoint.finish(Response::json(200, keys)),
+    }
+}
+
 pub(crate) fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
     params.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
@@ -113,7 +128,7 @@ pub(crate) fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
 impl<'a> Endpoint<'a> {
     pub(crate) fn new(shared: &'a Shared, state: &'a mut State, kind: Kind) -> Self {
         let now = shared.now(state);
-        Self { shared, state, now, seen: Seen::new(now, kind) }
+        Self { shared, state, now, seen: Seen::new(now, kind), client: None }
     }
 
     /// Notes whose token came.
@@ -207,6 +222,7 @@ impl<'a> Endpoint<'a> {
     fn refresh(&mut self, params: &Params) -> Answer {
         let sent = params.get("refresh_token").map(String::as_str);
         let hash = sent.filter(|sent| !sent.is_empty()).map(|sent| self.note(sent));
+        self.client = given(params, "client_id").map(str::to_owned);
         self.seen.reused = hash.is_some_and(|hash| self.state.tokens.is_spent(&hash));
         if let Some(answer) = self.fault_before(On::Refresh) {
             return answer;
@@ -260,16 +276,20 @@ impl<'a> Endpoint<'a> {
 
     /// The success answer for this family, spoiled as the fault wants it.
     fn issue(&mut self, id: FamilyId, refresh: Option<&str>, fault: Option<&Fault>) -> Answer {
-        let Some(family) = self.state.tokens.family(id).cloned() else {
+        let Some(mut family) = self.state.tokens.family(id).cloned() else {
             return self.refuse(500, "server_error", "no such family");
         };
+        // Whoever refreshes what nobody asked for is who it is for.
+        family.client = family.client.or_else(|| self.client.clone());
         let user = match fault {
             Some(Fault::OtherAccount) => User::named("stranger"),
             _ => family.user.clone(),
         };
         let pair = mint(self.shared, self.state, id, &family, user);
         let mut good = Map::new();
-        good.insert("id_token".into(), pair.id_token.into());
+        if self.state.policy.id_tokens != IdTokens::Absent {
+            good.insert("id_token".into(), pair.id_token.into());
+        }
         good.insert("access_token".into(), pair.access.into());
         if let Some(refresh) = refresh {
             good.insert("refresh_token".into(), refresh.into());

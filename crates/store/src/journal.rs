@@ -262,7 +262,7 @@ impl JournalView {
     }
 
     /// The last outcome, whatever it speaks of.
-    pub fn last_outcome(&self) -> Option<&Outcome> {
+    pub(crate) fn last_outcome(&self) -> Option<&Outcome> {
         self.outcomes.last()
     }
 

@@ -146,7 +146,7 @@ impl StateDir {
     }
 
     /// The gateway key with this id, where it is kept for a program that CoderClaw was connected to.
-    pub fn kept_gateway_key(&self, id: &str) -> PathBuf {
+    pub(crate) fn kept_gateway_key(&self, id: &str) -> PathBuf {
         self.root.join("gateway").join(format!("{id}.key"))
     }
 
@@ -156,7 +156,7 @@ impl StateDir {
     }
 
     /// One file for each link that still lets a browser into the console.
-    pub fn console_links(&self) -> PathBuf {
+    pub(crate) fn console_links(&self) -> PathBuf {
         self.root.join("gateway").join("links")
     }
 
@@ -193,7 +193,7 @@ impl StateDir {
     }
 
     /// The folder of `agent` in the state dir: agent dir and sessions are in it, unless the config says otherwise.
-    pub fn agent_home(&self, agent: &AgentId) -> PathBuf {
+    pub(crate) fn agent_home(&self, agent: &AgentId) -> PathBuf {
         self.root.join("agents").join(agent.as_str())
     }
 

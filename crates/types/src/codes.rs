@@ -181,6 +181,9 @@ codes! {
     OtherIdentity Error "other_identity"
         "Another person or workspace logged in than was expected; nothing was stored."
         => "coderclaw models auth login --provider {provider}";
+    IdTokenInvalid Error "id_token_invalid"
+        "What the provider says of who logged in does not prove it; nothing was stored."
+        => "coderclaw models auth login --provider {provider}";
     RateLimited Error "rate_limited" "The provider takes no more requests of this account for a while."
         => "coderclaw models auth explain --provider {provider}";
     ModelLimit Error "model_limit" "The provider takes no more requests for this model for a while; the account is fine."

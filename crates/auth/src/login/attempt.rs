@@ -9,7 +9,7 @@ use coderclaw_types::Secret;
 
 use super::device::client;
 use super::error::LoginError;
-use super::way::BrowserWay;
+use super::way::{BrowserWay, Way};
 use crate::context::Auth;
 
 /// The secrets of one attempt.
@@ -32,16 +32,25 @@ impl Attempt {
             return key_page(&browser.authorize_url, &self.redirect_uri, &challenge, &self.state);
         }
         let pairs = way.method.authorize_params.iter();
+        let nonce = self.nonce(way).map(|nonce| ("nonce".to_owned(), nonce));
         AuthorizationRequest {
             authorize_url: browser.authorize_url.clone(),
             client_id: way.endpoint.token.client_id.clone(),
             redirect_uri: self.redirect_uri.clone(),
             scopes: way.method.scopes.iter().map(ToString::to_string).collect(),
-            extra: pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            extra: nonce
+                .into_iter()
+                .chain(pairs.map(|(name, value)| (name.to_string(), value.to_string())))
+                .collect(),
             challenge: self.pkce.challenge(),
             state: self.state.clone(),
         }
         .url()
+    }
+
+    /// What has to come back in the id_token, where those are checked.
+    pub(super) fn nonce(&self, way: &Way<'_>) -> Option<String> {
+        way.checks_id_tokens().then(|| self.pkce.nonce())
     }
 
     /// Redeems the code, once.

@@ -1,7 +1,7 @@
 //! How a login can fail.
 
 use coderclaw_oauth::callback::WaitError;
-use coderclaw_oauth::{DiscoveryError, Identity, NoRandom};
+use coderclaw_oauth::{BadIdToken, DiscoveryError, Identity, NoRandom};
 use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::{LockError, ReadError, WriteError};
 use coderclaw_types::{Code, ProfileId};
@@ -58,6 +58,17 @@ pub enum LoginError {
     /// The exchange of the code failed.
     #[error("the code could not be exchanged: {0}")]
     Exchange(String),
+    /// The id_token does not prove who logged in.
+    #[error("the id_token of this login proves nothing: {0}")]
+    IdToken(BadIdToken),
+    /// Nobody can tell whether it does.
+    #[error("the keys of {issuer}, without which its id_token proves nothing, cannot be had: {why}")]
+    NoKeys {
+        /// Whose keys.
+        issuer: String,
+        /// The cause.
+        why: String,
+    },
     /// The program of a plugin was of no use.
     #[error("{0}; nothing was stored")]
     Plugin(String),
@@ -129,6 +140,7 @@ impl LoginError {
             Self::IdTaken { .. } => Code::IdTaken,
             Self::InputRequired(_) => Code::InputRequired,
             Self::OtherIdentity { .. } => Code::OtherIdentity,
+            Self::IdToken(_) => Code::IdTokenInvalid,
             Self::Edit(e) => e.code(),
             Self::Read(e) => e.code(),
             Self::Lock(e) => e.code(),
@@ -141,6 +153,7 @@ impl LoginError {
             | Self::Expired
             | Self::Discovery(_)
             | Self::Exchange(_)
+            | Self::NoKeys { .. }
             | Self::MissingScope { .. }
             | Self::NotKept
             | Self::Local(_) => Code::LoginFailed,

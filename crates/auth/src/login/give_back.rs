@@ -22,7 +22,11 @@ impl Auth {
     pub(super) async fn give_back(&self, way: &Way<'_>, set: &TokenSet, error: LoginError) -> LoginError {
         let is_refused = matches!(
             error,
-            LoginError::MissingScope { .. } | LoginError::OtherIdentity { .. } | LoginError::IdTaken { .. }
+            LoginError::MissingScope { .. }
+                | LoginError::OtherIdentity { .. }
+                | LoginError::IdTaken { .. }
+                | LoginError::IdToken(_)
+                | LoginError::NoKeys { .. }
         );
         if !is_refused {
             return error;

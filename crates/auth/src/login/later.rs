@@ -140,7 +140,7 @@ impl Auth {
                 let runtime = runtime()?;
                 let left = pending.expires.since(self.clock().now());
                 let tokens = runtime.block_on(self.typed_in(id, way, &pkce, code, left));
-                self.store(&agent, &way.way, tokens, &request, runtime)
+                self.store(&agent, &way.way, tokens, None, &request, runtime)
             }
             (None, Some(way), _) => {
                 let state = State::from_secret(pending.state);
@@ -152,7 +152,8 @@ impl Auth {
                     Ok(other) => Err(LoginError::Exchange(in_words(other))),
                     Err(e) => Err(e),
                 };
-                self.store(&agent, &way.way, tokens, &request, runtime)
+                let nonce = attempt.nonce(&way.way);
+                self.store(&agent, &way.way, tokens, nonce.as_deref(), &request, runtime)
             }
             _ => Err(LoginError::no_method(manifest, door)),
         }
@@ -230,11 +231,15 @@ impl Auth {
         agent: &AgentPaths,
         way: &Way<'_>,
         tokens: Result<TokenSet, LoginError>,
+        nonce: Option<&str>,
         request: &LoginRequest,
         runtime: Runtime,
     ) -> Result<(AgentPaths, LoggedIn), LoginError> {
-        let done = tokens.and_then(|tokens| {
-            let tokens = runtime.block_on(self.complete(way, tokens))?;
+        let done = tokens.and_then(|came| {
+            let tokens = match runtime.block_on(self.complete(way, came.clone(), nonce)) {
+                Ok(tokens) => tokens,
+                Err(e) => return Err(runtime.block_on(self.give_back(way, &came, e))),
+            };
             match self.keep_login(agent, way, &tokens, request) {
                 Ok(done) => Ok((agent.clone(), done)),
                 Err(e) => Err(runtime.block_on(self.give_back(way, &tokens, e))),

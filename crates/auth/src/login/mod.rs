@@ -188,10 +188,10 @@ impl Auth {
         let browser = browser.as_ref().map(|(way, attempt)| (way, attempt));
         let device = device.as_ref().map(|way| (way, begun));
         let waiting = Waiting { auth: self, browser, device, listener, pastes, limit: PATIENCE };
-        let Answered { way, tokens, reply } = waiting.run(ui).await?;
-        let tokens = match self.complete(way, tokens).await {
+        let Answered { way, tokens: came, nonce, reply } = waiting.run(ui).await?;
+        let tokens = match self.complete(way, came.clone(), nonce.as_deref()).await {
             Ok(tokens) => tokens,
-            Err(e) => return Err(wait::fail(reply, e)),
+            Err(e) => return Err(self.give_back(way, &came, wait::fail(reply, e)).await),
         };
         let done = self.keep_login(agent, way, &tokens, request);
         // The page in the browser says what is true, and only once it is.

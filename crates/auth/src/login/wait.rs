@@ -23,6 +23,8 @@ use crate::context::Auth;
 pub(super) struct Answered<'a> {
     pub(super) way: &'a Way<'a>,
     pub(super) tokens: TokenSet,
+    /// What the id_token has to repeat.
+    pub(super) nonce: Option<String>,
     pub(super) reply: Option<Reply>,
 }
 
@@ -111,7 +113,7 @@ impl<'a> Waiting<'a> {
                 }
                 (Event::Code(code), _, Some(way)) => show(ui, way, &code, false, false)?,
                 (Event::TypedIn(Ok(tokens)), _, Some(way)) => {
-                    return Ok(Answered { way: &way.way, tokens, reply: None });
+                    return Ok(Answered { way: &way.way, tokens, nonce: None, reply: None });
                 }
                 (Event::TypedIn(Err(why)), browser, Some(way)) => {
                     // Whoever says no there means the login.
@@ -139,7 +141,7 @@ impl<'a> Waiting<'a> {
             return Err(fail(Some(reply), e));
         }
         match self.redeem(browser, attempt, &code, iss.as_deref()).await {
-            Ok(Redeemed::Granted(tokens)) => Ok(Answered { way: &browser.way, tokens, reply: Some(reply) }),
+            Ok(Redeemed::Granted(tokens)) => Ok(answered(browser, attempt, tokens, Some(reply))),
             Ok(Redeemed::Refused(why)) => Err(fail(Some(reply), LoginError::Exchange(why))),
             Err(e) => Err(fail(Some(reply), e)),
         }
@@ -154,7 +156,7 @@ impl<'a> Waiting<'a> {
     ) -> Result<Result<Answered<'a>, String>, LoginError> {
         match read_paste(text.expose(), &attempt.state, &attempt.redirect_uri) {
             Pasted::Code { code, iss } => match self.redeem(browser, attempt, &code, iss.as_deref()).await? {
-                Redeemed::Granted(tokens) => Ok(Ok(Answered { way: &browser.way, tokens, reply: None })),
+                Redeemed::Granted(tokens) => Ok(Ok(answered(browser, attempt, tokens, None))),
                 // As with a code that was typed wrong.
                 Redeemed::Refused(why) if self.pastes.as_ref().is_some_and(Pastes::may_bring_more) => {
                     Ok(Err(format!("The provider does not take this code ({why}). Paste it again.")))
@@ -183,6 +185,15 @@ impl<'a> Waiting<'a> {
             other => Err(LoginError::Exchange(in_words(other))),
         }
     }
+}
+
+fn answered<'a>(
+    browser: &'a BrowserWay<'a>,
+    attempt: &Attempt,
+    tokens: TokenSet,
+    reply: Option<Reply>,
+) -> Answered<'a> {
+    Answered { way: &browser.way, tokens, nonce: attempt.nonce(&browser.way), reply }
 }
 
 enum Redeemed {

@@ -80,6 +80,11 @@ impl<'a> Way<'a> {
         Ok((Self { manifest, own, method, endpoint, said: None }, answers_name_issuer))
     }
 
+    /// The issuer is named, so that an id_token has to come from there.
+    pub(super) fn checks_id_tokens(&self) -> bool {
+        self.endpoint.id_tokens_from.is_some() && self.method.scopes.iter().any(|scope| scope == "openid")
+    }
+
     /// For what the program of a plugin has brought, which says whose it is.
     pub(super) fn of_plugin(
         manifest: &'a Manifest,

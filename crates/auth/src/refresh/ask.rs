@@ -251,6 +251,7 @@ mod tests {
                 identity: IdentityPointers::default(),
                 access: None,
                 named_by_user: false,
+                id_tokens_from: None,
                 issuer: None,
                 plugin: None,
             },

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
 use coderclaw_oauth::{
-    Identity, RefreshAnswer, TokenSet, expiry, make_access, read_identity, refresh_request, send,
+    Identity, RefreshAnswer, TokenSet, check_refreshed, expiry, jwt, make_access, read_identity,
+    refresh_request, send,
 };
 use coderclaw_providers::Plugin;
 use coderclaw_store::{Entry, OriginalGuard, Outcome, OutcomeKind, Record, TokenUpdate, read_auth_store};
@@ -59,13 +60,13 @@ pub(super) fn exchange(
     due.clock_ahead = tokens.server_date.map(|date| now.0.saturating_sub(date.0));
     // Seconds of a `Date` and of the way here say nothing.
     due.clock_ahead = due.clock_ahead.filter(|ahead| ahead.unsigned_abs() > SKEW);
-    let (tokens, is_same) = update(&due.one, &tokens, said, now);
-    if !is_same {
+    let (tokens, why_not) = update(&due.one, &tokens, said, now);
+    if let Some(why_not) = why_not {
         // Not this profile's: kept for rescue, never lent under this name.
         due.journal.append(Record::Orphan { tokens: Box::new(tokens) })?;
         let mut outcome = blank(due, OutcomeKind::Refused, now);
         outcome.code = Code::NeedsLogin;
-        outcome.detail = "the provider answered with the tokens of another person".into();
+        outcome.detail = why_not;
         due.journal.finish(auth.state(), outcome)?;
         return Ok(None);
     }
@@ -118,14 +119,23 @@ impl Sender {
     }
 }
 
-/// What the entry is to hold, and whether it is still the same person's.
-fn update(one: &Refreshable, set: &TokenSet, said: Option<Identity>, now: Millis) -> (TokenUpdate, bool) {
+/// What the entry is to hold, and why it may not hold it: it is another person's, or another client's.
+fn update(
+    one: &Refreshable,
+    set: &TokenSet,
+    said: Option<Identity>,
+    now: Millis,
+) -> (TokenUpdate, Option<String>) {
     let life = expiry(set, now, one.endpoint.default_lifetime);
     let refresh = set.refresh.clone().unwrap_or_else(|| one.refresh.clone());
     let mut tokens = TokenUpdate::new(set.access.clone(), refresh, life.expires, life.issued_at);
     let read = || read_identity(&set.access, set.id_token.as_ref(), &one.endpoint.identity);
     let identity = said.unwrap_or_else(read);
-    let is_same = same_person(&one.entry, &identity);
+    let why_not = if same_person(&one.entry, &identity) {
+        of_another_login(one, set)
+    } else {
+        Some("the provider answered with the tokens of another person".to_owned())
+    };
     tokens.earliest_refresh_at = set.earliest_refresh_at.map(|at| set.local_time(at, now));
     tokens.account_id = identity.account.or_else(|| one.entry.account_id.clone());
     tokens.email = one.entry.email.clone().or(identity.email);
@@ -136,7 +146,16 @@ fn update(one: &Refreshable, set: &TokenSet, said: Option<Identity>, now: Millis
     tokens.token_url.clone_from(&one.entry.token_url);
     tokens.revoke_url.clone_from(&one.entry.revoke_url);
     tokens.grant = Some(one.grant);
-    (tokens, is_same)
+    (tokens, why_not)
+}
+
+/// Whether an id_token came that is for another login than this one. One that cannot be read says nothing; the keys of the
+/// issuer are not asked for, since a token that the server has rotated must not depend on a second request.
+fn of_another_login(one: &Refreshable, set: &TokenSet) -> Option<String> {
+    let issuer = one.endpoint.id_tokens_from.as_deref()?;
+    let claims = jwt::claims(set.id_token.as_ref()?)?;
+    let wrong = check_refreshed(&claims, issuer, &one.endpoint.token.client_id).err()?;
+    Some(format!("the provider answered with an id_token that is not for this login: {wrong}"))
 }
 
 fn blank(due: &Due<'_>, kind: OutcomeKind, now: Millis) -> Outcome {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::node::Server;
+use crate::server::Server;
 use crate::world::{Ran, World};
 
 fn provider() -> Server {
@@ -55,4 +55,21 @@ fn c6_a_second_login_over_the_first() {
     world.later(7_200);
     assert!(world.server.userinfo(&world.token()).is_some());
     assert_eq!(world.server.counts().refreshed, 1);
+}
+
+/// OpenID Connect Core 3.1.3.7: what another implementation signs for another client, in another name, or in answer to another
+/// request is not stored.
+#[test]
+fn an_id_token_that_proves_nothing_is_not_stored() {
+    for (claim, value) in
+        [("aud", "somebody-else"), ("nonce", "of-another-login"), ("iss", "other.test"), ("azp", "x")]
+    {
+        let world = World::new(provider());
+        world.server.spoil(claim, value);
+        let (ran, page) = world.login();
+        assert!(ran.stderr.contains("[id_token_invalid]"), "{claim}: {ran:?}");
+        assert_eq!(page.map(|page| page.status), Some(400), "{claim}");
+        let store = world.path().join("state/agents/main/agent/auth-profiles.json");
+        assert!(!std::fs::read_to_string(store).unwrap_or_default().contains("acme:"), "{claim}");
+    }
 }

@@ -119,7 +119,7 @@ fn a_token_that_comes_back_works_again() {
         // Some servers hand out the same token for as long as it lives.
         let again = json!({
             "access_token": mine.access.expose(), "refresh_token": mine.refresh.expose(), "token_type": "Bearer",
-            "expires_in": 3600,
+            "expires_in": 3600, "scope": "offline_access",
         });
         world.sandbox.script_on(
             On::Exchange,

@@ -1,6 +1,6 @@
 //! A throw-away world: a state dir, a home, a sandbox, and the binary with nothing else in its environment.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -185,7 +185,9 @@ impl World {
 
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         let mut child = self.start(self.command(arguments).stdin(Stdio::piped()));
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // Who is called wrongly ends without reading.
+        let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+        assert!(written.is_ok() || written.is_err_and(|e| e.kind() == ErrorKind::BrokenPipe));
         self.canaries.add(&[input.trim()]);
         self.ended(arguments, child.wait_with_output().unwrap())
     }

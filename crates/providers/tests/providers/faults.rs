@@ -18,7 +18,7 @@ const ALONE: &[(&str, &str)] = &[
     ),
     (
         "id = 'a'\n[[auth]]\nmethod = 'token'\npassword = 'canary'",
-        "4:1: unknown key `password`, expected one of `method`, `billing`, `issuer`, `authorize_url`, `token_url`, `revoke_url`, `revoke`, `client_id`, `own_client`, `client_secret`, `scopes`, `required_scopes`, `redirect`, `redirect_ports`, `authorize_params`, `token_request`, `revoke_request`, `rotates`, `default_lifetime`, `identity`, `device_url`, `device_dialect`, `device_poll_url`, `device_page`, `device_redirect`, `device_pkce`, `device_off`, `access_url`, `userinfo_url`, `untested`, `pattern`, `disabled`, `api`, `lend`",
+        "4:1: unknown key `password`, expected one of `method`, `billing`, `issuer`, `authorize_url`, `token_url`, `revoke_url`, `revoke`, `jwks_url`, `client_id`, `own_client`, `client_secret`, `scopes`, `required_scopes`, `use_scopes`, `resource`, `redirect`, `redirect_ports`, `authorize_params`, `token_request`, `revoke_request`, `rotates`, `default_lifetime`, `identity`, `device_url`, `device_dialect`, `device_poll_url`, `device_page`, `device_redirect`, `device_pkce`, `device_off`, `access_url`, `userinfo_url`, `untested`, `pattern`, `disabled`, `api`, `lend`",
     ),
     ("id = 'a'\n[[auth]]\nbilling = 'metered'", "2:1: missing key `method`"),
     ("id = 1", "1:6: invalid type: integer `1`, expected a string"),

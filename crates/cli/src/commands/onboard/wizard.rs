@@ -101,7 +101,7 @@ fn to_import(context: &Context, agent: &AgentPaths) -> Vec<String> {
             .extend(files.iter().map(|file| format!("The logins of {file} come in when one is first used.")));
     }
     let openclaw = context.auth.env().home().join(".openclaw");
-    if find_stores(&openclaw).is_ok_and(|found| !found.stores.is_empty()) {
+    if find_stores(&openclaw).is_ok() {
         notes.push(
             "OpenClaw has logins of its own. To see what would come in: coderclaw import openclaw --dry-run"
                 .into(),

@@ -75,6 +75,7 @@ fn pointed_at(manifest: &Manifest, origin: &str) -> Manifest {
         one.issuer = one.issuer.as_ref().and_then(|_| at(""));
         one.authorize_url = at("/oauth/authorize");
         one.token_url = at("/oauth/token");
+        one.jwks_url = one.issuer.as_ref().and_then(|_| at("/oauth/jwks"));
         one.revoke_url = one.revoke_url.as_ref().and_then(|_| at("/oauth/revoke"));
         if one.redirect.as_deref().is_some_and(|url| url.starts_with("https")) {
             one.redirect = None;
