@@ -15,6 +15,7 @@ mod packages;
 mod program;
 mod promises;
 mod repository;
+mod side_by_side;
 mod suite;
 mod tally;
 mod torture;
@@ -31,7 +32,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     (
         "e2e",
         "[--with NAMES]",
-        "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
+        "the commands against programs that nobody here wrote; NAMES: codex,claude-code,openclaw",
     ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     ("bench gateway", "[--write]", "the gateway beside nginx under the load of wrk (Debian packages)"),
