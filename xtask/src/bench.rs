@@ -44,7 +44,11 @@ pub(crate) fn bench(repository: &Repository, write: bool) -> Result<(), String> 
         inside::resolver(repository)?,
         inside::storms(repository)?,
     ];
-    let mut text = headline(&format!("cold processes timed {} times each, by turns", process::RUNS))?;
+    let mut text = headline(&format!(
+        "cold processes timed {} times each, by turns; those of other programs {} times",
+        process::RUNS,
+        process::OTHER_RUNS
+    ))?;
     for table in &tables {
         text.push_str(&format!("\n{table}"));
     }
@@ -72,7 +76,7 @@ fn processes(repository: &Repository, binary: &Path) -> Result<Table, String> {
     commands.extend(COMMANDS.iter().map(|args| process::Command::new(binary, args, &state)));
     let ours = commands.len();
     let (others, missing) = beside::others(repository);
-    commands.extend(others.iter().map(|(program, args)| process::Command::new(program, args, &state)));
+    commands.extend(others.iter().map(|other| process::Command::of_others(other, &state)));
     let figures = process::measure(&commands)?;
 
     let columns = ["command", "instructions", "x true", "median ms", "peak MB", "threads, sockets, CA files"];

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "not part of the product: it owns its process and its files")]
 
 mod bench;
+mod conformance;
 mod dist;
 mod documents;
 mod e2e;
@@ -14,6 +15,7 @@ mod packages;
 mod program;
 mod promises;
 mod repository;
+mod side_by_side;
 mod suite;
 mod tally;
 mod torture;
@@ -25,12 +27,12 @@ use repository::Repository;
 /// Name, arguments, what it does.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
-    ("check", "", "the checks of the repository itself: names in documents, promises, leaks, licences"),
+    ("check", "", "the checks of the repository itself: documents, conformance, promises, leaks, licences"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     (
         "e2e",
         "[--with NAMES]",
-        "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
+        "the commands against programs that nobody here wrote; NAMES: codex,claude-code,openclaw",
     ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
     ("bench gateway", "[--write]", "the gateway beside nginx under the load of wrk (Debian packages)"),

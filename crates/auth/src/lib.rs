@@ -36,6 +36,7 @@ mod cooldown;
 mod cooldown_edit;
 mod decide;
 mod discovered;
+mod diverged;
 mod dry_run;
 mod edit;
 mod events;
@@ -83,15 +84,14 @@ mod way_out;
 pub use attention::{Alert, Urgency};
 pub use context::{Auth, OpenError, Runner};
 pub use cooldown_edit::Cooling;
+pub use diverged::DivergedCopy;
 pub use dry_run::{Sketch, sketches};
 pub use edit::EditError;
 pub use events::Event;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
 pub use first_use::{ImportProblem, PendingImport};
 pub use herald::{HERALD_VARIABLE, run_herald_process};
-pub use import::{
-    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores,
-};
+pub use import::{FoundStore, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores};
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;
 pub use lender::Lender;

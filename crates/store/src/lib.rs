@@ -43,6 +43,7 @@ mod legacy;
 mod locks;
 mod logins;
 mod loose;
+mod openclaw_database;
 mod original;
 mod outcome;
 mod paths;
@@ -56,6 +57,7 @@ mod reference;
 mod runtime_cache;
 mod sessions;
 mod settings;
+mod sqlite;
 mod state;
 mod token_socket;
 mod transcript;
@@ -94,6 +96,9 @@ pub use locks::{
 };
 pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
+pub use openclaw_database::{
+    AGENT_DATABASE, DatabaseError, DatabaseStores, SHARED_DATABASE, read_openclaw_database,
+};
 pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
