@@ -18,10 +18,8 @@ use table::{Table, judged};
 use crate::program::Program;
 use crate::repository::Repository;
 
-/// The page that shows the figures of one run, between its marks.
+/// The page that shows the figures of one run of each, between its marks.
 const PAGE: &str = "docs/speed.md";
-const BEGIN: &str = "<!-- cargo xtask bench --write: begin -->\n";
-const END: &str = "<!-- cargo xtask bench --write: end -->\n";
 
 /// The budgets of a command that only looks.
 const INSTRUCTIONS: f64 = 1_500_000.0;
@@ -46,7 +44,11 @@ pub(crate) fn bench(repository: &Repository, write: bool) -> Result<(), String> 
         inside::resolver(repository)?,
         inside::storms(repository)?,
     ];
-    let mut text = headline()?;
+    let mut text = headline(&format!(
+        "cold processes timed {} times each, by turns; those of other programs {} times",
+        process::RUNS,
+        process::OTHER_RUNS
+    ))?;
     for table in &tables {
         text.push_str(&format!("\n{table}"));
     }
@@ -55,14 +57,15 @@ pub(crate) fn bench(repository: &Repository, write: bool) -> Result<(), String> 
     if !changes.is_empty() {
         println!("\nSince the last run here:\n  {}", changes.join("\n  "));
     }
-    if write { put_on_page(repository, &text) } else { Ok(()) }
+    if write { put_on_page(repository, "bench --write", &text) } else { Ok(()) }
 }
 
-fn put_on_page(repository: &Repository, text: &str) -> Result<(), String> {
+fn put_on_page(repository: &Repository, command: &str, text: &str) -> Result<(), String> {
+    let [begin, end] = ["begin", "end"].map(|which| format!("<!-- cargo xtask {command}: {which} -->\n"));
     let page = repository.read(PAGE)?;
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| format!("{PAGE} has no mark {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| format!("{PAGE} has no mark {END}"))?;
-    let page = format!("{before}{BEGIN}\n{text}\n{END}{after}");
+    let (before, rest) = page.split_once(&begin).ok_or_else(|| format!("{PAGE} has no mark {begin}"))?;
+    let (_, after) = rest.split_once(&end).ok_or_else(|| format!("{PAGE} has no mark {end}"))?;
+    let page = format!("{before}{begin}\n{text}\n{end}{after}");
     std::fs::write(repository.path(PAGE), page).map_err(|e| format!("{PAGE}: {e}"))
 }
 
@@ -73,7 +76,7 @@ fn processes(repository: &Repository, binary: &Path) -> Result<Table, String> {
     commands.extend(COMMANDS.iter().map(|args| process::Command::new(binary, args, &state)));
     let ours = commands.len();
     let (others, missing) = beside::others(repository);
-    commands.extend(others.iter().map(|(program, args)| process::Command::new(program, args, &state)));
+    commands.extend(others.iter().map(|other| process::Command::of_others(other, &state)));
     let figures = process::measure(&commands)?;
 
     let columns = ["command", "instructions", "x true", "median ms", "peak MB", "threads, sockets, CA files"];
@@ -99,16 +102,12 @@ fn processes(repository: &Repository, binary: &Path) -> Result<Table, String> {
     Ok(table)
 }
 
-fn headline() -> Result<String, String> {
+/// When, with what and on what this was measured, and `how`.
+fn headline(how: &str) -> Result<String, String> {
     let rustc = Program::new("rustc", &["--version"]).text()?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let date = Program::new("date", &["+%Y-%m-%d"]).text()?;
-    let runs = process::RUNS;
-    Ok(format!(
-        "{}, {}, {cores} cores; cold processes timed {runs} times each, by turns.\n",
-        date.trim(),
-        rustc.trim()
-    ))
+    Ok(format!("{}, {}, {cores} cores; {how}.\n", date.trim(), rustc.trim()))
 }
 
 fn cells(name: &str, figures: &Figures, base: Option<f64>, has_budget: bool) -> [String; 6] {

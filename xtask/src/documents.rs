@@ -26,6 +26,9 @@ pub(crate) fn check(repository: &Repository, commands: &[&str]) -> Result<String
                 }
             }
         }
+        wrong.extend(
+            unanswered(&text).iter().map(|question| format!("{file}: `{question}?` has not one path")),
+        );
         for target in links(&text) {
             names += 1;
             let path = if folder.is_empty() { target.to_owned() } else { format!("{folder}/{target}") };
@@ -69,6 +72,18 @@ fn declares(text: &str, item: &str) -> bool {
     let words: Vec<&str> =
         text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
     words.windows(2).any(|pair| KEYWORDS.contains(&pair[0]) && pair[1] == item)
+}
+
+/// Questions of a table, "| Where is this? | `path` |", that are not answered with one path.
+fn unanswered(text: &str) -> Vec<&str> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once("? | "));
+    rows.filter(|(_, answer)| {
+        let paths =
+            spans(answer).iter().filter(|name| ROOMS.iter().any(|room| name.starts_with(room))).count();
+        paths != 1
+    })
+    .map(|(question, _)| question)
+    .collect()
 }
 
 /// What stands in backticks, outside of code blocks.
@@ -119,6 +134,29 @@ mod tests {
         assert_eq!(links(text).into_iter().collect::<Vec<_>>(), ["docs/y.md"]);
         let commands = xtask_commands("run `cargo xtask test`, `cargo xtask e2e --x`, `cargo xtask --help`");
         assert_eq!(commands.into_iter().collect::<Vec<_>>(), ["e2e", "test"]);
+    }
+
+    /// ARCHITECTURE.md answers what somebody new asks first, each with one path.
+    #[test]
+    fn questions_are_answered_with_one_path() {
+        let text = "| Where is a? | `crates/a.rs::b` |\n| Where is c? | `crates/c.rs`, `docs/d.md` |\n| Where is e? | there |\n";
+        assert_eq!(unanswered(text), ["Where is c", "Where is e"]);
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let page = Repository::at(&root).read("ARCHITECTURE.md").unwrap();
+        let subjects = [
+            "a paste parsed",
+            "cooldowns computed",
+            "the one-refresh law enforced",
+            "a provider's header put in",
+        ];
+        for subject in subjects
+            .map(|subject| format!("{subject}? |"))
+            .iter()
+            .chain([&"does a new command go? |".to_owned()])
+        {
+            assert!(page.contains(subject.as_str()), "{subject}");
+        }
+        assert!(unanswered(&page).is_empty());
     }
 
     #[test]

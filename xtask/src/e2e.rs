@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use crate::program::Program;
 use crate::repository::Repository;
+use crate::side_by_side;
 use crate::suite;
 use crate::tally::{Runner, Tally};
 
 /// Where the programs from npm are named, each with its version: authorization servers, and the driver of a browser.
 const FOLDERS: [&str; 2] = ["e2e/oidc", "e2e/console"];
 const CHROMIUM: &str = "apt-get install chromium, or name a browser of its kind in CHROMIUM";
-/// Where the Python SDKs are.
-const SDKS: &str = "e2e/sdks";
+/// Where the programs from PyPI are named: an authorization server, and the SDKs.
+const VENVS: [&str; 2] = ["e2e/authlib", "e2e/sdks"];
 /// The shells whose completions are tried, with their packages in Debian.
 const SHELLS: [(&str, &str); 3] = [("/bin/bash", "bash"), ("/usr/bin/zsh", "zsh"), ("/usr/bin/fish", "fish")];
 const NODE: &str = "apt-get install nodejs npm, or https://nodejs.org (version 20 or later)";
@@ -28,7 +29,7 @@ struct Guest {
     what: &'static str,
 }
 
-const GUESTS: [Guest; 2] = [
+const GUESTS: [Guest; 3] = [
     Guest {
         name: "codex",
         tests: "codex::",
@@ -40,9 +41,17 @@ const GUESTS: [Guest; 2] = [
         what: "Claude Code 2.1.330 (@anthropic-ai/claude-code from npm, a native program of about 365 MB unpacked; it is not \
                free software, and fetching it means that you accept Anthropic's terms)",
     },
+    Guest {
+        name: "openclaw",
+        tests: "openclaw::",
+        what: "openclaw 2026.2.26 (openclaw from npm, MIT, with 480 packages and the Node.js that it needs, 730 MB unpacked; one \
+               dependency of a channel that is not used here is an empty stand-in, since npm has it from git only)",
+    },
 ];
-/// The tests that need all of them.
-const TOGETHER: &str = "both::";
+/// The tests that need several of them.
+const TOGETHER: [(&[&str], &str); 1] = [(&["codex", "claude-code"], "both::")];
+/// Those whose figures make a table, one after the other.
+const SIDE_BY_SIDE: (&[&str], &str) = (&["codex", "openclaw"], "side_by_side::");
 const ALWAYS: &str = "sdks::";
 
 /// Fetches the programs and runs the tests that need them.
@@ -55,7 +64,9 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
     }
     let browser = browser()?;
     shells()?;
-    python(&repository.path(SDKS))?;
+    for folder in VENVS {
+        python(&repository.path(folder))?;
+    }
     for guest in &guests {
         println!("\nFetching {},\ninto e2e/{}/node_modules.", guest.what, guest.name);
         println!(
@@ -65,16 +76,22 @@ pub(crate) fn e2e(repository: &Repository, with: &str) -> Result<(), String> {
         npm(&repository.path(&format!("e2e/{}", guest.name)), &["--ignore-scripts"])?;
     }
     let mut tally = Tally::default();
-    let servers = run(repository, &mut tally, &browser, "e2e", &[]);
-    let shells = run(repository, &mut tally, &browser, "it", &["shells::"]);
+    let servers = run(repository, &mut tally, &browser, "e2e", &[], None);
+    let shells = run(repository, &mut tally, &browser, "it", &["shells::"], None);
+    let is_there = |names: &[&str]| names.iter().all(|name| guests.iter().any(|guest| guest.name == *name));
     let mut filters: Vec<&str> = guests.iter().map(|guest| guest.tests).collect();
     filters.push(ALWAYS);
-    if guests.len() == GUESTS.len() {
-        filters.push(TOGETHER);
-    }
-    let programs = run(repository, &mut tally, &browser, "programs", &filters);
+    filters.extend(TOGETHER.iter().filter(|(names, _)| is_there(names)).map(|(_, tests)| *tests));
+    let programs = run(repository, &mut tally, &browser, "programs", &filters, None);
+    let table = if is_there(SIDE_BY_SIDE.0) {
+        let folder = side_by_side::empty_folder(repository)?;
+        run(repository, &mut tally, &browser, "programs", &[SIDE_BY_SIDE.1], Some(&folder))
+            .and_then(|()| side_by_side::write(repository, &folder))
+    } else {
+        Ok(())
+    };
     println!("\n{tally}");
-    servers.and(shells).and(programs)?;
+    servers.and(shells).and(programs).and(table)?;
     for guest in GUESTS.iter().filter(|guest| !guests.iter().any(|one| one.name == guest.name)) {
         println!(
             "Not run: the tests with {}. `cargo xtask e2e --with {}` fetches it.",
@@ -125,6 +142,7 @@ fn run(
     browser: &Path,
     test: &str,
     filters: &[&str],
+    figures: Option<&Path>,
 ) -> Result<(), String> {
     let (runner, program) = if suite::nextest_version(repository.root()).is_some() {
         (Runner::Nextest, Program::cargo(&["nextest", "run", "--profile", "ci"]))
@@ -132,7 +150,16 @@ fn run(
         (Runner::CargoTest, Program::cargo(&["test", "--no-fail-fast"]))
     };
     let program = program.args(&["--package", "coderclaw", "--features", "e2e", "--test", test]);
-    let program = if filters.is_empty() { program } else { program.args(&["--"]).args(filters) };
+    // What is measured is measured alone.
+    let alone = figures.map_or(&[][..], |_| &["--test-threads", "1"]);
+    let program = match runner {
+        Runner::Nextest => program.args(alone).args(&["--"]).args(filters),
+        Runner::CargoTest => program.args(&["--"]).args(alone).args(filters),
+    };
+    let program = match figures {
+        Some(folder) => program.env(side_by_side::FOLDER, folder),
+        None => program,
+    };
     program.env("CHROMIUM", browser).inside(repository.root()).run_and_read(|line| tally.read(runner, line))
 }
 
@@ -179,6 +206,11 @@ mod tests {
         let names = |with| chosen(with).map(|all| all.iter().map(|one| one.name).collect::<Vec<_>>());
         assert_eq!(names(""), Ok(vec![]));
         assert_eq!(names("codex, claude-code"), Ok(vec!["codex", "claude-code"]));
-        assert_eq!(names("emacs"), Err("--with knows codex and claude-code, not `emacs`".into()));
+        assert_eq!(
+            names("emacs"),
+            Err("--with knows codex and claude-code and openclaw, not `emacs`".into())
+        );
+        let known = |names: &[&str]| names.iter().all(|name| GUESTS.iter().any(|guest| guest.name == *name));
+        assert!(known(SIDE_BY_SIDE.0) && TOGETHER.iter().all(|(names, _)| known(names)));
     }
 }

@@ -4,13 +4,18 @@
 #![expect(clippy::disallowed_methods, reason = "not part of the product: it owns its process and its files")]
 
 mod bench;
+mod conformance;
+mod dist;
 mod documents;
 mod e2e;
 mod fuzz;
 mod leaks;
+mod licences;
+mod packages;
 mod program;
 mod promises;
 mod repository;
+mod side_by_side;
 mod suite;
 mod tally;
 mod torture;
@@ -22,15 +27,16 @@ use repository::Repository;
 /// Name, arguments, what it does.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("test", "", "everything that must hold before a merge: format, lints, tests, docs, checks"),
-    ("check", "", "the checks of the repository itself: names in documents, promises, leaks"),
+    ("check", "", "the checks of the repository itself: documents, conformance, promises, leaks, licences"),
     ("promises", "[--write]", "which promises a test names; --write updates docs/promises.md"),
     (
         "e2e",
         "[--with NAMES]",
-        "the commands against programs that nobody here wrote; NAMES: codex,claude-code",
+        "the commands against programs that nobody here wrote; NAMES: codex,claude-code,openclaw",
     ),
     ("bench", "[--write]", "what things cost, beside their budgets; --write puts it into docs/speed.md"),
-    ("bench gateway", "", "the gateway beside nginx under the load of wrk (Debian packages)"),
+    ("bench gateway", "[--write]", "the gateway beside nginx under the load of wrk (Debian packages)"),
+    ("dist", "", "what is handed out: a tarball and a Debian package, in target/dist"),
     (
         "fuzz",
         "[TARGET] [--seconds N]",
@@ -69,7 +75,9 @@ fn dispatch(args: &[&str]) -> Result<(), String> {
         ["e2e", "--with", names] => e2e::e2e(&Repository::find()?, names),
         ["bench"] => bench::bench(&Repository::find()?, false),
         ["bench", "--write"] => bench::bench(&Repository::find()?, true),
-        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?),
+        ["bench", "gateway"] => bench::bench_gateway(&Repository::find()?, false),
+        ["bench", "gateway", "--write"] => bench::bench_gateway(&Repository::find()?, true),
+        ["dist"] => dist::dist(&Repository::find()?),
         ["fuzz"] => fuzz::fuzz(&Repository::find()?, None, fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(&Repository::find()?, None, seconds),
         ["fuzz", target] => fuzz::fuzz(&Repository::find()?, Some(target), fuzz::SECONDS),

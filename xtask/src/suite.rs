@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::program::Program;
 use crate::repository::Repository;
 use crate::tally::{Runner, Tally};
-use crate::{documents, leaks, promises};
+use crate::{conformance, documents, leaks, licences, promises};
 
 /// The features that the tests need: fail points.
 const FEATURES: [&str; 2] = ["--features", "coderclaw/faults"];
@@ -111,8 +111,10 @@ pub(crate) fn check(repository: &Repository) -> Result<(), String> {
 
 fn own_checks(steps: &mut Steps, repository: &Repository) {
     steps.step("names in documents", || documents::check(repository, &crate::command_names()));
+    steps.step("conformance", || conformance::check(repository));
     steps.step("promises", || promises::check(repository));
     steps.step("leaks", || leaks::check(repository));
+    steps.step("licences", || licences::check(repository));
 }
 
 fn toolchain(root: &Path) -> Result<String, String> {

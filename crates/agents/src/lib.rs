@@ -29,6 +29,6 @@ pub use model_names::{Alias, ModelError, ModelNames};
 pub use model_ref::ModelRef;
 pub use roster::{AgentSummary, model, roster, workspace};
 pub use route::{DmScope, MatchedBy, Origin, Route, Rules};
-pub use session::{SessionError, Sessions, account_words, session_key, switch_model};
+pub use session::{SessionError, Sessions, account_words, session_key};
 pub use slash::{Listing, ModelWish, Slash, SlashError, read_slash};
 pub use turn::{Answered, Turn, TurnError, TurnEvent, TurnRequest};

@@ -246,7 +246,7 @@ pub fn account_words(pin: &Pin, exists: bool) -> &'static str {
 
 /// Uses another model in a session. A user's pin stays within its provider; that of another provider is parked until
 /// one of its models is chosen again. What was picked automatically for another provider is forgotten.
-pub fn switch_model(
+pub(crate) fn switch_model(
     entry: &mut SessionEntry,
     default: (&ProviderId, &str),
     chosen: (&ProviderId, &str),

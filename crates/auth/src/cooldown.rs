@@ -11,33 +11,25 @@ pub(crate) const USAGE_LIMIT: &str = "usage_limit";
 /// A cooldown that a provider names may last as long as its longest usage window, a month.
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// What went wrong with a request, as far as it concerns the account. The names are the original's.
+/// What went wrong with a request of this account. The names are the original's, which has more: a malformed request or a
+/// lost network touches no profile here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CooldownReason {
+pub(crate) enum CooldownReason {
     /// Token or key not accepted.
     Auth,
-    /// The request was malformed.
-    Format,
     /// Too many requests for this account.
     RateLimit,
     /// Credit used up.
     Billing,
-    /// No answer in time.
-    Timeout,
-    /// Anything else.
-    Unknown,
 }
 
 impl CooldownReason {
     /// As it stands in `failureCounts`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",
-            Self::Format => "format",
             Self::RateLimit => "rate_limit",
             Self::Billing => "billing",
-            Self::Timeout => "timeout",
-            Self::Unknown => "unknown",
         }
     }
 }
@@ -45,7 +37,7 @@ impl CooldownReason {
 /// Until when the profile is set aside, and whether it is cooling, at its usage limit, or disabled; `None` where it may be used.
 ///
 /// An end further away than anything could have put it there has passed: the clock was wrong when it was written.
-pub fn unusable_until(
+pub(crate) fn unusable_until(
     usage: &UsageStats,
     settings: &CooldownSettings,
     now: Millis,
@@ -67,7 +59,7 @@ pub fn unusable_until(
 /// Counting starts anew after a window without failures, and also once the last cooldown has ended: a blip after a
 /// recovery is a first failure again. What the file still says about an ended cooldown does not count.
 #[must_use]
-pub fn mark_failure(
+pub(crate) fn mark_failure(
     usage: &UsageStats,
     reason: CooldownReason,
     provider: &ProviderId,

@@ -63,25 +63,28 @@ impl Auth {
         fill(&mut method.userinfo_url, metadata.userinfo_endpoint);
         fill(&mut method.jwks_url, metadata.jwks_uri);
         if method.scopes.is_empty() {
-            usual_scopes(&mut method, &metadata.scopes_supported);
+            method.scopes = usual_scopes(&metadata.scopes_supported).into();
         }
+        ask_for_consent(&mut method);
         let answers_name_issuer = metadata.iss_parameter_supported;
         Ok(Discovered { method: Cow::Owned(method), answers_name_issuer })
     }
 }
 
-/// Asks an OpenID provider for what a login needs to know and to last, where the manifest asks for nothing: so far as the
+/// What an OpenID provider is asked for, so that a login is known and lasts, where the manifest asks for nothing: so far as the
 /// provider `offers` it, if it says.
-fn usual_scopes(method: &mut AuthMethod, offers: &[String]) {
+fn usual_scopes(offers: &[String]) -> Vec<Cow<'static, str>> {
     const USUAL: [&str; 4] = ["openid", "profile", "email", "offline_access"];
     let is_offered = |scope: &&str| offers.is_empty() || offers.iter().any(|offered| offered == scope);
-    let scopes: Vec<Cow<'static, str>> = USUAL.into_iter().filter(is_offered).map(Cow::Borrowed).collect();
-    // OpenID Connect Core section 11: without a consent there is no refresh token.
+    USUAL.into_iter().filter(is_offered).map(Cow::Borrowed).collect()
+}
+
+/// OpenID Connect Core section 11: `offline_access` goes with a consent, and without one there is no refresh token.
+fn ask_for_consent(method: &mut AuthMethod) {
     let has_prompt = method.authorize_params.iter().any(|(name, _)| name == "prompt");
-    if scopes.iter().any(|scope| scope == "offline_access") && !has_prompt {
+    if method.scopes.iter().any(|scope| scope == "offline_access") && !has_prompt {
         method.authorize_params.to_mut().push((Cow::Borrowed("prompt"), Cow::Borrowed("consent")));
     }
-    method.scopes = scopes.into();
 }
 
 /// Notes in a login's tokens what its refreshes and its logout need. `own` is the method as the manifest has it, `found`

@@ -8,12 +8,12 @@ mod program;
 use std::path::{Path, PathBuf};
 
 use coderclaw_store::{
-    AgentPaths, AuthProfiles, Entry, ImportGuard, ImportReceipt, Legacy, Origin, StoreSnapshot,
-    fingerprint_key, parse_oauth_json, read_auth_store, read_receipts, read_text,
+    AgentPaths, AuthProfiles, DatabaseError, Entry, ImportGuard, ImportReceipt, Legacy, Origin,
+    StoreSnapshot, fingerprint_key, parse_oauth_json, read_auth_store, read_receipts, read_text,
 };
 use coderclaw_types::{AgentId, Code, ProfileId, ProviderId};
 
-pub use self::find::{FoundStore, FoundStores, find_stores};
+pub use self::find::{FoundStore, find_stores};
 pub use self::judge::ImportVerdict;
 pub use self::program::Program;
 use crate::context::Auth;
@@ -28,11 +28,14 @@ pub enum ImportError {
     #[error("there is no {}", .0.display())]
     NoFile(PathBuf),
     /// The folder holds no store.
-    #[error("{} holds no auth-profiles.json of any agent", .0.display())]
+    #[error("{} holds no logins of any agent: no auth-profiles.json, and none in a database", .0.display())]
     NoStore(PathBuf),
-    /// The logins are in a database, which later versions of that program use.
-    #[error("{} is a database of a later version, which this program does not read; it reads auth-profiles.json", .0.display())]
-    Database(PathBuf),
+    /// The logins are in a database, which later versions of that program use, and it tells nothing.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The database has other things.
+    #[error("{} holds no logins", .0.display())]
+    NoLoginsIn(PathBuf),
     /// It is the very store that it would go into.
     #[error("{} is this agent's own store", .0.display())]
     OwnStore(PathBuf),
@@ -86,9 +89,9 @@ impl ImportError {
     pub fn code(&self) -> Code {
         match self {
             Self::NoFile(_) | Self::NoStore(_) | Self::OwnStore(_) => Code::Usage,
-            Self::NoFileOf { .. } | Self::NoLogin { .. } => Code::MissingCredential,
+            Self::NoFileOf { .. } | Self::NoLogin { .. } | Self::NoLoginsIn(_) => Code::MissingCredential,
             Self::OwnProgramOnly { .. } => Code::NotAuthorizedHere,
-            Self::Database(_) => Code::UnsupportedVersion,
+            Self::Database(e) => e.code(),
             Self::Damaged { .. } => Code::Corrupt,
             Self::Edit(e) => e.code(),
         }
@@ -133,7 +136,7 @@ impl ImportReport {
 }
 
 impl Auth {
-    /// Takes over the entries of the store at `from`. With `dry_run` nothing is written. The source never is.
+    /// Takes over the entries of the store at `from`, a file or a database. With `dry_run` nothing is written. The source never is.
     ///
     /// # Errors
     /// Where the source is no store, or the agent's store cannot be changed; it is then as it was.
@@ -144,7 +147,12 @@ impl Auth {
         dry_run: bool,
     ) -> Result<ImportReport, ImportError> {
         if find::is_database(from) {
-            return Err(ImportError::Database(from.to_path_buf()));
+            let text = find::text_in(from)?.ok_or_else(|| ImportError::NoLoginsIn(from.to_path_buf()))?;
+            let source = AuthProfiles::parse(&text).map_err(|e| ImportError::Damaged {
+                path: from.to_path_buf(),
+                detail: format!("what it has of logins is none: {e}"),
+            })?;
+            return self.import(agent, from, &source, Vec::new(), true, dry_run);
         }
         let own = std::fs::canonicalize(agent.store()).ok();
         if own.is_some() && own == std::fs::canonicalize(from).ok() {

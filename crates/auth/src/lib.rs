@@ -3,6 +3,30 @@
 //! An [`Auth`] is one state dir, seen with one environment and one clock. [`Auth::explain`] looks and changes
 //! nothing; [`Auth::lease`] hands out an access token, refreshing it first where it is due. Both use the same
 //! resolver, so that what is shown is what is done.
+//!
+//! ```
+//! use coderclaw_auth::{Ask, Auth, Runner};
+//! use coderclaw_types::{Clock, Code, Env, Millis};
+//!
+//! // A program captures its environment and its clock once, in `main`.
+//! let env = Env::new([("CODERCLAW_STATE_DIR".into(), "/nowhere/coderclaw".into())], None, "/".into());
+//! let auth = Auth::open(env, Clock::fixed(Millis(0)), Runner::Thread)?;
+//! let (agent, codex) = (auth.agent(None)?, auth.provider("openai-codex")?);
+//!
+//! // Why this profile, and why not the others: nothing is changed, and nothing is sent.
+//! let why = auth.explain(&agent, codex, &Ask::default())?;
+//! assert!(why.winner.is_none());
+//!
+//! // A token to call the API with, or a code that says what is missing.
+//! match auth.lease(&agent, codex, &Ask::default()) {
+//!     Ok(lease) => println!("{:?} until {:?}", lease.profile, lease.valid_until),
+//!     Err(e) => assert_eq!(e.code(), Code::MissingCredential),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/lease.rs` goes on from there: it calls an API with the lease and reports how that went, which is what cooldowns,
+//! rotation and the refresh of a rejected token live on.
 
 mod attention;
 mod cache;
@@ -12,6 +36,7 @@ mod cooldown;
 mod cooldown_edit;
 mod decide;
 mod discovered;
+mod diverged;
 mod dry_run;
 mod edit;
 mod events;
@@ -58,17 +83,15 @@ mod way_out;
 
 pub use attention::{Alert, Urgency};
 pub use context::{Auth, OpenError, Runner};
-pub use cooldown::{CooldownReason, mark_failure, unusable_until};
 pub use cooldown_edit::Cooling;
+pub use diverged::DivergedCopy;
 pub use dry_run::{Sketch, sketches};
 pub use edit::EditError;
 pub use events::Event;
 pub use explain::{Candidate, Explanation, OrderSource, PinSource, Verdict, Winner};
 pub use first_use::{ImportProblem, PendingImport};
 pub use herald::{HERALD_VARIABLE, run_herald_process};
-pub use import::{
-    FoundStore, FoundStores, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores,
-};
+pub use import::{FoundStore, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores};
 pub use keep_alive::KeptAlive;
 pub use lease::Lease;
 pub use lender::Lender;

@@ -340,7 +340,7 @@ impl Auth {
     ///
     /// # Errors
     /// Where a refresh of it does not end, or the journal cannot be written.
-    pub fn readmit(&self, origin: &str, client_id: &str, refresh: &Secret) -> Result<(), EditError> {
+    pub(crate) fn readmit(&self, origin: &str, client_id: &str, refresh: &Secret) -> Result<(), EditError> {
         let (grant, token) = (GrantId::mint(origin, client_id, refresh), TokenHash::of(refresh));
         if !JournalView::read(&self.state().journal(&grant))?.is_against(&token) {
             return Ok(());

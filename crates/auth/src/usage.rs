@@ -8,13 +8,14 @@ mod read;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use coderclaw_http::{Client, HeaderText, Limits, Request, Url};
+use coderclaw_http::{Body, Client, HeaderText, Limits, Request, Url};
 use coderclaw_providers::{CredentialKind, PluginCall};
 use coderclaw_store::{AgentPaths, Entry, UsageGuard, look_at_auth_store, read_usage_cache};
 use coderclaw_types::{Millis, ProfileId, ProviderId, Secret, TokenHash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use self::read::{Figures, How};
 use crate::context::Auth;
 use crate::lease::Lease;
 use crate::plugin::PluginWindow;
@@ -96,6 +97,7 @@ impl Auth {
         let is_its = |id: &ProfileId, token: &TokenHash| match store.get(id) {
             Some(Entry::OAuth(entry)) => entry.access.is_some_and(|access| token.is_of(&access)),
             Some(Entry::Token(entry)) => entry.token.is_some_and(|held| token.is_of(&held)),
+            Some(Entry::ApiKey(entry)) => entry.key.is_some_and(|held| token.is_of(&held)),
             _ => false,
         };
         let all = store.ids().filter_map(|id| cached(&known, &id).filter(|one| is_its(&id, &one.token)));
@@ -153,13 +155,14 @@ impl Auth {
         let kind = match profile.kind.as_str() {
             "oauth" => CredentialKind::OAuth,
             "token" => CredentialKind::Token,
-            // A key is billed per use: there is no plan to use up.
+            "api_key" => CredentialKind::ApiKey,
             _ => return false,
         };
-        if manifest.plugin.as_ref().is_some_and(|plugin| plugin.does(PluginCall::Usage)) {
+        let is_plan = kind != CredentialKind::ApiKey;
+        if is_plan && manifest.plugin.as_ref().is_some_and(|plugin| plugin.does(PluginCall::Usage)) {
             return true;
         }
-        read::address(&manifest.id, manifest.api(kind).base_url.as_deref().unwrap_or_default()).is_some()
+        read::question(manifest, kind).is_some()
     }
 
     fn no_figures(&self, profile: &ProfileStatus, why: &str) -> Usage {
@@ -203,38 +206,68 @@ impl Auth {
             }
             Err(why) => return failed(&why),
         }
-        let api = manifest.api(lease.kind);
-        let address = read::address(&manifest.id, api.base_url.as_deref().unwrap_or_default());
-        let Some(url) = address.and_then(|address| Url::parse(&address).ok()) else {
-            return failed("its address is not known");
+        let question = read::question(manifest, lease.kind);
+        let asked = question.and_then(|one| Some((Url::parse(&one.url).ok()?, one.how)));
+        let Some((url, how)) = asked else { return failed("its address is not known") };
+        let request = match how {
+            How::Get => with_headers(Request::get(url), &lease),
+            How::Post => {
+                let body = Body { content_type: "application/json", bytes: Secret::from("{}") };
+                with_headers(Request::post(url, body), &lease)
+            }
+            How::GetWithLongLived => match self.long_lived(&lease) {
+                Some(token) => bearer(url, &token),
+                None => return failed("the login has no token to ask with"),
+            },
         };
-        match self.ask_figures(url, &lease) {
+        let not_for_it = || Told::Known(token, self.no_figures(profile, "not available for this token type"));
+        match self.ask_figures(request) {
             Err(why) => failed(&why),
-            Ok((403, _)) => Told::Known(token, self.no_figures(profile, "not available for this token type")),
+            Ok((403, _)) => not_for_it(),
             Ok((status, body)) if (200..300).contains(&status) => match read::figures(&manifest.id, &body) {
-                Some((plan, windows)) => {
+                Figures::Plan(plan, windows) => {
                     Told::Known(token, Usage { plan, windows, error: None, ..self.no_figures(profile, "") })
                 }
-                None => failed("the provider's answer is not understood"),
+                Figures::NotForIt => not_for_it(),
+                Figures::NotUnderstood => failed("the provider's answer is not understood"),
             },
             Ok((429, _)) => failed("the provider takes no more such questions for a while"),
             Ok((status, _)) => failed(&format!("the provider answered {status}")),
         }
     }
 
-    fn ask_figures(&self, url: Url, lease: &Lease) -> Result<(u16, Vec<u8>), String> {
+    /// The token of which the provider made the one that is lent. It goes where it goes for that too.
+    fn long_lived(&self, lease: &Lease) -> Option<Secret> {
+        let store = look_at_auth_store(&lease.owner.store()).ok()?.doc;
+        match store.get(lease.profile.as_ref()?)? {
+            Entry::OAuth(entry) => entry.refresh,
+            _ => None,
+        }
+    }
+
+    fn ask_figures(&self, request: Request) -> Result<(u16, Vec<u8>), String> {
         let limits = Limits { connect: LIMIT, total: LIMIT };
         let client = Client::new(&self.network(), limits).map_err(|e| e.to_string())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| e.to_string())?;
-        let mut request = Request::get(url);
-        for (name, value) in &lease.headers {
-            request = request.header(name, HeaderText::Secret(Secret::from(value.expose())));
-        }
         let answer = runtime.block_on(client.send(request));
         runtime.shutdown_background();
         answer.map(|answer| (answer.status, answer.body.to_vec())).map_err(|e| e.to_string())
     }
+}
+
+/// With what a call of the model API carries.
+fn with_headers(request: Request, lease: &Lease) -> Request {
+    lease.headers.iter().fold(request, |request, (name, value)| {
+        request.header(name, HeaderText::Secret(Secret::from(value.expose())))
+    })
+}
+
+fn bearer(url: Url, token: &Secret) -> Request {
+    let value = Secret::from(format!("Bearer {}", token.expose()));
+    Request::get(url)
+        .header("authorization", HeaderText::Secret(value))
+        .header("accept", HeaderText::Plain("application/json".to_owned()))
 }
 
 fn provider<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ProviderId, D::Error> {

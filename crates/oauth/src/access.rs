@@ -19,7 +19,7 @@ pub struct AccessEndpoint {
 }
 
 /// A short token for the long-lived one.
-pub fn access_request(endpoint: &AccessEndpoint, long_lived: &Secret) -> Request {
+pub(crate) fn access_request(endpoint: &AccessEndpoint, long_lived: &Secret) -> Request {
     let with = |request: Request, (name, value): &(String, String)| {
         request.header(name, HeaderText::Plain(value.clone()))
     };
@@ -30,7 +30,7 @@ pub fn access_request(endpoint: &AccessEndpoint, long_lived: &Secret) -> Request
 /// the answer has no `Date`.
 ///
 /// Nothing is spent by asking, so that an answer that was lost leaves the token as it was.
-pub fn read_access(outcome: Result<Answer, SendError>, now: Millis) -> RefreshAnswer {
+pub(crate) fn read_access(outcome: Result<Answer, SendError>, now: Millis) -> RefreshAnswer {
     let answer = match outcome {
         Ok(answer) => answer,
         Err(SendError::Lost { status, detail, .. }) => return not_spent(status, detail),

@@ -1,6 +1,7 @@
 //! A login by a code that is typed in on another device: RFC 8628, and the dialect of OpenAI's servers.
 //!
-//! Requests and answers are pure functions; how long to wait between two questions is [`Pace`], and [`wait`] is the loop.
+//! Requests and answers are pure functions; [`wait`] is the loop, and knows how long to wait between two
+//! questions.
 
 mod pace;
 mod read;
@@ -13,8 +14,8 @@ use coderclaw_http::{Body, Client, HeaderText, Request, Url};
 use coderclaw_types::Secret;
 use url::form_urlencoded::Serializer;
 
-pub use self::pace::{Pace, wait};
-pub use self::read::{read_code, read_poll};
+pub use self::pace::wait;
+pub(crate) use self::read::{read_code, read_poll};
 use crate::endpoint::{Encoding, TokenEndpoint};
 use crate::pkce::Pkce;
 use crate::token_set::TokenSet;
@@ -112,7 +113,7 @@ pub enum PollAnswer {
 }
 
 /// Asks for a code. `pkce` counts only where the dialect wants it.
-pub fn code_request(endpoint: &DeviceEndpoint, pkce: &Pkce) -> Request {
+pub(crate) fn code_request(endpoint: &DeviceEndpoint, pkce: &Pkce) -> Request {
     let client = ("client_id", endpoint.token.client_id.as_str());
     let scope = endpoint.scopes.join(" ");
     let challenge = pkce.challenge();
@@ -133,7 +134,7 @@ pub fn code_request(endpoint: &DeviceEndpoint, pkce: &Pkce) -> Request {
 }
 
 /// Asks whether `code` has been typed in.
-pub fn poll_request(endpoint: &DeviceEndpoint, code: &DeviceCode, pkce: &Pkce) -> Request {
+pub(crate) fn poll_request(endpoint: &DeviceEndpoint, code: &DeviceCode, pkce: &Pkce) -> Request {
     let handle = code.handle.expose();
     match &endpoint.dialect {
         Dialect::OpenAi { poll, .. } => {

@@ -66,7 +66,7 @@ pub enum DiscoveryError {
 ///
 /// RFC 8414 section 3.1 puts its name between host and path, OpenID Connect Discovery 1.0 section 4 puts its own behind the
 /// path. Empty where the issuer is not a URL that RFC 8414 section 2 allows.
-pub fn well_known_urls(issuer: &str) -> Vec<Url> {
+pub(crate) fn well_known_urls(issuer: &str) -> Vec<Url> {
     let Some(base) = trusted(issuer).filter(|url| url.query().is_none()) else {
         return Vec::new();
     };
@@ -88,7 +88,7 @@ pub fn well_known_urls(issuer: &str) -> Vec<Url> {
 /// # Errors
 /// [`DiscoveryError::NoMetadata`] where it is something else, so that the next place is worth a look; any other error is
 /// about this very issuer and ends the search.
-pub fn read_metadata(answer: &Answer, issuer: &str) -> Result<Metadata, DiscoveryError> {
+pub(crate) fn read_metadata(answer: &Answer, issuer: &str) -> Result<Metadata, DiscoveryError> {
     if answer.status != 200 {
         return Err(DiscoveryError::NoMetadata(format!("the answer was {}", answer.status)));
     }

@@ -27,7 +27,7 @@ pub fn key_page(authorize_url: &Url, callback: &str, challenge: &str, state: &St
 }
 
 /// Code and verifier for a key.
-pub fn key_request(url: &Url, code: &Secret, verifier: &Secret) -> Request {
+pub(crate) fn key_request(url: &Url, code: &Secret, verifier: &Secret) -> Request {
     let body = json!({
         "code": code.expose(),
         "code_verifier": verifier.expose(),
@@ -38,7 +38,7 @@ pub fn key_request(url: &Url, code: &Secret, verifier: &Secret) -> Request {
 }
 
 /// Reads the answer. The key is the access token of the set, and there is nothing to refresh.
-pub fn read_key(outcome: Result<Answer, SendError>) -> RefreshAnswer {
+pub(crate) fn read_key(outcome: Result<Answer, SendError>) -> RefreshAnswer {
     let answer = match outcome {
         Ok(answer) => answer,
         error => return read_answer(error),

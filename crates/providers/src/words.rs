@@ -159,7 +159,7 @@ impl CredentialKind {
     }
 
     /// Who pays where a manifest does not say: keys are charged per use, logins belong to a subscription.
-    pub fn usual_billing(self) -> Billing {
+    pub(crate) fn usual_billing(self) -> Billing {
         match self {
             Self::ApiKey => Billing::Metered,
             Self::Token | Self::OAuth => Billing::Subscription,

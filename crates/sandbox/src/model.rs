@@ -6,6 +6,7 @@ mod dialect;
 mod faults;
 mod gate;
 mod keys;
+mod usage;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ pub(crate) use gate::{StreamPhase, may_go};
 use keys::Denied;
 pub use keys::KeyKind;
 pub(crate) use keys::Keys;
+pub use usage::used_percent;
 
 /// Headers that a test may ask about. None of them holds a secret.
 const SHOWN: &[&str] = &["accept", "anthropic-beta", "anthropic-version", "chatgpt-account-id", "user-agent"];
@@ -60,6 +62,7 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
         ("POST", "/v1/chat/completions") => (Wire::Chat, false),
         ("GET", "/backend-api/codex/models" | "/backend-api/wham/usage") => (Wire::Codex, true),
         ("GET", "/api/oauth/usage") => (Wire::Anthropic, true),
+        (method, path) if usage::is_of_a_plan(method, path) => (Wire::Chat, true),
         ("GET", "/v1/models") if request.header("anthropic-version").is_some() => (Wire::Anthropic, true),
         ("GET", "/v1/models") => (Wire::Chat, true),
         _ => return None,
@@ -108,7 +111,9 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
         (Ok(_), _) if !may_use(state, seen.family) => {
             dialect::error(wire, 403, "chatpass_v2_scope_not_authorized", "the plan may not be used").into()
         }
-        (Ok(account), _) if request.path.ends_with("/usage") => usage(wire, account, now).into(),
+        (Ok(account), _) if usage::is_usage(&request.path) => {
+            usage::usage(&request.path, account, now).into()
+        }
         (Ok(account), _) if is_list => models(wire, request, account).into(),
         (Ok(account), fault) => match dialect::complaint(plan_wire(state, wire, seen.family), request, &body)
         {
@@ -183,25 +188,6 @@ fn refuse(wire: Wire, denied: &Denied) -> Response {
         }
     };
     dialect::error(wire, status, kind, message)
-}
-
-/// How much of its plan an account has used: a figure that differs from account to account.
-pub fn used_percent(account: &str) -> u32 {
-    account.bytes().map(u32::from).sum::<u32>() % 100
-}
-
-fn usage(wire: Wire, account: &str, now: coderclaw_types::Millis) -> Response {
-    let (used, resets_at) = (used_percent(account), now.0.div_euclid(1000) + 3_600);
-    let body = match wire {
-        Wire::Anthropic => {
-            json!({ "five_hour": { "utilization": used, "resets_at": null }, "seven_day": null })
-        }
-        _ => json!({ "plan_type": "plus", "rate_limit": {
-            "primary_window": { "used_percent": used, "limit_window_seconds": 18_000, "reset_at": resets_at },
-            "secondary_window": { "used_percent": 1, "limit_window_seconds": 604_800, "reset_at": resets_at },
-        }}),
-    };
-    Response::json(200, body.to_string())
 }
 
 fn models(wire: Wire, request: &Request, account: &str) -> Response {

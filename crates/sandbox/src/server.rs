@@ -197,7 +197,16 @@ fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
 }
 
 fn is_model_path(path: &str) -> bool {
-    ["/v1/", "/backend-api/", "/company/v1/", "/api/oauth/usage"].iter().any(|root| path.starts_with(root))
+    const ROOTS: [&str; 7] = [
+        "/v1/",
+        "/v1internal:",
+        "/backend-api/",
+        "/company/v1/",
+        "/api/oauth/usage",
+        "/api/monitor/",
+        "/copilot_internal/user",
+    ];
+    ROOTS.iter().any(|root| path.starts_with(root))
 }
 
 /// RFC 8414 section 2, OpenID Connect Discovery section 3.

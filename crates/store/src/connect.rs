@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use apply::{plan_connection, plan_disconnection};
-pub use record::read_connections;
 
 use crate::commit::WriteError;
 use crate::gateway_keys::GatewayKeysError;

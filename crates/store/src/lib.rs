@@ -4,6 +4,20 @@
 //! while others write ([`read_auth_store`]), how they are replaced so that a kill leaves the old version or the new
 //! one ([`StoreGuard::commit`]), the kernel locks, and the redo log that keeps a rotated token from getting lost
 //! ([`Journal`]). It knows no provider and no network.
+//!
+//! ```
+//! use coderclaw_store::{Config, StateDir, read_auth_store};
+//! use coderclaw_types::{Env, ProfileId};
+//!
+//! // Nothing is made or written by this, and a store that is not there is an empty one.
+//! let env = Env::new([("CODERCLAW_STATE_DIR".into(), "/nowhere/coderclaw".into())], None, "/".into());
+//! let state = StateDir::from_env(&env);
+//! let config = Config::load(&state, &env)?;
+//! let agent = state.agent(&config, &config.default_agent());
+//! let store = read_auth_store(&agent.store())?;
+//! assert!(store.doc.get(&ProfileId::new("openai-codex:work")?).is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![allow(clippy::disallowed_methods, reason = "this is the crate that reads, writes and renames files")]
 
@@ -29,6 +43,7 @@ mod legacy;
 mod locks;
 mod logins;
 mod loose;
+mod openclaw_database;
 mod original;
 mod outcome;
 mod paths;
@@ -43,6 +58,7 @@ mod registrations;
 mod runtime_cache;
 mod sessions;
 mod settings;
+mod sqlite;
 mod state;
 mod token_socket;
 mod transcript;
@@ -61,7 +77,7 @@ pub use config::{
 };
 pub use connect::{
     ConnectError, Connection, ConnectionPlan, SettingChange, SettingsFormat, ToolSetting, ToolSettings,
-    plan_connection, plan_disconnection, read_connections,
+    plan_connection, plan_disconnection,
 };
 pub use console_links::{LinkUse, make_console_link, use_console_link};
 pub use foreign::{StoreOwner, store_owner};
@@ -81,6 +97,9 @@ pub use locks::{
 };
 pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
+pub use openclaw_database::{
+    AGENT_DATABASE, DatabaseError, DatabaseStores, SHARED_DATABASE, read_openclaw_database,
+};
 pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};

@@ -65,7 +65,7 @@ impl Outcome {
     }
 
     /// It is a reason not to use the token, or not to refresh it now.
-    pub fn speaks_against(&self) -> bool {
+    pub(crate) fn speaks_against(&self) -> bool {
         !matches!(self.kind, OutcomeKind::Refreshed | OutcomeKind::Adopted)
     }
 }

@@ -33,6 +33,17 @@ pub struct AgentPaths {
     pub sessions_dir: PathBuf,
 }
 
+#[cfg(test)]
+impl StateDir {
+    /// One of a test's own, which nobody has made yet. It goes with the folder around it.
+    pub(crate) fn temporary() -> (tempfile::TempDir, Self) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("s");
+        let env = Env::new([("CODERCLAW_STATE_DIR".into(), root.into())], None, "/".into());
+        (folder, Self::from_env(&env))
+    }
+}
+
 impl StateDir {
     /// Finds the state dir from the environment; touches nothing.
     pub fn from_env(env: &Env) -> Self {
@@ -135,7 +146,7 @@ impl StateDir {
     }
 
     /// The gateway key with this id, where it is kept for a program that CoderClaw was connected to.
-    pub fn kept_gateway_key(&self, id: &str) -> PathBuf {
+    pub(crate) fn kept_gateway_key(&self, id: &str) -> PathBuf {
         self.root.join("gateway").join(format!("{id}.key"))
     }
 
@@ -145,7 +156,7 @@ impl StateDir {
     }
 
     /// One file for each link that still lets a browser into the console.
-    pub fn console_links(&self) -> PathBuf {
+    pub(crate) fn console_links(&self) -> PathBuf {
         self.root.join("gateway").join("links")
     }
 
@@ -182,7 +193,7 @@ impl StateDir {
     }
 
     /// The folder of `agent` in the state dir: agent dir and sessions are in it, unless the config says otherwise.
-    pub fn agent_home(&self, agent: &AgentId) -> PathBuf {
+    pub(crate) fn agent_home(&self, agent: &AgentId) -> PathBuf {
         self.root.join("agents").join(agent.as_str())
     }
 

@@ -42,6 +42,14 @@ impl ProviderId {
 
 /// A credential's name in one agent's store, usually `provider:name`. Any text without control characters will do,
 /// since stores written by others are read too.
+///
+/// ```
+/// use coderclaw_types::ProfileId;
+/// let work = ProfileId::new(" openai-codex:work@example.com ")?;
+/// assert_eq!(work.as_str(), "openai-codex:work@example.com");
+/// assert!(ProfileId::new("two\nlines").is_err());
+/// # Ok::<(), coderclaw_types::InvalidId>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProfileId(String);

@@ -13,8 +13,8 @@ use client::{first_bytes, hold_streams, median};
 use programs::{Nginx, OurGateway, resident_mb, wrk};
 use upstream::Upstream;
 
-use crate::bench::headline;
 use crate::bench::table::{self, Table, judged};
+use crate::bench::{headline, put_on_page};
 use crate::program::Program;
 use crate::repository::Repository;
 
@@ -34,7 +34,8 @@ const FIRST_BYTE_MS: f64 = 0.3;
 const SHARE: f64 = 0.8;
 const RESIDENT_MB: f64 = 40.0;
 
-pub(crate) fn bench(repository: &Repository) -> Result<(), String> {
+/// Measures the gateway, and prints it; with `write`, onto the page as well.
+pub(crate) fn bench(repository: &Repository, write: bool) -> Result<(), String> {
     programs::installed()?;
     Program::cargo(&["build", "--release", "--package", "coderclaw"]).inside(repository.root()).run()?;
     let target = repository.target()?;
@@ -46,7 +47,8 @@ pub(crate) fn bench(repository: &Repository) -> Result<(), String> {
         throughput(&nginx, &ours, upstream.address())?,
         open_streams(&ours, &upstream)?,
     ];
-    let mut text = headline()?;
+    let how = format!("each way of {ROUNDS} times {SECONDS} s, by turns, nginx with one worker beside it");
+    let mut text = headline(&how)?;
     for table in &tables {
         text.push_str(&format!("\n{table}"));
     }
@@ -55,7 +57,7 @@ pub(crate) fn bench(repository: &Repository) -> Result<(), String> {
     if !changes.is_empty() {
         println!("\nSince the last run here:\n  {}", changes.join("\n  "));
     }
-    Ok(())
+    if write { put_on_page(repository, "bench gateway --write", &text) } else { Ok(()) }
 }
 
 fn first_byte(nginx: &Nginx, ours: &OurGateway, upstream: SocketAddr) -> Result<Table, String> {

@@ -6,11 +6,15 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
+use super::beside::Other;
 use super::state::StateDir;
 use crate::program::Program;
 
 /// How often each command is timed.
 pub(crate) const RUNS: usize = 50;
+/// How often a program is timed that takes a thousand times as long.
+pub(crate) const OTHER_RUNS: usize = 10;
+const PATH: &str = "/usr/bin:/bin";
 
 /// One command line and its environment.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub(crate) struct Command {
     words: Vec<OsString>,
     home: OsString,
     state: OsString,
+    path: OsString,
+    runs: usize,
 }
 
 /// What one process reached for.
@@ -50,7 +56,21 @@ impl Command {
             words,
             home: state.home().into(),
             state: state.path().into(),
+            path: PATH.into(),
+            runs: RUNS,
         }
+    }
+
+    /// A program by others, on the same state dir.
+    pub(crate) fn of_others(other: &Other, state: &StateDir) -> Self {
+        let mut command = Self::new(&other.program, other.args, state);
+        command.runs = OTHER_RUNS;
+        if let Some(runtime) = &other.runtime {
+            command.path = runtime.as_os_str().to_owned();
+            command.path.push(":");
+            command.path.push(PATH);
+        }
+        command
     }
 
     /// The command, run by `tool`, or by nothing.
@@ -61,7 +81,9 @@ impl Command {
         Program::new(&words[0], &rest).installed_by(install).only_env(&[
             ("HOME", &self.home),
             ("CODERCLAW_STATE_DIR", &self.state),
-            ("PATH", "/usr/bin:/bin".as_ref()),
+            ("OPENCLAW_STATE_DIR", &self.state),
+            ("CODEX_HOME", &self.state),
+            ("PATH", &self.path),
         ])
     }
 }
@@ -72,6 +94,9 @@ pub(crate) fn measure(commands: &[Command]) -> Result<Vec<Figures>, String> {
     // By turns, so that what else this machine does hits all of them alike. The first round warms the caches.
     for round in 0..=RUNS {
         for (command, times) in commands.iter().zip(&mut times) {
+            if round > command.runs {
+                continue;
+            }
             let began = Instant::now();
             command.under(&[], "").output()?;
             if round > 0 {
@@ -93,15 +118,16 @@ fn figures(command: &Command, times: Vec<f64>) -> Result<Figures, String> {
     }
     let mut noted = |result: Result<String, String>| result.map_err(|why| figures.notes.push(why)).ok();
 
-    let tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+    // Some start themselves anew, or an interpreter: all of it counts.
+    let tool = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--callgrind-out-file=/dev/null"];
     let said = noted(stderr(command.under(&tool, "apt-get install valgrind")));
-    let collected = said.as_deref().and_then(|said| after(said, "Collected :"));
+    let collected = said.as_deref().and_then(sum_collected);
     let tool = ["/usr/bin/time", "-f", "peak %M"];
     let said = noted(stderr(command.under(&tool, "apt-get install time")));
     let peak = said.as_deref().and_then(|said| after(said, "peak "));
     let tool = ["strace", "-f", "-qq", "-e", "trace=clone,clone3,fork,vfork,socket,open,openat"];
     let said = noted(stderr(command.under(&tool, "apt-get install strace")));
-    figures.instructions = collected.and_then(|n| n.parse().ok());
+    figures.instructions = collected;
     figures.peak_mb = peak.and_then(|kb| kb.parse::<f64>().ok()).map(|kb| kb * 1024.0 / 1e6);
     figures.reached = said.as_deref().map(reached);
     Ok(figures)
@@ -109,6 +135,15 @@ fn figures(command: &Command, times: Vec<f64>) -> Result<Figures, String> {
 
 fn stderr(program: Program) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&program.output()?.stderr).into_owned())
+}
+
+/// The instructions of all processes.
+fn sum_collected(said: &str) -> Option<f64> {
+    let each = said
+        .split("Collected :")
+        .skip(1)
+        .filter_map(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    each.reduce(|sum, one| sum + one)
 }
 
 /// The word that follows the last `mark`.
@@ -141,10 +176,9 @@ mod tests {
 
     #[test]
     fn tools_are_understood() {
-        assert_eq!(
-            after("==7== Events    : Ir\n==7== Collected : 159403\n==7==\n", "Collected :"),
-            Some("159403")
-        );
+        let said = "==7== Events    : Ir\n==7== Collected : 159403\n==7==\n==8== Collected : 7\n";
+        assert_eq!(sum_collected(said).map(|sum| sum.to_string()), Some("159410".to_owned()));
+        assert_eq!(sum_collected("nothing"), None);
         assert_eq!(after("words of the program: peak 1\npeak 2432\n", "peak "), Some("2432"));
         let trace = "openat(AT_FDCWD, \"/etc/ld.so.cache\", O_RDONLY) = 3\n\
                      clone3({flags=CLONE_VM|CLONE_THREAD}, 88) = 12\n\

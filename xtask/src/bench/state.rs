@@ -23,6 +23,8 @@ impl StateDir {
             .map_err(|e| format!("{}: {e}", agent.display()))?;
         private(&agent.join("auth-profiles.json"), store(SystemTime::now()).as_bytes())?;
         private(&state.path().join("fingerprint.key"), &[7; 32])?;
+        // What Codex CLI has to look at.
+        private(&state.path().join("auth.json"), br#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-bench"}"#)?;
         Ok(state)
     }
 

@@ -3,52 +3,39 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use coderclaw_store::{AGENT_DATABASE, SHARED_DATABASE, read_openclaw_database};
+
 use super::ImportError;
 
-/// How an SQLite file begins (its file format, section 1.3).
-const DATABASE: &[u8] = b"SQLite format 3\0";
+/// The agent whose logins all others see, in later versions of OpenClaw.
+const MAIN: &str = "main";
 
 /// A store of another program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundStore {
     /// Whose it is there, where the path says so.
     pub agent: Option<String>,
-    /// The file.
+    /// The file: an `auth-profiles.json`, or a database.
     pub path: PathBuf,
 }
 
-/// What a path leads to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FoundStores {
-    /// Stores that can be read, by agent.
-    pub stores: Vec<FoundStore>,
-    /// Databases of a later version: what stands in the stores may be old.
-    pub databases: Vec<PathBuf>,
-}
-
-/// The stores at `path`: a state dir with `agents/*/agent/auth-profiles.json`, an agent's folder, or a store itself.
+/// The stores at `path`: a state dir with `agents/*/agent`, an agent's folder, or a store itself. Where an agent's logins are
+/// in its database, what is left of its `auth-profiles.json` is an older version and no store.
 ///
 /// # Errors
-/// Where there is none.
-pub fn find_stores(path: &Path) -> Result<FoundStores, ImportError> {
+/// Where there is none, or a database does not tell whether it is one.
+pub fn find_stores(path: &Path) -> Result<Vec<FoundStore>, ImportError> {
     if !path.exists() {
         return Err(ImportError::NoFile(path.to_path_buf()));
     }
-    if is_database(path) {
-        return Err(ImportError::Database(path.to_path_buf()));
-    }
     if path.is_file() {
         let agent = path.parent().and_then(agent_of);
-        return Ok(FoundStores {
-            stores: vec![FoundStore { agent, path: path.to_path_buf() }],
-            databases: vec![],
-        });
+        return Ok(vec![FoundStore { agent, path: path.to_path_buf() }]);
     }
-    let mut found = FoundStores::default();
+    let mut found = Vec::new();
     for folder in [path.to_path_buf(), path.join("agent")] {
-        look_into(&folder, agent_of(&folder), &mut found);
+        found.extend(store_in(&folder, agent_of(&folder))?);
     }
-    found.databases.extend(databases_in(&path.join("state")));
     let mut agents: Vec<PathBuf> = std::fs::read_dir(path.join("agents"))
         .into_iter()
         .flatten()
@@ -58,21 +45,27 @@ pub fn find_stores(path: &Path) -> Result<FoundStores, ImportError> {
     agents.sort();
     for agent in agents {
         let name = agent.file_name().map(|name| name.to_string_lossy().into_owned());
-        look_into(&agent.join("agent"), name, &mut found);
+        found.extend(store_in(&agent.join("agent"), name)?);
     }
-    match found.databases.first() {
-        _ if !found.stores.is_empty() => Ok(found),
-        Some(database) => Err(ImportError::Database(database.clone())),
-        None => Err(ImportError::NoStore(path.to_path_buf())),
+    let shared = path.join("state").join(SHARED_DATABASE);
+    let state = read_openclaw_database(&shared)?;
+    let is_main = |store: &FoundStore| store.agent.as_deref() == Some(MAIN);
+    // Until it is in force, OpenClaw itself looks at the main agent's own.
+    if state.shared.is_some() && (state.is_shared_in_force || !found.iter().any(is_main)) {
+        found.insert(0, FoundStore { agent: Some(MAIN.to_owned()), path: shared });
     }
+    if found.is_empty() { Err(ImportError::NoStore(path.to_path_buf())) } else { Ok(found) }
 }
 
-fn look_into(folder: &Path, agent: Option<String>, found: &mut FoundStores) {
-    let path = folder.join("auth-profiles.json");
-    if path.is_file() {
-        found.stores.push(FoundStore { agent, path });
-    }
-    found.databases.extend(databases_in(folder));
+fn store_in(folder: &Path, agent: Option<String>) -> Result<Option<FoundStore>, ImportError> {
+    let database = folder.join(AGENT_DATABASE);
+    let file = folder.join("auth-profiles.json");
+    let path = match read_openclaw_database(&database)?.own {
+        Some(_) => database,
+        None if file.is_file() => file,
+        None => return Ok(None),
+    };
+    Ok(Some(FoundStore { agent, path }))
 }
 
 /// `agents/<id>/agent` names an agent.
@@ -82,19 +75,20 @@ fn agent_of(folder: &Path) -> Option<String> {
     (name(folder)? == "agent" && name(above.parent()?)? == "agents").then(|| name(above)).flatten()
 }
 
-fn databases_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let named =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "sqlite"));
-    let mut all: Vec<PathBuf> = named.filter(|path| is_database(path)).collect();
-    all.sort();
-    all
+/// How a database begins.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Whether the file is a database, or should be by its name.
+pub(super) fn is_database(path: &Path) -> bool {
+    let mut head = [0; MAGIC.len()];
+    path.extension().is_some_and(|end| end == "sqlite")
+        || path.is_file()
+            && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok())
+            && head == *MAGIC
 }
 
-/// Whether the file is an SQLite database.
-pub(super) fn is_database(path: &Path) -> bool {
-    let mut head = [0; DATABASE.len()];
-    path.is_file()
-        && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok())
-        && head == *DATABASE
+/// The store in a database.
+pub(super) fn text_in(path: &Path) -> Result<Option<String>, ImportError> {
+    let stores = read_openclaw_database(path)?;
+    Ok(stores.own.or(stores.shared))
 }

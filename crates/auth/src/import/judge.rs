@@ -39,7 +39,7 @@ pub enum ImportVerdict {
 
 impl ImportVerdict {
     /// Whether it comes in.
-    pub fn is_taken(self) -> bool {
+    pub(crate) fn is_taken(self) -> bool {
         matches!(self, Self::New | Self::Newer)
     }
 }

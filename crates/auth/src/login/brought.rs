@@ -2,8 +2,8 @@
 
 use coderclaw_http::Client;
 use coderclaw_oauth::{
-    BadIdToken, Expected, IdTokenError, RefreshAnswer, TokenSet, check_id_token, identity_of, make_access,
-    userinfo,
+    BadIdToken, Expected, IdTokenError, RefreshAnswer, TokenSet, check_id_token, for_people, identity_of,
+    make_access, userinfo,
 };
 
 use super::attempt::in_words;
@@ -32,6 +32,12 @@ impl Auth {
         mut set: TokenSet,
         proof: &Proof,
     ) -> Result<TokenSet, LoginError> {
+        // RFC 6749 section 7.1: what is not understood is not used.
+        if !set.token_type.eq_ignore_ascii_case("bearer") {
+            let kind = for_people(&set.token_type).unwrap_or_default();
+            let why = format!("its tokens are of the kind {kind}, which is not known here");
+            return Err(LoginError::Exchange(why));
+        }
         let client = client(self)?;
         self.check_id_token(&client, way, &set, proof.nonce.as_deref()).await?;
         let identity = identity_of(&set, &way.endpoint.identity);

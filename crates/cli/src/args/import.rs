@@ -8,9 +8,9 @@ pub(crate) enum ImportCommand {
     Codex(ProgramArgs),
     /// From Claude Code: a token that it was given; its own login stays its own
     Claude(ProgramArgs),
-    /// From the stores of OpenClaw's agents
+    /// From the stores of OpenClaw's agents, files or databases
     Openclaw {
-        /// Its state dir, one agent's folder, or an auth-profiles.json; by default ~/.openclaw
+        /// Its state dir, one agent's folder, an auth-profiles.json or a database; by default ~/.openclaw
         #[arg(value_name = "PATH")]
         from: Option<String>,
         /// Only say what would come in

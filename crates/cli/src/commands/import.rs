@@ -2,12 +2,12 @@
 
 mod program;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use coderclaw_auth::{
     FoundStore, ImportError, ImportReport, ImportVerdict, ImportedEntry, Program, find_stores,
 };
-use coderclaw_store::AgentPaths;
+use coderclaw_store::{AgentPaths, DatabaseError};
 use coderclaw_types::{AgentId, Code};
 use serde_json::{Value, json};
 
@@ -22,7 +22,6 @@ struct Done {
     reports: Vec<ImportReport>,
     /// Stores that have no agent here to go into.
     left: Vec<FoundStore>,
-    databases: Vec<PathBuf>,
     /// Whose logins they were.
     program: &'static str,
 }
@@ -41,12 +40,7 @@ pub(super) fn run(context: &Context, command: ImportCommand) -> Result<Report, C
             let from = from.map(|path| env.resolve(&path));
             let report =
                 context.auth.import_oauth_json(&agent, from.as_deref(), dry_run).map_err(in_words)?;
-            Done {
-                reports: vec![report],
-                left: vec![],
-                databases: vec![],
-                program: "The program that wrote it",
-            }
+            Done { reports: vec![report], left: vec![], program: "The program that wrote it" }
         }
     };
     Ok(report(context, &done))
@@ -58,7 +52,7 @@ fn report(context: &Context, done: &Done) -> Report {
 
 fn openclaw(context: &Context, from: &Path, dry_run: bool) -> Result<Done, CommandError> {
     let found = find_stores(from).map_err(in_words)?;
-    let (pairs, left) = pairs(context, found.stores)?;
+    let (pairs, left) = pairs(context, found)?;
     // All are looked at before the first is written: a wrong call or a damaged file changes nothing.
     for (agent, store) in &pairs {
         context.auth.import_store(agent, &store.path, true).map_err(in_words)?;
@@ -67,7 +61,7 @@ fn openclaw(context: &Context, from: &Path, dry_run: bool) -> Result<Done, Comma
     for (agent, store) in &pairs {
         reports.push(context.auth.import_store(agent, &store.path, dry_run).map_err(in_words)?);
     }
-    Ok(Done { reports, left, databases: found.databases, program: "OpenClaw" })
+    Ok(Done { reports, left, program: "OpenClaw" })
 }
 
 type Pairs = Vec<(AgentPaths, FoundStore)>;
@@ -117,10 +111,15 @@ fn in_words(error: ImportError) -> CommandError {
     let code = error.code();
     let out = CommandError::new(code, error.to_string());
     match error {
-        ImportError::Database(_) => out.hint("coderclaw models auth login --provider openai-codex".into()),
-        ImportError::NoFile(_) | ImportError::NoStore(_) | ImportError::OwnStore(_) => {
-            out.hint("coderclaw import openclaw --help".into())
+        // The words say what to do first.
+        ImportError::Database(DatabaseError::InUse { path, .. } | DatabaseError::Changed(path)) => {
+            out.hint(format!("coderclaw import openclaw {}", shell_word(&path.display().to_string())))
         }
+        ImportError::Database(_) => out.hint("coderclaw models auth login --provider openai-codex".into()),
+        ImportError::NoFile(_)
+        | ImportError::NoStore(_)
+        | ImportError::OwnStore(_)
+        | ImportError::NoLoginsIn(_) => out.hint("coderclaw import openclaw --help".into()),
         ImportError::Damaged { .. } => out.hint("coderclaw models auth list".into()),
         ImportError::OwnProgramOnly { program, .. }
         | ImportError::NoFileOf { program, .. }
@@ -166,7 +165,6 @@ fn json(context: &Context, done: &Done) -> Value {
         "dryRun": done.reports.iter().any(|report| report.dry_run),
         "stores": done.reports.iter().map(report).collect::<Vec<_>>(),
         "notImported": done.left.iter().map(left).collect::<Vec<_>>(),
-        "databases": done.databases,
         "sharedLogins": shared(done),
     })
 }
@@ -191,10 +189,6 @@ fn words(context: &Context, done: &Done) -> String {
         let name = clean(store.agent.as_deref().unwrap_or("?"));
         out.push_str(&format!("No agent here is called {name}. To import its logins elsewhere:\n"));
         out.push_str(&format!("  {}\n", command_for(context, store)));
-    }
-    for database in &done.databases {
-        out.push_str(&format!("{} is of a later version and was not read.\n", database.display()));
-        out.push_str("What it has may be newer than what was found here.\n");
     }
     for provider in shared(done) {
         if !out.ends_with("\n\n") {

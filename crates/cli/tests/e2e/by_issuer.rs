@@ -1,6 +1,6 @@
 //! A provider of which a person's file says only who it is: id, name, issuer and client.
 
-use crate::node::Server;
+use crate::server::Server;
 use crate::world::World;
 
 fn provider() -> Server {
@@ -38,6 +38,18 @@ fn e10_a_code_of_a_certified_server() {
     assert_ne!(world.token(), first);
     let counts = world.server.counts();
     assert_eq!((counts.exchanged, counts.refreshed, counts.grants_revoked), (1, 1, 0));
+}
+
+/// E14: scopes that are said are asked for as they are said, and with the consent that `offline_access` needs (OpenID Connect Core
+/// section 11): this server gives no refresh token without one.
+#[test]
+fn e14_scopes_of_ones_own() {
+    let mut world = World::by_issuer(provider(), "scopes = [\"openid\", \"offline_access\"]\n");
+    world.login_ok();
+    let first = world.token();
+    world.later(7_200);
+    assert_ne!(world.token(), first);
+    assert_eq!(world.server.counts().refreshed, 1);
 }
 
 /// OpenID Connect Core 3.1.3.7 and 12.2: a certified server's id_token (RS256, with our nonce) is checked by the keys that it

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::TcpListener;
 
-use crate::node::{Counts, Server};
+use crate::server::{Counts, Server};
 use crate::world::{REFRESH, Ran, TOKEN, World};
 
 fn provider() -> Server {

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::spawn;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What passed by, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Where TLS ends: `https://idp.test:PORT`, in front of a server without TLS.
+/// Where TLS ends, in front of a server without TLS: `https://idp.test:PORT`, or whatever else it has certificates for.
 pub(crate) struct FrontDoor {
     pub(crate) port: u16,
     pub(crate) ca_file: PathBuf,
@@ -26,14 +26,18 @@ impl FrontDoor {
     pub(crate) const NAME: &str = "idp.test";
 
     /// Takes a port and makes the certificates; nothing is served yet, since the server behind must know the port first.
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path, names: &[&str]) -> Self {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
         let ca_file = folder.join("company-ca.pem");
         std::fs::write(&ca_file, ca.pem()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new([Self::NAME.to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+        let own = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let mut own = own.unwrap();
+        // OpenSSL takes a certificate with its CA's name for a self-signed one.
+        own.distinguished_name.push(DnType::CommonName, names[0]);
+        let own = own.signed_by(&key, &ca).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -63,8 +67,9 @@ impl FrontDoor {
                     server.write_all(head.as_bytes()).unwrap();
                     server.write_all(&body).unwrap();
                     let mut answer = Vec::new();
-                    server.read_to_end(&mut answer).unwrap();
-                    client.write_all(&answer).unwrap();
+                    // One that breaks off has said what it has said, and a client may have left before.
+                    server.read_to_end(&mut answer).ok();
+                    client.write_all(&answer).ok();
                     client.conn.send_close_notify();
                     client.flush().ok();
                 });
@@ -78,22 +83,24 @@ impl FrontDoor {
     }
 }
 
-/// A proxy that notes what it is asked for, and is the only one to know where `idp.test` is.
+/// A proxy that notes what it is asked for, and is the only one to know where some names are.
 pub(crate) struct Proxy {
     pub(crate) url: String,
     seen: Log,
 }
 
 impl Proxy {
-    pub(crate) fn start() -> Self {
+    /// The names with their ports as clients ask for them, and the port on this machine where all of them are.
+    pub(crate) fn start(names: &[String], port: u16) -> Self {
+        let names: Arc<[String]> = names.into();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Log::default();
         let log = Arc::clone(&seen);
         spawn(move || {
             for client in listener.incoming() {
-                let log = Arc::clone(&log);
-                spawn(move || pass(client.unwrap(), &log));
+                let (log, names) = (Arc::clone(&log), Arc::clone(&names));
+                spawn(move || pass(client.unwrap(), &log, &names, port));
             }
         });
         Self { url, seen }
@@ -105,17 +112,15 @@ impl Proxy {
     }
 }
 
-fn pass(mut client: TcpStream, log: &Log) {
+fn pass(mut client: TcpStream, log: &Log, names: &[String], port: u16) {
     let Some((head, _)) = read_request(&mut client) else { return };
     let line = head.lines().next().unwrap_or_default().to_owned();
     log.lock().unwrap().push(line.clone());
     let target = line.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next());
-    let port =
-        target.and_then(|target| target.strip_prefix(FrontDoor::NAME)?.strip_prefix(':')?.parse().ok());
-    let Some(port) = port else {
+    if !target.is_some_and(|target| names.iter().any(|name| name == target)) {
         client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").ok();
         return;
-    };
+    }
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
     let back = (server.try_clone().unwrap(), client.try_clone().unwrap());

@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 #![allow(missing_docs, reason = "tests")]
 
+mod authlib;
 mod browser;
 mod by_issuer;
 mod certified;
 mod company;
 mod console;
 mod mock;
-mod node;
+mod new_provider;
+mod server;
 mod through_proxy;
 mod world;

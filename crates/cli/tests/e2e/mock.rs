@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::node::Server;
+use crate::server::Server;
 use crate::world::{Ran, World};
 
 fn provider() -> Server {

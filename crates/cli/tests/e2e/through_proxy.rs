@@ -1,7 +1,7 @@
 //! A provider inside a company's network: reached through its proxy, known by its CA.
 
 use crate::company::{FrontDoor, Proxy};
-use crate::node::Server;
+use crate::server::Server;
 use crate::world::{Ran, TOKEN, World};
 
 struct Company {
@@ -14,11 +14,11 @@ struct Company {
 impl Company {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let door = FrontDoor::new(folder.path());
+        let door = FrontDoor::new(folder.path(), &[FrontDoor::NAME]);
         let issuer = format!("https://{}:{}", FrontDoor::NAME, door.port);
         let server = Server::start("oidc-provider", Some(&issuer));
         door.open(server.port);
-        let proxy = Proxy::start();
+        let proxy = Proxy::start(&[format!("{}:{}", FrontDoor::NAME, door.port)], door.port);
         let mut world = World::new(server);
         world.set("HTTPS_PROXY", &proxy.url);
         world.set("HTTP_PROXY", &proxy.url);

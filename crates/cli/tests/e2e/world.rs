@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::browser::{Page, follow};
-use crate::node::Server;
+use crate::server::Server;
 
 pub(crate) const TOKEN: &[&str] = &["models", "auth", "token", "--provider", "acme"];
 pub(crate) const REFRESH: &[&str] = &["models", "auth", "refresh", "--provider", "acme"];
@@ -22,10 +22,16 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// All that the provider's file says is the issuer, the client and the scopes.
-    pub(crate) fn new(server: Server) -> Self {
+    /// An empty state dir.
+    pub(crate) fn without_a_provider(server: Server) -> Self {
         let world = Self { server, dir: tempfile::tempdir().unwrap(), shift: 0, vars: Vec::new() };
         std::fs::create_dir_all(world.path().join("home")).unwrap();
+        world
+    }
+
+    /// All that the provider's file says is the issuer, the client and the scopes.
+    pub(crate) fn new(server: Server) -> Self {
+        let world = Self::without_a_provider(server);
         let manifest = format!(
             r#"
             id = "acme"
@@ -61,6 +67,11 @@ impl World {
 
     /// `models auth login --device`, with a person who types in the code elsewhere.
     pub(crate) fn login_by_code(&self) -> Ran {
+        self.login_by_code_and(Server::approve)
+    }
+
+    /// The same, with a person who does something else about the code.
+    pub(crate) fn login_by_code_and(&self, answer: fn(&Server, &str)) -> Ran {
         let mut child = self.command(&[LOGIN, &["--device"]].concat()).spawn().unwrap();
         let mut words = BufReader::new(child.stderr.take().unwrap());
         let mut stderr = String::new();
@@ -68,7 +79,7 @@ impl World {
             assert_ne!(words.read_line(&mut stderr).unwrap(), 0, "{stderr}");
         }
         let code = stderr.split("type in this code:").nth(1).and_then(|rest| rest.split_whitespace().next());
-        self.server.approve(code.expect(&stderr));
+        answer(&self.server, code.expect(&stderr));
         words.read_to_string(&mut stderr).unwrap();
         let mut ran = Ran::from(child.wait_with_output().unwrap());
         ran.stderr = stderr;

@@ -485,3 +485,32 @@ fn h2_a_login_that_stands_twice_is_named() {
     assert!(!told.to_string().contains(login.refresh.expose()));
     assert_eq!(world.sent(&login.refresh), 0);
 }
+
+/// H2: the original has refreshed one of two copies before we refreshed any. They look like two logins of one person; doctor says
+/// what they may be, and of which one it is to be feared. Once we have refreshed one, or where the persons differ, there is
+/// nothing to fear.
+#[test]
+fn h2_copies_that_another_program_has_parted_are_named() {
+    let world = healthy();
+    let (mut older, mut newer) = (world.login(-1_000), world.login(3_600_000));
+    world.seed("main", &[(ME, &newer.entry)]);
+    world.seed("work", &[(ME, &older.entry)]);
+    closed(&world.state());
+    let told = look(&world);
+    let parted = one(&told, "shared_login");
+    says(parted, &["agents main and work hold", ME, "copied", "agent work's would be refused"]);
+    assert_eq!(parted["next"], format!("coderclaw models auth login --provider {PROVIDER} --agent work"));
+    assert!(!told.to_string().contains(older.refresh.expose()));
+    assert_eq!(world.sandbox.counts().refreshes, 0);
+
+    let is_named = || look(&world)["checks"].to_string().contains("with different tokens");
+    newer.entry["accountId"] = json!("acct-me-2");
+    world.seed("main", &[(ME, &newer.entry)]);
+    assert!(!is_named(), "another workspace");
+    newer.entry["accountId"] = older.entry["accountId"].clone();
+    world.seed("main", &[(ME, &newer.entry)]);
+    assert!(is_named());
+    older.entry["grant"] = json!("0".repeat(64));
+    world.seed("work", &[(ME, &older.entry)]);
+    assert!(!is_named(), "it has been refreshed here, and its tokens are known");
+}

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use coderclaw_sandbox::KeyKind;
+use coderclaw_sandbox::{KeyKind, ModelFault};
 use coderclaw_types::Secret;
 use serde_json::{Value, json};
 
@@ -232,6 +232,33 @@ fn h6_a_rejected_token_is_fetched_once_more() {
     world.run(send).ok();
     assert_eq!(runs(&world), 2);
     world.sandbox.remove_key(&Secret::from("gsk_canary-new"));
+    assert_ne!(world.run(send).code, Some(0));
+    assert_eq!(runs(&world), 2, "forced once a minute at most");
+}
+
+/// H6: a 403 is answered by the helper as a 401 is: it runs once more, though what it gave would have served for an hour.
+#[test]
+fn h6_a_forbidden_token_is_fetched_once_more() {
+    let world = World::new();
+    world.private(&world.state().join("providers/groq.toml"), &world.sandbox.model_manifest("groq"));
+    let tokens = world.path().join("token");
+    world.private(&tokens, "gsk_canary-first");
+    for (token, account) in [("gsk_canary-first", "acct-1"), ("gsk_canary-second", "acct-2")] {
+        world.sandbox.add_key(KeyKind::Bearer, &Secret::from(token), account);
+    }
+    let script = format!("cat {}; echo gsk_canary-second > {}", tokens.display(), tokens.display());
+    paste(&world, &helper(&world, &script), &["--ttl", "1h"]).ok();
+    let send = &["agent", "--message", "hello", "--session-key", "s", "--model", "groq/x"];
+    world.run(send).ok();
+    assert_eq!(runs(&world), 1);
+    // The first account may no longer do this; its token is a good one all the same.
+    world.sandbox.script_model(Some("acct-1"), ModelFault::Forbidden, 9);
+    let said = world.run(send).ok();
+    assert!(said.contains("acct-2"), "{said}");
+    assert_eq!(runs(&world), 2, "once, and once more after the 403");
+    world.run(send).ok();
+    assert_eq!(runs(&world), 2);
+    world.sandbox.script_model(Some("acct-2"), ModelFault::Forbidden, 9);
     assert_ne!(world.run(send).code, Some(0));
     assert_eq!(runs(&world), 2, "forced once a minute at most");
 }

@@ -7,7 +7,7 @@ use coderclaw_types::Secret;
 use serde_json::{Value, json};
 
 use crate::profiles::HOUR;
-use crate::world::{ME, World};
+use crate::world::{Login, ME, World};
 
 const OTHER: &str = "openai-codex:other@x.test";
 const USAGE: &[&str] = &["models", "status", "--usage", "--json"];
@@ -128,4 +128,94 @@ fn what_a_provider_cannot_say_is_said() {
     let empty = World::new();
     assert!(empty.run(&["models", "status", "--usage"]).ok().contains("no profile here has a plan"));
     assert_eq!(world.run(&["models", "status", "--usage", "--plain"]).code(), "usage");
+}
+
+/// A profile, its entry, and the window and account that its figures are of.
+type Row = (&'static str, Value, Option<(&'static str, &'static str)>);
+
+/// B11: the other providers that publish figures, each asked in its own way with that profile's own token, and none with a
+/// key that has no plan; what says so is remembered, and is no fault of the login.
+#[test]
+fn b11_copilot_zai_minimax_and_gemini() {
+    let world = World::new();
+    let origin = world.sandbox.origin();
+    for (id, base) in [("zai", "/api/paas/v4"), ("minimax", "/v1"), ("minimax-portal", "/anthropic/v1")] {
+        let text = format!("extends = \"{id}\"\n\n[api]\nbase_url = \"{origin}{base}\"\n");
+        world.private(&world.state().join(format!("providers/{id}.toml")), &text);
+    }
+    let gemini = format!(
+        "extends = \"google-gemini-cli\"\n\n[api]\nbase_url = \"{origin}\"\n\n[[auth]]\nmethod = \"oauth\"\n\
+         token_url = \"{origin}/oauth/token\"\nclient_id = \"mine\"\n"
+    );
+    world.private(&world.state().join("providers/google-gemini-cli.toml"), &gemini);
+    let copilot = format!(
+        "extends = \"github-copilot\"\n\n[[auth]]\nmethod = \"device-code\"\ndevice_url = \"{origin}/oauth/device\"\n\
+         token_url = \"{origin}/oauth/token\"\naccess_url = \"{origin}/copilot_internal/v2/token\"\n\
+         userinfo_url = \"{origin}/user\"\n\n[auth.api]\nbase_url = \"{origin}/v1\"\n"
+    );
+    world.private(&world.state().join("providers/github-copilot.toml"), &copilot);
+    let (google, github) = (world.login_of("google", HOUR), world.login_of("github", HOUR));
+    let of = |login: &Login, provider: &str| {
+        let mut entry = login.entry.clone();
+        entry["provider"] = json!(provider);
+        entry
+    };
+    let mut on_github = of(&github, "github-copilot");
+    // The short token is the lent one; the long one, of which it was made, is the one that may ask.
+    on_github["refresh"] = json!(github.access.expose());
+    on_github["access"] = json!("tid=canary;short");
+    let key = |provider: &str, account: &str| {
+        let secret = format!("key-canary-{account}");
+        world.sandbox.add_key(KeyKind::Bearer, &Secret::from(secret.as_str()), account);
+        json!({"type": "api_key", "provider": provider, "key": secret})
+    };
+    let mut portal = key("minimax-portal", "acct-portal");
+    portal = json!({"type": "token", "provider": "minimax-portal", "token": portal["key"]});
+    let rows: [Row; 8] = [
+        ("github-copilot:me", on_github, Some(("Premium", "acct-github"))),
+        ("google-gemini-cli:me", of(&google, "google-gemini-cli"), Some(("Pro", "acct-google"))),
+        ("zai:plan", key("zai", "acct-zai"), Some(("5h", "acct-zai"))),
+        ("zai:other", key("zai", "acct-zai-two"), Some(("5h", "acct-zai-two"))),
+        ("zai:none", key("zai", "acct-no-plan"), None),
+        ("minimax:plan", key("minimax", "acct-minimax"), Some(("5h", "acct-minimax"))),
+        ("minimax:none", key("minimax", "acct-mm-no-plan"), None),
+        ("minimax-portal:me", portal, Some(("5h", "acct-portal"))),
+    ];
+    let entries: Vec<(&str, &Value)> = rows.iter().map(|(id, entry, _)| (*id, entry)).collect();
+    world.seed("main", &entries);
+    let account = |login: &Login| login.entry["accountId"].as_str().unwrap().to_owned();
+    let usage = world.run(USAGE).json()["auth"]["usage"].take();
+    assert_eq!(usage.as_array().unwrap().len(), rows.len(), "{usage:#}");
+    for (id, _, expected) in &rows {
+        let told = row(&usage, id);
+        let Some((label, whose)) = expected else {
+            assert_eq!(told["error"], "not available for this token type", "{id}");
+            assert_eq!(told["windows"], json!([]), "{id}");
+            continue;
+        };
+        let whose = match *whose {
+            "acct-github" => account(&github),
+            "acct-google" => account(&google),
+            whose => whose.to_owned(),
+        };
+        let window = &told["windows"][0];
+        assert_eq!((&told["error"], &window["label"]), (&Value::Null, &json!(label)), "{id}: {told}");
+        let (is, should) = (window["usedPercent"].as_f64().unwrap(), f64::from(used_percent(&whose)));
+        assert!((is - should).abs() < 0.001, "{id}: {is} and {should}");
+    }
+    assert_eq!(row(&usage, "github-copilot:me")["plan"], "individual");
+    // Asked once each: what is known is fresh, also that there is nothing to know.
+    let calls = || world.sandbox.log().iter().filter(|seen| seen.model.is_some()).count();
+    assert_eq!(calls(), rows.len());
+    world.run(USAGE).json();
+    assert_eq!(calls(), rows.len());
+    assert_eq!(world.sandbox.counts().refreshes, 0);
+    let list = world.run(&["channels", "list", "--json"]).json();
+    assert_eq!(row(&list["usage"]["providers"], "zai:plan"), row(&usage, "zai:plan"));
+    // Two windows of one account in one line each, at 80 columns.
+    let text = world.run(&["models", "status", "--usage"]).ok();
+    assert!(
+        text.contains("Premium") && text.lines().all(|line| line.chars().count() <= 80 || line.contains('/')),
+        "{text}"
+    );
 }

@@ -7,7 +7,8 @@ use coderclaw_sandbox::ModelFault;
 use serde_json::{Value, json};
 
 use crate::gateway_world::Gate;
-use crate::room::{BRIEF, COMPANY, Done, LONG, Room, Talk, below, fetched};
+use crate::room::{BRIEF, COMPANY, LONG, Room, Talk, below, fetched};
+use crate::running::Done;
 
 fn binary() -> PathBuf {
     below(&fetched("claude-code/node_modules/@anthropic-ai"), "claude-code-").join("claude")

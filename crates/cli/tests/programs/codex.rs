@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use coderclaw_sandbox::ModelFault;
 
 use crate::gateway_world::Gate;
-use crate::room::{BRIEF, Done, LONG, Room, below, fetched};
+use crate::room::{BRIEF, LONG, Room, below, fetched};
+use crate::running::Done;
 
 fn binary() -> PathBuf {
     let native = below(&fetched("codex/node_modules/@openai"), "codex-");

@@ -1,6 +1,6 @@
 //! A machine with nothing on it but a program, its empty home, and the sandbox: nothing that the program does leaves it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use coderclaw_types::Secret;
 use serde_json::{Value, json};
 
 use crate::gateway_world::Gate;
+use crate::running::{Done, Running};
 use crate::world::{Login, ME, PROVIDER, World, now};
 
 /// A company's own proxy, whose login expires and renews itself.
@@ -29,30 +30,6 @@ pub(crate) struct Room {
     pub(crate) world: World,
     pub(crate) login: Login,
     proxy: Proxy,
-}
-
-/// What a finished program left.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-    pub(crate) took: Duration,
-}
-
-impl Done {
-    /// What it printed, after it went well.
-    pub(crate) fn ok(self) -> String {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.out
-    }
-
-    /// All that a person saw, after it failed, and failed at once.
-    pub(crate) fn failed_at_once(self) -> String {
-        assert!(!matches!(self.code, None | Some(0)), "{self:?}");
-        assert!(self.took < Duration::from_secs(20), "it tried for {:?}: {self:?}", self.took);
-        self.out + &self.err
-    }
 }
 
 impl Room {
@@ -91,6 +68,7 @@ impl Room {
         let began = Instant::now();
         while self.world.sandbox.is_live_access(access) {
             assert!(began.elapsed() < LIMIT, "the access token never ends");
+            // Time alone ends it: there is nothing to be woken by.
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -119,27 +97,13 @@ impl Room {
         for name in ["no_proxy", "NO_PROXY"] {
             command.env(name, "127.0.0.1,localhost");
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    pub(crate) fn run(&self, mut command: Command) -> Done {
-        let began = Instant::now();
-        let mut child = command.spawn().unwrap();
-        let (out, err) = (text_of(child.stdout.take()), text_of(child.stderr.take()));
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if began.elapsed() > LIMIT {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("it hangs: {} {}", out.join().unwrap(), err.join().unwrap());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let took = began.elapsed();
-        Done { code: status.code(), out: out.join().unwrap(), err: err.join().unwrap(), took }
+    pub(crate) fn run(&self, command: Command) -> Done {
+        let done = Running::start(command).end(LIMIT);
+        assert!(done.code.is_some(), "it hangs: {done:?}");
+        done
     }
 
     /// The requests that asked a model something: which account was served (none: it was refused), in their order.
@@ -194,14 +158,6 @@ impl Room {
             }
         }
     }
-}
-
-fn text_of(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        drop(from.map(|mut from| from.read_to_end(&mut bytes)));
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
 }
 
 /// A proxy that goes nowhere, and says what was wanted.

@@ -107,11 +107,6 @@ impl Listener {
         self.port
     }
 
-    /// Whether `::1` is listened on, too.
-    pub fn has_ipv6(&self) -> bool {
-        self.v6.is_some()
-    }
-
     /// The address for the authorization request. `host` is what the provider has registered: `127.0.0.1` (RFC 8252
     /// section 7.3) or `localhost`.
     pub fn redirect_uri(&self, host: &str, path: &str) -> String {

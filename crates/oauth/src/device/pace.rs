@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The time until the next question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub(super) struct Pace {
     interval: Duration,
     /// Doublings since the last answer (RFC 8628 section 3.5: exponential backoff after a timeout).
     doubled: u32,
@@ -22,18 +22,18 @@ pub struct Pace {
 
 impl Pace {
     /// As the server asked for.
-    pub fn new(interval: Duration) -> Self {
+    pub(super) fn new(interval: Duration) -> Self {
         Self { interval, doubled: 0 }
     }
 
     /// How long to wait now.
-    pub fn pause(&self) -> Duration {
+    pub(super) fn pause(&self) -> Duration {
         let longer = self.interval.saturating_mul(1 << self.doubled.min(6));
         longer.min(LONGEST).max(self.interval)
     }
 
     /// Notes what came of a question.
-    pub fn after(&mut self, answer: &PollAnswer) {
+    pub(super) fn after(&mut self, answer: &PollAnswer) {
         match answer {
             PollAnswer::Trouble(_) => self.doubled = self.doubled.saturating_add(1),
             PollAnswer::SlowDown { interval } => {

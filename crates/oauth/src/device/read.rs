@@ -28,7 +28,7 @@ const LONGEST_CODE: usize = 64;
 ///
 /// # Errors
 /// Where there is no code in it that could be shown and used.
-pub fn read_code(
+pub(crate) fn read_code(
     endpoint: &DeviceEndpoint,
     outcome: Result<Answer, SendError>,
 ) -> Result<DeviceCode, NoCode> {
@@ -78,7 +78,7 @@ pub fn read_code(
 }
 
 /// Reads the answer to a question whether the code has been typed in.
-pub fn read_poll(endpoint: &DeviceEndpoint, outcome: Result<Answer, SendError>) -> PollAnswer {
+pub(crate) fn read_poll(endpoint: &DeviceEndpoint, outcome: Result<Answer, SendError>) -> PollAnswer {
     let answer = match outcome {
         Ok(answer) => answer,
         Err(error) => return PollAnswer::Trouble(error.to_string()),

@@ -59,14 +59,6 @@ impl KeyPath {
         &self.0
     }
 
-    /// The last step, if it is into an object.
-    pub fn last_key(&self) -> Option<&str> {
-        match self.0.last()? {
-            Step::Key(key) => Some(key),
-            Step::Index(_) => None,
-        }
-    }
-
     pub(super) fn prefix(&self, steps: usize) -> Self {
         Self(self.0[..steps].to_vec())
     }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use super::{ConnectError, Connection};
 use crate::commit::replace;
 use crate::locks::ConnectionsGuard;
-use crate::paths::StateDir;
 use crate::read::read_text;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -49,12 +48,4 @@ impl Records {
         let text = serde_json::to_string_pretty(&self).unwrap_or_default() + "\n";
         Ok(replace(guard.target(), text.as_bytes())?)
     }
-}
-
-/// The programs that are connected. Reads only.
-///
-/// # Errors
-/// Where the file is there and cannot be read or understood.
-pub fn read_connections(state: &StateDir) -> Result<Vec<Connection>, ConnectError> {
-    Ok(Records::read(&state.connections())?.connections)
 }

@@ -1,10 +1,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use coderclaw_types::Env;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::record::Records;
 use super::*;
 use crate::StateDir;
 
@@ -15,9 +15,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        Self { state: StateDir::from_env(&env), tmp }
+        let (tmp, state) = StateDir::temporary();
+        Self { state, tmp }
     }
 
     fn json(&self) -> ToolSettings {
@@ -155,7 +154,7 @@ fn only_ours_is_changed_without_asking() {
     assert_eq!((plan.conflicts.len(), plan.gateway_key()), (0, Some("gk_1")));
     assert_eq!(plan.changes[0].before, Some(json!("h")));
     plan.commit(&world.state, None).unwrap();
-    assert_eq!(read_connections(&world.state).unwrap()[0].connected_at, Millis(7));
+    assert_eq!(Records::read(&world.state.connections()).unwrap().connections[0].connected_at, Millis(7));
     // Without one of its settings, that one goes.
     world.connect(&world.json(), &helper("h2")[..1]).unwrap();
     assert_eq!(world.disconnect(&world.json()), []);
@@ -228,7 +227,7 @@ fn a_file_that_changes_meanwhile_is_not_written() {
     world.put(&world.json(), "{\"theirs\": 1}");
     assert_eq!(plan.commit(&world.state, None).unwrap_err().code(), Code::SettingsChanged);
     assert_eq!(text(&world.json()), "{\"theirs\": 1}");
-    assert_eq!(read_connections(&world.state).unwrap(), []);
+    assert_eq!(Records::read(&world.state.connections()).unwrap().connections, []);
 }
 
 /// A connection that was cut off before its last step is finished by the next one, and can be undone.

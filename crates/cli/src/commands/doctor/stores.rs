@@ -223,6 +223,19 @@ fn shared(exam: &mut Exam<'_>) {
             found.push(Check::warn("shared_login", message).next(Some(next)));
         }
     }
+    for copy in exam.context.auth.diverged_copies(only.map(|agent| &agent.paths)) {
+        let message = format!(
+            "agents {} and {} hold {} with different tokens. If one was copied from the other, another program has refreshed only \
+             {}'s, and agent {}'s would be refused, which may end both",
+            copy.newer,
+            copy.agent,
+            clean(copy.profile.as_str()),
+            copy.newer,
+            copy.agent
+        );
+        let next = format!("coderclaw models auth login --provider {} --agent {}", copy.provider, copy.agent);
+        found.push(Check::warn("shared_login", message).next(Some(next)));
+    }
     exam.checks.extend(found);
     exam.or_else_ok("shared_login", "no login stands in two places");
 }

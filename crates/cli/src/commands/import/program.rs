@@ -27,12 +27,7 @@ pub(super) fn run(context: &Context, program: Program, args: &ProgramArgs) -> Re
         let done = context.auth.import_program(&agent, program, from.as_deref(), share, dry_run);
         done.map_err(in_words)
     };
-    let done = |report: ImportReport| Done {
-        reports: vec![report],
-        left: vec![],
-        databases: vec![],
-        program: program.name(),
-    };
+    let done = |report: ImportReport| Done { reports: vec![report], left: vec![], program: program.name() };
     let plan = import(args.share, true)?;
     if args.dry_run {
         return Ok(report(context, &done(plan)));

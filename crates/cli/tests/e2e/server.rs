@@ -1,4 +1,4 @@
-//! The servers, which are programs for node: e2e/oidc/server.mjs.
+//! The servers, which are programs for node and Python: e2e/oidc/server.mjs, e2e/authlib/server.py.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,6 +14,8 @@ pub(crate) struct Server {
     pub(crate) issuer: Url,
     /// As the server spells it: an issuer is compared letter by letter.
     pub(crate) issuer_text: String,
+    /// Where the server describes itself.
+    described: Url,
     pub(crate) port: u16,
     admin: u16,
     child: Child,
@@ -37,29 +39,40 @@ pub(crate) struct Counts {
 }
 
 impl Server {
-    /// `kind` is `oidc-provider` or `mock`; `issuer` is for a server that is known under another name.
+    /// `kind` is `oidc-provider`, `mock` or `authlib`; `issuer` is for a server that is known under another name.
     pub(crate) fn start(kind: &str, issuer: Option<&str>) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/oidc");
-        assert!(
-            folder.join("node_modules").is_dir(),
-            "run `cargo xtask e2e`, which runs `npm ci` in e2e/oidc"
-        );
-        let mut child = Command::new("node")
-            .arg("server.mjs")
-            .arg(kind)
-            .args(issuer)
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e");
+        let (folder, needed, mut command) = match kind {
+            "authlib" => {
+                let folder = folder.join("authlib");
+                let mut command = Command::new(folder.join(".venv/bin/python"));
+                command.args(["-I", "-B", "server.py"]);
+                (folder, ".venv", command)
+            }
+            _ => {
+                let mut command = Command::new("node");
+                command.args(["server.mjs", kind]).args(issuer);
+                (folder.join("oidc"), "node_modules", command)
+            }
+        };
+        assert!(folder.join(needed).is_dir(), "run `cargo xtask e2e`, which fetches what {kind} needs");
+        let mut child = command
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("node can be started");
+            .expect("the server can be started");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ports: Value = serde_json::from_str(&line).expect("the server says where it is");
         let port = |name: &str| u16::try_from(ports[name].as_u64().unwrap()).unwrap();
         let issuer_text = ports["issuer"].as_str().unwrap().to_owned();
         let issuer = Url::parse(&issuer_text).unwrap();
-        Self { issuer, issuer_text, port: port("port"), admin: port("admin"), child }
+        let described = match ports["described"].as_str() {
+            Some(url) => Url::parse(url).unwrap(),
+            None => issuer.join("/.well-known/openid-configuration").unwrap(),
+        };
+        Self { issuer, issuer_text, described, port: port("port"), admin: port("admin"), child }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -74,6 +87,11 @@ impl Server {
     /// Somebody types in this code and says yes.
     pub(crate) fn approve(&self, user_code: &str) {
         self.ask(&format!("approve/{user_code}"));
+    }
+
+    /// Somebody types in this code and says no.
+    pub(crate) fn deny(&self, user_code: &str) {
+        self.ask(&format!("deny/{user_code}"));
     }
 
     /// The tokens of the mock server say this from now on.
@@ -102,8 +120,8 @@ impl Server {
 
     /// What the server's own description gives as the URL of `endpoint`.
     fn endpoint(&self, endpoint: &str) -> Url {
-        let url = self.issuer.join("/.well-known/openid-configuration").unwrap();
-        let page: Value = serde_json::from_str(&fetch(self.port, "GET", &url, &[], "").body).unwrap();
+        let page = fetch(self.port, "GET", &self.described, &[], "");
+        let page: Value = serde_json::from_str(&page.body).unwrap();
         page[endpoint].as_str().unwrap().parse().unwrap()
     }
 
