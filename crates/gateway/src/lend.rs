@@ -42,6 +42,30 @@ struct Case {
     shape: Shape,
 }
 
+impl Case {
+    /// Where the request goes, and for whom; who asks is known. Reads no file that has not been read.
+    fn of(
+        shared: &Shared,
+        open: Open,
+        key: GatewayKey,
+        headers: &HeaderMap,
+        path: &str,
+        shape: Shape,
+    ) -> Result<Self, (Refusal, Shape)> {
+        let agent = open.auth().agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str));
+        let agent = agent.map_err(|e| {
+            let about = Trouble { code: e.code(), manifest: None, profile: None, agent: None, other: None };
+            let command = (shared.next_command)(&about);
+            (Refusal::of_login(shape, e.code(), &e.to_string(), None, &command, shared.clock.now()), shape)
+        })?;
+        let (manifest, rest) =
+            destination(open.auth(), &agent, &key, headers, path, shape).map_err(|e| (e, shape))?;
+        let (shape, manifest, rest) = (Shape::of(manifest.api.kind), manifest.clone(), rest.to_owned());
+        let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
+        Ok(Self { open, agent, manifest, rest, ask, key, shape })
+    }
+}
+
 /// What `/metrics` and a provider's request have in common: a key that counts.
 enum Admitted {
     Metrics,
@@ -87,13 +111,12 @@ async fn serve(
     if console::is_for(head.uri.path()) {
         return console::answer(shared, head, body).await.map_err(|refusal| (refusal, shape));
     }
-    let tls = shared.shown();
-    if head.uri.path() == "/healthz" {
-        guard::check_health(head, shared.port, tls.as_deref())
-            .map_err(|refusal| (refusal.closing(), shape))?;
+    let is_health = head.uri.path() == "/healthz";
+    let check = if is_health { guard::check_health } else { guard::check };
+    check(head, shared.port, shared.shown().as_deref()).map_err(|refusal| (refusal.closing(), shape))?;
+    if is_health {
         return Ok(status::health(shared));
     }
-    guard::check(head, shared.port, tls.as_deref()).map_err(|refusal| (refusal.closing(), shape))?;
     let admitted = match admit_at_once(shared, &head.headers, head.uri.path(), shape) {
         Some(admitted) => admitted,
         None => {
@@ -119,15 +142,12 @@ fn admit_at_once(shared: &Shared, headers: &HeaderMap, path: &str, shape: Shape)
     let open = shared.logins.current()?;
     let key = shared.keys.check(open.auth().state(), headers, shape, shared.clock.now()).ok()?;
     let Route::Named(..) = route(path) else { return None };
-    let agent = open.auth().agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str)).ok()?;
-    let (manifest, rest) = destination(open.auth(), &agent, &key, headers, path, shape).ok()?;
-    let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
-    let lease = open.lender.remembered(&agent, manifest, &ask)?;
-    if !lease.is_keyless() && !shared.noted.knows_loan(&key.id, &lease) {
+    let case = Case::of(shared, open, key, headers, path, shape).ok()?;
+    let lease = case.open.lender.remembered(&case.agent, &case.manifest, &case.ask)?;
+    if !lease.is_keyless() && !shared.noted.knows_loan(&case.key.id, &lease) {
         return None;
     }
-    let (shape, manifest, rest) = (Shape::of(manifest.api.kind), manifest.clone(), rest.to_owned());
-    Some(Admitted::Lent(Box::new(Case { open, agent, manifest, rest, ask, key, shape }), Box::new(lease)))
+    Some(Admitted::Lent(Box::new(case), Box::new(lease)))
 }
 
 /// Who it is, where it goes, and the lease: everything that reads files, in one go.
@@ -146,31 +166,18 @@ fn admit(
     if path == "/metrics" {
         return Ok(Admitted::Metrics);
     }
-    let agent = open.auth().agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str)).map_err(|e| {
-        let command = (shared.next_command)(&Trouble {
-            code: e.code(),
-            manifest: None,
-            profile: None,
-            agent: None,
-            other: None,
-        });
-        (Refusal::of_login(shape, e.code(), &e.to_string(), None, &command, now), shape)
+    let case = Case::of(shared, open, key, headers, path, shape)?;
+    let (auth, manifest, key) = (case.open.auth(), &case.manifest, &case.key);
+    let lease = case.open.lender.lease(&case.agent, manifest, &case.ask).map_err(|e| {
+        let refusal = of_lease(shared, case.shape, manifest, key, &e, now);
+        (refusal, case.shape)
     })?;
-    let (manifest, rest) =
-        destination(open.auth(), &agent, &key, headers, path, shape).map_err(|e| (e, shape))?;
-    let shape = Shape::of(manifest.api.kind);
-    let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
-    let lease = open.lender.lease(&agent, manifest, &ask).map_err(|e| {
-        let refusal = of_lease(shared, shape, manifest, &key, &e, now);
-        (refusal, shape)
-    })?;
-    shared.tell_all(open.auth().take_notes());
-    lent(shared, open.auth(), &key, &lease);
+    shared.tell_all(auth.take_notes());
+    lent(shared, auth, key, &lease);
     if let Some(moved) = &lease.moved {
-        shared.tell(Note::event(moved_line(&key, moved)));
+        shared.tell(Note::event(moved_line(key, moved)));
     }
-    let (manifest, rest) = (manifest.clone(), rest.to_owned());
-    Ok(Admitted::Lent(Box::new(Case { open, agent, manifest, rest, ask, key, shape }), Box::new(lease)))
+    Ok(Admitted::Lent(Box::new(case), Box::new(lease)))
 }
 
 /// Sends it, and sends it again where `Auth::report` has something better to send it with.

@@ -4,17 +4,16 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes its own files")]
 #![allow(missing_docs, reason = "tests")]
 
+mod ground;
+
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coderclaw_auth::Runner;
-use coderclaw_gateway::{Gateway, Limits, Note, Options};
-use coderclaw_store::{GatewayKey, StateDir, add_gateway_key};
-use coderclaw_types::{Clock, Env, Millis, TokenHash};
+use coderclaw_gateway::{Limits, Note};
+
+use crate::ground::Ground;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Short enough to be waited for, long enough for a slow machine to send a few bytes.
@@ -24,58 +23,24 @@ struct World {
     address: SocketAddr,
     key: String,
     provider: TcpListener,
-    _runtime: tokio::runtime::Runtime,
-    _dir: tempfile::TempDir,
-}
-
-fn private(path: &Path, text: &str) {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap()).unwrap();
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    _ground: Ground,
 }
 
 fn world(limits: Limits, tell: fn(Note)) -> World {
-    let dir = tempfile::tempdir().unwrap();
     let provider = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = provider.local_addr().unwrap().port();
     let manifest = format!(
         "id = 'acme'\nname = 'Acme'\n[api]\nkind = 'openai-chat'\nbase_url = 'http://127.0.0.1:{port}/v1'\n[[auth]]\nmethod = 'api-key'\n"
     );
-    private(&dir.path().join("providers/acme.toml"), &manifest);
-    private(
-        &dir.path().join("agents/main/agent/auth-profiles.json"),
-        r#"{"version":1,"profiles":{"acme:x":{"type":"api_key","provider":"acme","key":"acme-canary"}}}"#,
-    );
-    let env = Env::new([("CODERCLAW_STATE_DIR".into(), dir.path().into())], None, "/".into());
-    let wanted = GatewayKey {
-        id: String::new(),
-        name: "test".into(),
-        hash: TokenHash::from_bytes([0; 32]),
-        agent: None,
-        providers: Vec::new(),
-        profile: None,
-        created_at: None,
-        expires_at: None,
-    };
-    let (_, key) = add_gateway_key(&StateDir::from_env(&env), &wanted).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let options = Options {
-        address: "127.0.0.1:0".parse().unwrap(),
-        tls: None,
-        socket: None,
-        env,
-        clock: Clock::fixed(Millis(1_700_000_000_000)),
-        runner: Runner::Thread,
-        tell: Arc::new(tell),
-        next_command: |_| String::new(),
-        next_for_profile: |_, _, _, _| String::new(),
-        local_time: |at| at.0.to_string(),
-        limits,
-    };
-    let gateway = runtime.block_on(Gateway::bind(options)).unwrap();
+    let store =
+        r#"{"version":1,"profiles":{"acme:x":{"type":"api_key","provider":"acme","key":"acme-canary"}}}"#;
+    let files =
+        [("providers/acme.toml", manifest), ("agents/main/agent/auth-profiles.json", store.to_owned())];
+    let ground = Ground::new(&files, &[]);
+    let gateway = ground.gateway(false, Arc::new(tell), limits);
     let address = gateway.address();
-    runtime.spawn(gateway.run(std::future::pending()));
-    World { address, key: key.expose().to_owned(), provider, _runtime: runtime, _dir: dir }
+    ground.runtime.spawn(gateway.run(std::future::pending()));
+    World { address, key: ground.key.expose().to_owned(), provider, _ground: ground }
 }
 
 impl World {

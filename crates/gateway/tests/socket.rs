@@ -4,18 +4,19 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes its own files")]
 #![allow(missing_docs, reason = "tests")]
 
+mod ground;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coderclaw_auth::Runner;
-use coderclaw_gateway::{Gateway, LendRequest, Limits, Options, ReportRequest, SocketError, TokenSocket};
-use coderclaw_store::{GatewayKey, StateDir, add_gateway_key};
-use coderclaw_types::{Clock, Code, Env, Millis, ProviderId, Secret, TokenHash};
+use coderclaw_gateway::{LendRequest, Limits, ReportRequest, SocketError, Tell, TokenSocket};
+use coderclaw_types::{Code, Secret};
 use serde_json::{Value, json};
+
+use crate::ground::Ground;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(300);
@@ -24,64 +25,34 @@ struct World {
     socket: PathBuf,
     key: Secret,
     said: Arc<Mutex<String>>,
-    _runtime: tokio::runtime::Runtime,
-    _dir: tempfile::TempDir,
-}
-
-fn private(path: &Path, text: &str) {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap()).unwrap();
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    _ground: Ground,
 }
 
 /// Two profiles of `acme`, one of `other`, and a key for `acme`.
 fn world(limits: Limits) -> World {
-    let dir = tempfile::tempdir().unwrap();
-    for id in ["acme", "other"] {
-        let manifest = format!(
+    let manifest = |id: &str| {
+        format!(
             "id = '{id}'\nname = 'X'\n[api]\nkind = 'openai-chat'\nbase_url = 'http://127.0.0.1:1/v1'\n[lend]\nenv = {{ X_TOKEN = '{{token}}' }}\n[[auth]]\nmethod = 'api-key'\n"
-        );
-        private(&dir.path().join(format!("providers/{id}.toml")), &manifest);
-    }
+        )
+    };
     let entry = |provider: &str, key: &str| json!({"type": "api_key", "provider": provider, "key": key});
     let store = json!({"version": 1, "profiles": {
         "acme:x": entry("acme", "acme-canary-x"), "acme:y": entry("acme", "acme-canary-y"),
         "other:z": entry("other", "other-canary-z"),
     }});
-    private(&dir.path().join("agents/main/agent/auth-profiles.json"), &store.to_string());
-    let env = Env::new([("CODERCLAW_STATE_DIR".into(), dir.path().into())], None, "/".into());
-    let state = StateDir::from_env(&env);
-    let wanted = GatewayKey {
-        id: String::new(),
-        name: "test".into(),
-        hash: TokenHash::from_bytes([0; 32]),
-        agent: None,
-        providers: vec![ProviderId::new("acme")],
-        profile: None,
-        created_at: None,
-        expires_at: None,
-    };
-    let (_, key) = add_gateway_key(&state, &wanted).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let files = [
+        ("providers/acme.toml", manifest("acme")),
+        ("providers/other.toml", manifest("other")),
+        ("agents/main/agent/auth-profiles.json", store.to_string()),
+    ];
+    let ground = Ground::new(&files, &["acme"]);
     let said = Arc::new(Mutex::new(String::new()));
     let to = Arc::clone(&said);
-    let options = Options {
-        address: "127.0.0.1:0".parse().unwrap(),
-        tls: None,
-        socket: Some(state.token_socket()),
-        env,
-        clock: Clock::fixed(Millis(1_700_000_000_000)),
-        runner: Runner::Thread,
-        tell: Arc::new(move |note| to.lock().unwrap().push_str(&(note.text + "\n"))),
-        next_command: |_| String::new(),
-        next_for_profile: |_, _, _, _| String::new(),
-        local_time: |at| at.0.to_string(),
-        limits,
-    };
-    let gateway = runtime.block_on(Gateway::bind(options)).unwrap();
+    let tell: Tell = Arc::new(move |note| to.lock().unwrap().push_str(&(note.text + "\n")));
+    let gateway = ground.gateway(true, tell, limits);
     let socket = gateway.socket().unwrap();
-    runtime.spawn(gateway.run(std::future::pending()));
-    World { socket, key, said, _runtime: runtime, _dir: dir }
+    ground.runtime.spawn(gateway.run(std::future::pending()));
+    World { socket, key: ground.key.clone(), said, _ground: ground }
 }
 
 impl World {

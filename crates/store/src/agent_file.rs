@@ -143,15 +143,11 @@ impl AgentDoc {
 mod tests {
     use std::fs;
 
-    use coderclaw_types::Env;
-
     use super::*;
     use crate::{Config, StateDir};
 
     fn world() -> (tempfile::TempDir, StateDir, AgentPaths) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        let state = StateDir::from_env(&env);
+        let (tmp, state) = StateDir::temporary();
         let agent = state.agent(&Config::default(), &AgentId::new("work"));
         (tmp, state, agent)
     }

@@ -117,15 +117,11 @@ pub(crate) fn part(path: &Path, older: usize) -> PathBuf {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use coderclaw_types::Env;
-
     use super::*;
     use crate::audit_read::read_audit;
 
     fn world() -> (tempfile::TempDir, StateDir) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        (tmp, StateDir::from_env(&env))
+        StateDir::temporary()
     }
 
     fn line(at: i64) -> AuditLine {

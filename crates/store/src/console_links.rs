@@ -85,16 +85,12 @@ fn sweep(state: &StateDir, now: Millis) {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use coderclaw_types::Env;
-
     use super::*;
 
     const LIFE: Duration = Duration::from_millis(10);
 
     fn world() -> (tempfile::TempDir, StateDir) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        (tmp, StateDir::from_env(&env))
+        StateDir::temporary()
     }
 
     fn files(state: &StateDir) -> Vec<fs::DirEntry> {

@@ -249,15 +249,10 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
 
-    use coderclaw_types::Env;
-
     use super::*;
 
     fn world() -> (tempfile::TempDir, StateDir) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        let state = StateDir::from_env(&env);
-        (tmp, state)
+        StateDir::temporary()
     }
 
     fn wanted(name: &str) -> GatewayKey {

@@ -75,15 +75,12 @@ fn known(top: &Map<String, Value>, agent: &AgentId, of: &str) -> Vec<Numbered> {
 mod tests {
     use std::fs;
 
-    use coderclaw_types::{Env, Secret};
+    use coderclaw_types::Secret;
 
     use super::*;
 
     fn world() -> (tempfile::TempDir, StateDir) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        let state = StateDir::from_env(&env);
-        (tmp, state)
+        StateDir::temporary()
     }
 
     /// H3: a token keeps its number, a new one has a higher one, whatever the clock says and whatever becomes of the file.

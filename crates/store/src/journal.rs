@@ -479,16 +479,15 @@ fn encode(chain: &[u8; 8], record: &Record, path: &Path) -> Result<(Vec<u8>, [u8
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use coderclaw_types::{Code, Env, GrantId, Secret};
+    use coderclaw_types::{Code, GrantId, Secret};
     use proptest::prelude::*;
 
     use super::*;
     use crate::{GrantGuard, OutcomeKind};
 
     fn world() -> (tempfile::TempDir, StateDir, GrantId) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        (tmp, StateDir::from_env(&env), GrantId::mint("https://x", "c", &Secret::from("rt")))
+        let (tmp, state) = StateDir::temporary();
+        (tmp, state, GrantId::mint("https://x", "c", &Secret::from("rt")))
     }
 
     fn lock(state: &StateDir, grant: &GrantId) -> WorkerLock {

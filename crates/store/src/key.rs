@@ -53,15 +53,13 @@ pub fn fingerprint_key(state: &StateDir) -> Result<FingerprintKey, WriteError> {
 
 #[cfg(test)]
 mod tests {
-    use coderclaw_types::{Env, Fingerprint, Secret};
+    use coderclaw_types::{Fingerprint, Secret};
 
     use super::*;
 
     #[test]
     fn a_look_makes_no_key_and_the_first_write_makes_one_for_all() {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        let state = StateDir::from_env(&env);
+        let (_tmp, state) = StateDir::temporary();
         assert!(read_fingerprint_key(&state).unwrap().is_none());
         assert!(!state.root().exists());
         let of = |key: &FingerprintKey| Fingerprint::of(key, &Secret::from("x"));

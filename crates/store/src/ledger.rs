@@ -123,7 +123,7 @@ fn decode(slot: &[u8]) -> Option<(u64, TokenHash, TokenHash)> {
 
 #[cfg(test)]
 mod tests {
-    use coderclaw_types::{Env, GrantId, Secret};
+    use coderclaw_types::{GrantId, Secret};
 
     use super::*;
     use crate::{GrantGuard, StateDir};
@@ -133,9 +133,8 @@ mod tests {
     }
 
     fn world() -> (tempfile::TempDir, StateDir, GrantId) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        (tmp, StateDir::from_env(&env), GrantId::mint("https://x", "c", &Secret::from("rt")))
+        let (tmp, state) = StateDir::temporary();
+        (tmp, state, GrantId::mint("https://x", "c", &Secret::from("rt")))
     }
 
     fn lock(state: &StateDir, grant: &GrantId) -> WorkerLock {

@@ -99,7 +99,7 @@ impl Drop for Held {
 #[derive(Debug)]
 pub struct StoreGuard {
     // Dropped first: the original's lock goes while ours is still held.
-    _shut: Option<Shut>,
+    shut: Option<Shut>,
     held: Held,
 }
 
@@ -141,7 +141,16 @@ impl StoreGuard {
 
     fn acquire_within(state: &StateDir, store: &Path, limit: Duration) -> Result<Self, LockError> {
         let held = acquire_for(state, "store", store)?;
-        Ok(Self { _shut: original::shut_out(state, store, limit)?, held })
+        Ok(Self { shut: original::shut_out(state, store, limit)?, held })
+    }
+
+    /// To be called every few seconds by whoever holds it for as long as somebody else pleases: the original takes a mark
+    /// that is half a minute old for abandoned.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] where it has done so, since this process stood still for so long.
+    pub fn renew(&self) -> Result<(), LockError> {
+        self.shut.as_ref().map_or(Ok(()), Shut::renew)
     }
 
     /// The store's real path.
@@ -578,15 +587,14 @@ impl WorkerLock {
 
 #[cfg(test)]
 mod tests {
-    use coderclaw_types::{Env, Secret};
+    use coderclaw_types::Secret;
 
     use super::*;
 
     fn world() -> (tempfile::TempDir, StateDir, GrantId) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
+        let (tmp, state) = StateDir::temporary();
         let grant = GrantId::mint("https://x", "c", &Secret::from("rt"));
-        (tmp, StateDir::from_env(&env), grant)
+        (tmp, state, grant)
     }
 
     #[test]

@@ -190,14 +190,10 @@ fn sweep(state: &StateDir, now: Millis) {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use coderclaw_types::Env;
-
     use super::*;
 
     fn world() -> (tempfile::TempDir, StateDir) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        (tmp, StateDir::from_env(&env))
+        StateDir::temporary()
     }
 
     fn login(expires: i64) -> PendingLogin {

@@ -187,9 +187,7 @@ mod tests {
 
     #[test]
     fn an_agent_elsewhere_is_looked_at_file_by_file() {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        let state = StateDir::from_env(&env);
+        let (tmp, state) = StateDir::temporary();
         let elsewhere = tmp.path().join("elsewhere");
         let own = state.agent(&Config::default(), &AgentId::main());
         let agent = AgentPaths { dir: elsewhere, ..own };

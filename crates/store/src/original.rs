@@ -196,7 +196,7 @@ impl Shut {
     }
 
     /// Makes the mark as young as it can be.
-    fn renew(&self) -> Result<(), LockError> {
+    pub(crate) fn renew(&self) -> Result<(), LockError> {
         let place = &self.place;
         let Some(mark) = self.mark.as_ref().filter(|mark| same_file(mark, &place.mark)) else {
             return Err(place.held(Holder::other(None), Duration::ZERO));

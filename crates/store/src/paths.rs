@@ -33,6 +33,17 @@ pub struct AgentPaths {
     pub sessions_dir: PathBuf,
 }
 
+#[cfg(test)]
+impl StateDir {
+    /// One of a test's own, which nobody has made yet. It goes with the folder around it.
+    pub(crate) fn temporary() -> (tempfile::TempDir, Self) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("s");
+        let env = Env::new([("CODERCLAW_STATE_DIR".into(), root.into())], None, "/".into());
+        (folder, Self::from_env(&env))
+    }
+}
+
 impl StateDir {
     /// Finds the state dir from the environment; touches nothing.
     pub fn from_env(env: &Env) -> Self {

@@ -310,7 +310,6 @@ fn within(path: &Path) -> Result<PathBuf, Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use coderclaw_types::Env;
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
@@ -319,9 +318,7 @@ mod tests {
     const MARKER: &str = "coderclaw.plugin.toml";
 
     fn world() -> (tempfile::TempDir, StateDir) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        (tmp, StateDir::from_env(&env))
+        StateDir::temporary()
     }
 
     fn archive(path: &Path, entries: &[(&str, tar::EntryType, &[u8])]) {

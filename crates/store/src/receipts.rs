@@ -162,16 +162,14 @@ impl StateDir {
 
 #[cfg(test)]
 mod tests {
-    use coderclaw_types::{Env, FingerprintKey, Secret};
+    use coderclaw_types::{FingerprintKey, Secret};
 
     use super::*;
 
     /// F5: what is written is found again, unknown keys included; what is not understood is never taken for "nothing".
     #[test]
     fn f5_receipts_are_kept_and_damage_is_not_empty() {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        let state = StateDir::from_env(&env);
+        let (_tmp, state) = StateDir::temporary();
         let mut receipts = read_receipts(&state).unwrap();
         let main = AgentId::main();
         let hash = Fingerprint::of(&FingerprintKey::from_bytes([7; 32]), &Secret::from("canary"));

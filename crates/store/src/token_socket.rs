@@ -60,15 +60,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
 
-    use coderclaw_types::{Code, Env};
+    use coderclaw_types::Code;
 
     use super::*;
 
     fn world() -> (tempfile::TempDir, StateDir) {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        let state = StateDir::from_env(&env);
-        (tmp, state)
+        StateDir::temporary()
     }
 
     /// One holder at a time; what a dead one left goes, and what is no socket stays.

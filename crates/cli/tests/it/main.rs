@@ -28,6 +28,7 @@ mod demo;
 mod doctor;
 mod exec;
 mod export;
+mod files;
 mod first_use;
 mod gateway_guard;
 mod gateway_install;

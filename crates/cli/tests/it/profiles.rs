@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use coderclaw_types::Secret;
 use serde_json::{Value, json};
 
+use crate::gateway_world::wait_until;
 use crate::world::{Login, ME, PROVIDER, Ran, TOKEN, World};
 
 pub(crate) const OTHER: &str = "openai-codex:other";
@@ -239,6 +240,26 @@ fn f9_a_script_takes_part_in_the_locking() {
     run(&world, &["use", OTHER]).ok();
     assert_eq!(run(&world, &["lock", "--", "sh", "-c", "kill -TERM $$"]).code, Some(143));
     assert_eq!(run(&world, &["lock", "--", "/nowhere"]).code(), "usage");
+}
+
+/// F9: the original is kept out for as long as the script runs: our mark does not grow as old as one that it takes for
+/// abandoned.
+#[test]
+fn f9_a_script_may_take_its_time() {
+    let (world, ..) = full(HOUR);
+    let words = auth(&["lock", "--", "sh", "-c", "echo held; read line"]);
+    let mut script = world.start(world.command(&words).stdin(std::process::Stdio::piped()));
+    let mut held = [0; 5];
+    script.stdout.as_mut().unwrap().read_exact(&mut held).unwrap();
+    let mark = world.store().with_file_name("auth-profiles.json.lock");
+    let born = |text: &str| -> String {
+        serde_json::from_str::<Value>(text).unwrap()["createdAt"].as_str().unwrap().into()
+    };
+    let first = born(&std::fs::read_to_string(&mark).unwrap());
+    wait_until("the mark is younger", || born(&std::fs::read_to_string(&mark).unwrap()) > first);
+    drop(script.stdin.take());
+    script.wait().unwrap();
+    assert!(!mark.exists());
 }
 
 /// F9: a refresh that is needed while a script holds the lock says who holds it, and nothing of a login.

@@ -1,6 +1,6 @@
 //! A throw-away world: a state dir, a home, a sandbox, and the binary with nothing else in its environment.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,6 +33,16 @@ pub(crate) struct Login {
 pub(crate) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+/// Whether the process ends in time.
+pub(crate) fn ends_within(child: &Child, limit: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
+    let mut end = [PollFd::new(&process, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).unwrap();
+    rustix::io::retry_on_intr(|| poll(&mut end, Some(&limit))).unwrap() > 0
 }
 
 impl World {
@@ -175,7 +185,9 @@ impl World {
 
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         let mut child = self.start(self.command(arguments).stdin(Stdio::piped()));
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // Who is called wrongly ends without reading.
+        let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+        assert!(written.is_ok() || written.is_err_and(|e| e.kind() == ErrorKind::BrokenPipe));
         self.canaries.add(&[input.trim()]);
         self.ended(arguments, child.wait_with_output().unwrap())
     }
@@ -330,13 +342,9 @@ impl World {
     /// Runs a command that must end by itself. One that hangs is killed, and the test fails.
     pub(crate) fn run_within(&self, limit: Duration, arguments: &[&str]) -> Ran {
         let mut child = self.start(&mut self.command(arguments));
-        let began = std::time::Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if began.elapsed() > limit {
-                child.kill().unwrap();
-                panic!("{arguments:?} hangs");
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        if !ends_within(&child, limit) {
+            child.kill().unwrap();
+            panic!("{arguments:?} hangs");
         }
         self.ended(arguments, child.wait_with_output().unwrap())
     }

@@ -68,6 +68,7 @@ impl Room {
         let began = Instant::now();
         while self.world.sandbox.is_live_access(access) {
             assert!(began.elapsed() < LIMIT, "the access token never ends");
+            // Time alone ends it: there is nothing to be woken by.
             std::thread::sleep(Duration::from_millis(20));
         }
     }

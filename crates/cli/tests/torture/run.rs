@@ -210,6 +210,7 @@ impl Torture {
     fn read_stores(&self, is_over: &AtomicBool) -> Result<(), String> {
         while !is_over.load(Ordering::SeqCst) {
             laws::stores_parse(&self.world)?;
+            // Leaves the processors to those who write.
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -298,6 +299,7 @@ impl Torture {
                     }
                 }
             }
+            // Who is struck writes a line and is stopped: no end, and nothing that could be waited for.
             std::thread::sleep(Duration::from_millis(20));
             if is_over.load(Ordering::SeqCst) {
                 let is_waiting =

@@ -242,6 +242,7 @@ impl World {
             if began.elapsed() > PATIENCE {
                 return Err(format!("processes {:?} do not end", self.running()));
             }
+            // They are nobody's children any more, and may start others.
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())

@@ -1,7 +1,6 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use coderclaw_types::Env;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -16,9 +15,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let tmp = tempfile::tempdir().unwrap();
-        let env = Env::new([("CODERCLAW_STATE_DIR".into(), tmp.path().join("s").into())], None, "/".into());
-        Self { state: StateDir::from_env(&env), tmp }
+        let (tmp, state) = StateDir::temporary();
+        Self { state, tmp }
     }
 
     fn json(&self) -> ToolSettings {

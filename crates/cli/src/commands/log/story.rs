@@ -96,11 +96,15 @@ impl Story {
             [first, ..] => {
                 let count = self.since.len();
                 let what = format!("{} {}", word(first, "event"), word(first, "outcome"));
-                words.push_str(&format!(" What went wrong since began {}: {what}", text::local(at(first))));
+                words.push_str(&format!(" Trouble began {}: {}", text::local(at(first)), what.trim_end()));
                 let why =
                     self.since.iter().map(|line| word(line, "detail")).find(|detail| !detail.is_empty());
                 words.push_str(&why.map(|why| format!(" ({})", clean(why))).unwrap_or_default());
-                words.push_str(&if count > 1 { format!(", {count} events in all.") } else { ".".to_owned() });
+                words.push_str(&if count > 1 {
+                    format!("; {count} events since then.")
+                } else {
+                    ".".to_owned()
+                });
             }
         }
         match &self.state {
