@@ -20,14 +20,14 @@ pub const SHARED_DATABASE: &str = "openclaw.sqlite";
 pub enum DatabaseError {
     /// It is in use, or was when its program died: not all that was written is in the file yet.
     #[error(
-        "{} is in use: {} holds what is not in it yet; close OpenClaw, or, where it has died, start and close it",
-        path.display(), beside.display()
+        "{} is in use, and {beside} has what was written last; close OpenClaw first (if it has died, start and close it)",
+        path.display()
     )]
     InUse {
         /// Which database.
         path: PathBuf,
-        /// The file beside it that says so.
-        beside: PathBuf,
+        /// The name of the file beside it that says so.
+        beside: String,
     },
     /// It was written while it was read.
     #[error("{} was being written; close OpenClaw first", .0.display())]
@@ -94,13 +94,19 @@ pub fn read_openclaw_database(path: &Path) -> Result<DatabaseStores, DatabaseErr
     }
     in_use(path, &real)?;
     let file = File::open(&real).map_err(unreadable)?;
-    let before = Signature::of(&real);
+    // The head counts the transactions, also those that fall into one tick of the file's clock.
+    let seen = || {
+        let mut head = [0; 100];
+        let read = file.read_at(&mut head, 0).unwrap_or_default();
+        (Signature::of(&real), head, read)
+    };
+    let before = seen();
     let length = file.metadata().map_err(unreadable)?.len();
     let read_at = |bytes: &mut [u8], at: u64| file.read_exact_at(bytes, at);
     let read = stores(length, &read_at);
     // Whatever was found is only worth something if nobody was writing.
     in_use(path, &real)?;
-    if Signature::of(&real) != before {
+    if seen() != before {
         return Err(DatabaseError::Changed(path.to_path_buf()));
     }
     read.map_err(|e| {
@@ -123,6 +129,7 @@ fn in_use(path: &Path, real: &Path) -> Result<(), DatabaseError> {
         beside.push(end);
         let beside = PathBuf::from(beside);
         if std::fs::metadata(&beside).is_ok_and(|meta| meta.len() > 0) {
+            let beside = beside.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(DatabaseError::InUse { path: path.to_path_buf(), beside });
         }
     }

@@ -18,12 +18,16 @@ const MAKE: &str = r#"
 import json, sqlite3, sys
 path, mode, rows = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 db = sqlite3.connect(path)
-db.execute("PRAGMA journal_mode = " + mode)
+if mode.startswith("UTF"):
+    db.execute("PRAGMA encoding = '%s'" % mode)
+    mode = "wal"
+without_rowid = mode == "without rowid"
+db.execute("PRAGMA journal_mode = " + ("wal" if without_rowid else mode))
 db.execute("CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, entry TEXT)")
 db.executemany("INSERT INTO sessions (entry) VALUES (?)", [("turn " * 400,)] * 50)
 for table, key, value in rows:
     columns = ("state_key", "value_json", "updated_at_ms") if "state" in table else ("store_key", "store_json", "updated_at")
-    db.execute("CREATE TABLE IF NOT EXISTS %s (%s TEXT NOT NULL PRIMARY KEY, %s TEXT NOT NULL, %s INTEGER NOT NULL)" % (table, *columns))
+    db.execute("CREATE TABLE IF NOT EXISTS %s (%s TEXT NOT NULL PRIMARY KEY, %s TEXT NOT NULL, %s INTEGER NOT NULL)%s" % (table, *columns, " WITHOUT ROWID" if without_rowid else ""))
     db.execute("INSERT OR REPLACE INTO %s VALUES (?, ?, 1764000000000)" % table, (key, value))
 db.commit()
 print("ready", flush=True)
@@ -309,6 +313,28 @@ fn f4_what_a_database_does_not_tell() {
     std::fs::remove_dir(&path).unwrap();
     database(&path, &[]);
     assert_eq!(found(&import(&world, &["--json"]).json()), [("main", ME, "new")]);
+}
+
+/// H1: a database in another encoding is one too; a table that is a tree of another kind is one of a version that is not known,
+/// and says so.
+#[test]
+fn h1_other_kinds_of_databases() {
+    for mode in ["UTF-16le", "UTF-16be", "without rowid"] {
+        let world = World::new();
+        let login = world.login(HOUR);
+        let text = profiles(&[(ME, &login.entry)]);
+        Open::new(&agents_own(&world, "main"), mode, &[own(&text)]).close();
+        let ran = import(&world, &["--json"]);
+        if mode.starts_with("UTF") {
+            assert_eq!(found(&ran.json()), [("main", ME, "new")], "{mode}");
+            assert_eq!(store(&world)["profiles"][ME], login.entry, "{mode}");
+        } else {
+            let error = ran.error_json();
+            assert_eq!(error["code"], "unsupported_version", "{error}");
+            assert!(error["message"].as_str().unwrap().contains("auth_profile_store"), "{error}");
+            assert!(!world.store().exists());
+        }
+    }
 }
 
 /// F5: a writer at work all the time: an import is refused or finds a whole store, never half of one.

@@ -1,6 +1,6 @@
 //! The wizard: all questions first, then what was chosen is done. Until then nothing is changed.
 
-use coderclaw_auth::find_stores;
+use coderclaw_auth::{ImportError, find_stores};
 use coderclaw_store::AgentPaths;
 use coderclaw_types::Code;
 
@@ -101,7 +101,8 @@ fn to_import(context: &Context, agent: &AgentPaths) -> Vec<String> {
             .extend(files.iter().map(|file| format!("The logins of {file} come in when one is first used.")));
     }
     let openclaw = context.auth.env().home().join(".openclaw");
-    if find_stores(&openclaw).is_ok() {
+    // A database that is in use at the moment has some too.
+    if matches!(find_stores(&openclaw), Ok(_) | Err(ImportError::Database(_))) {
         notes.push(
             "OpenClaw has logins of its own. To see what would come in: coderclaw import openclaw --dry-run"
                 .into(),
