@@ -1,6 +1,7 @@
 //! A login by a code that is typed in on another device: RFC 8628, and the dialect of OpenAI's servers.
 //!
-//! Requests and answers are pure functions; how long to wait between two questions is [`Pace`], and [`wait`] is the loop.
+//! Requests and answers are pure functions; [`wait`] is the loop, and knows how long to wait between two
+//! questions.
 
 mod pace;
 mod read;

@@ -18,12 +18,13 @@ pub(super) fn pack(parts: &Parts, out: &Path) -> Result<PathBuf, String> {
     let mut paths = vec!["usr/bin/coderclaw".to_owned()];
     write(&room.join(&paths[0]), &parts.program, 0o755)?;
     for (path, bytes) in &parts.files {
-        // Debian packs its manuals and changelogs, and wants the licences in one file.
+        // Debian packs its manuals and changelogs, wants the licences in one file, and has its own place for zsh.
         let packed = match path.as_str() {
             CHANGES => Some("share/doc/coderclaw/changelog.gz".to_owned()),
             path if path.starts_with("share/man/") => Some(format!("{path}.gz")),
             _ => None,
         };
+        let path = &path.replace("share/zsh/site-functions/", "share/zsh/vendor-completions/");
         if path.starts_with("share/doc/coderclaw/LICENSE") {
             continue;
         }

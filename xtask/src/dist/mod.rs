@@ -115,6 +115,7 @@ mod tests {
             files: vec![
                 ("share/man/man1/coderclaw.1".into(), b".TH coderclaw 1\n".to_vec()),
                 ("share/fish/vendor_completions.d/coderclaw.fish".into(), b"complete\n".to_vec()),
+                ("share/zsh/site-functions/_coderclaw".into(), b"#compdef\n".to_vec()),
                 ("lib/systemd/user/coderclaw-gateway.service".into(), b"[Service]\n".to_vec()),
                 ("share/doc/coderclaw/LICENSE-MIT".into(), b"MIT\n".to_vec()),
                 ("share/doc/coderclaw/LICENSE-APACHE".into(), b"Apache\n".to_vec()),
@@ -183,6 +184,7 @@ mod tests {
         let has = |line: &str| all.iter().any(|one| one == line);
         assert!(has("-rwxr-xr-x root/root ./usr/bin/coderclaw"), "{all:?}");
         assert!(has("-rw-r--r-- root/root ./usr/share/man/man1/coderclaw.1.gz"), "{all:?}");
+        assert!(has("-rw-r--r-- root/root ./usr/share/zsh/vendor-completions/_coderclaw"), "{all:?}");
         assert!(has("-rw-r--r-- root/root ./usr/lib/systemd/user/coderclaw-gateway.service"), "{all:?}");
         assert!(has("drwxr-xr-x root/root ./usr/share/doc/coderclaw/"), "{all:?}");
         let field =

@@ -113,6 +113,11 @@ fn completions_in_zsh() {
     ];
     let start = "autoload -U compinit && compinit -D -u && . ./script";
     type_in(&world, shell(&world, "/usr/bin/zsh", &["-f", "-i"]), start, &lines);
+    // As a package brings it: a file of its name where zsh looks for functions.
+    std::fs::create_dir(world.path().join("site")).unwrap();
+    std::fs::rename(world.path().join("script"), world.path().join("site/_coderclaw")).unwrap();
+    let start = "fpath=($PWD/site $fpath); autoload -U compinit && compinit -D -u";
+    type_in(&world, shell(&world, "/usr/bin/zsh", &["-f", "-i"]), start, &lines[..2]);
 }
 
 /// In fish, as its own `complete -C` says.
