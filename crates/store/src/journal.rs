@@ -5,29 +5,25 @@
 //! what an older, longer tail left behind, ends the log and harms nothing. Once a refresh is done, its tokens are
 //! wiped by replacing the file with one that holds only what is to be remembered.
 //!
-//! Reading needs no lock. Writing needs the grant's [`WorkerLock`].
+//! Reading needs no lock. Writing needs the grant's [`WorkerLock`](crate::WorkerLock).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+mod view;
+mod write;
 
-use coderclaw_types::{Code, Millis, TokenHash, sha256_parts};
+use std::io;
+use std::path::Path;
+
+use coderclaw_types::{Millis, TokenHash, sha256_parts};
 use serde::{Deserialize, Serialize};
 
-use crate::commit::{WriteError, create_private, sync_folder};
-use crate::faults;
-use crate::locks::WorkerLock;
-use crate::outcome::{Outcome, OutcomeKind};
-use crate::paths::StateDir;
+pub use self::view::{JournalView, Pending};
+pub use self::write::Journal;
+use crate::commit::WriteError;
+use crate::outcome::Outcome;
 use crate::profiles::TokenUpdate;
-use crate::read::ReadError;
 
 /// The file's length. A token answer is at most 128 KiB.
 const LENGTH: u64 = 256 * 1024;
-/// What must be free before a request: one answer and the records around it.
-const ROOM: u64 = 136 * 1024;
-/// Of how many tokens of one grant the outcome is remembered.
-const OUTCOMES: usize = 8;
 const MAGIC: &[u8; 4] = b"CCJ1";
 /// A record that may not be on the disk yet. Whoever holds the lock takes it for what it says; nobody lends from it.
 const UNSYNCED: &[u8; 4] = b"CCJ0";
@@ -83,359 +79,11 @@ pub enum Record {
     },
 }
 
-/// Where the refresh under way stands, if one does.
-#[derive(Debug, Clone)]
-pub enum Pending {
-    /// Nothing was sent.
-    Prepared,
-    /// Sent, and no answer is known.
-    Sending {
-        /// The token that went.
-        token: TokenHash,
-        /// When.
-        at: Millis,
-        /// As in [`Record::Sending`].
-        ambiguous: u32,
-        /// As in [`Record::Sending`].
-        failures: u32,
-    },
-    /// Answered, not yet in all stores.
-    Answer {
-        /// The token that was spent.
-        spent: TokenHash,
-        /// What came for it.
-        tokens: Box<TokenUpdate>,
-    },
-    /// In all stores; only the end is missing.
-    Applied {
-        /// The token that was spent.
-        spent: TokenHash,
-        /// What came for it.
-        tokens: Box<TokenUpdate>,
-    },
-}
-
-/// What a journal says.
-#[derive(Debug, Clone, Default)]
-pub struct JournalView {
-    /// The refresh under way or broken off.
-    pub pending: Option<Pending>,
-    /// How the last finished ones ended, one for each token, oldest first. Two copies of a login may hold different
-    /// tokens for a while, and what is known about one must not push out what is known about the other.
-    pub outcomes: Vec<Outcome>,
-    /// Tokens that belong to no entry.
-    pub orphan: Option<Box<TokenUpdate>>,
-    /// The user logged this grant out.
-    pub logged_out: bool,
-    /// The last record is known to be on the disk.
-    synced: bool,
-    end: u64,
-    chain: [u8; 8],
-}
-
-impl JournalView {
-    /// Reads the journal at `path`. A missing one says nothing.
-    ///
-    /// # Errors
-    /// Where it exists and cannot be read. A damaged tail is no error: the log ends before it.
-    pub fn read(path: &Path) -> Result<Self, ReadError> {
-        match File::open(path) {
-            Ok(file) => Self::scan(file).map_err(|e| ReadError::unreadable(path, e)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(ReadError::unreadable(path, e)),
-        }
-    }
-
-    /// What a journal with these bytes says.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        // Memory does not fail.
-        Self::scan(bytes).unwrap_or_default()
-    }
-
-    /// Where the records end that hold together, in bytes from the beginning. What comes after is no part of the log.
-    pub fn end(&self) -> u64 {
-        self.end
-    }
-
-    /// Most journals hold one short record, so little is read unless there is more.
-    fn scan(file: impl Read) -> io::Result<Self> {
-        let mut view = Self::default();
-        let mut bytes = Vec::new();
-        let mut file = file.take(LENGTH * 2);
-        let mut at = 0;
-        let mut more = |bytes: &mut Vec<u8>, upto: usize| -> io::Result<bool> {
-            while bytes.len() < upto {
-                let before = bytes.len();
-                bytes.resize(upto.max(before + 2048), 0);
-                let read = file.read(&mut bytes[before..])?;
-                bytes.truncate(before + read);
-                if read == 0 {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        };
-        while more(&mut bytes, at + HEAD)?
-            && [MAGIC, UNSYNCED].iter().any(|magic| bytes[at..at + 4] == **magic)
-        {
-            let length = u32::from_le_bytes([bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]]);
-            let Ok(length) = usize::try_from(length) else {
-                break;
-            };
-            if length as u64 > LENGTH || !more(&mut bytes, at + HEAD + length)? {
-                break;
-            }
-            let payload = &bytes[at + HEAD..at + HEAD + length];
-            let sum = checksum(&view.chain, payload);
-            if bytes[at + 8..at + HEAD] != sum {
-                break;
-            }
-            let Ok(record) = serde_json::from_slice::<Record>(payload) else {
-                break;
-            };
-            view.take(record);
-            view.synced = bytes[at..at + 4] == *MAGIC;
-            view.chain = sum;
-            at += HEAD + length;
-        }
-        view.end = at as u64;
-        Ok(view)
-    }
-
-    fn take(&mut self, record: Record) {
-        match record {
-            Record::Prepared { .. } => self.pending = Some(Pending::Prepared),
-            Record::Sending { token, at, ambiguous, failures } => {
-                self.pending = Some(Pending::Sending { token, at, ambiguous, failures });
-            }
-            Record::Answer { spent, tokens } => self.pending = Some(Pending::Answer { spent, tokens }),
-            Record::Applied => {
-                if let Some(Pending::Answer { spent, tokens }) = self.pending.take() {
-                    self.pending = Some(Pending::Applied { spent, tokens });
-                }
-            }
-            Record::Done(outcome) => {
-                self.pending = None;
-                self.outcomes.retain(|known| known.token != outcome.token);
-                self.outcomes.push(*outcome);
-                if self.outcomes.len() > OUTCOMES {
-                    self.outcomes.remove(0);
-                }
-            }
-            Record::Orphan { tokens } => self.orphan = (!self.logged_out).then_some(tokens),
-            Record::Logout { .. } => {
-                self.logged_out = true;
-                self.orphan = None;
-            }
-            Record::Login { token, .. } => {
-                self.logged_out = false;
-                // It keeps its number, by which waiters tell outcomes apart.
-                for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.token == token) {
-                    let kind = OutcomeKind::Adopted;
-                    *outcome = Outcome::new(outcome.seq, kind, token, outcome.at, Code::Ok);
-                }
-            }
-        }
-    }
-
-    /// The tokens that an entry which still holds `refresh` may be lent from, since they are durable here: on the
-    /// disk, not merely written.
-    pub fn answered(&self, refresh: &TokenHash) -> Option<&TokenUpdate> {
-        match &self.pending {
-            Some(Pending::Answer { spent, tokens } | Pending::Applied { spent, tokens })
-                if spent == refresh && self.synced =>
-            {
-                Some(tokens)
-            }
-            _ => None,
-        }
-    }
-
-    /// The outcome that speaks of `refresh`.
-    pub fn outcome_of(&self, refresh: &TokenHash) -> Option<&Outcome> {
-        self.outcomes.iter().find(|outcome| outcome.token == *refresh)
-    }
-
-    /// Whether something stands against a login that brings `refresh` now.
-    pub fn is_against(&self, refresh: &TokenHash) -> bool {
-        self.logged_out || self.outcome_of(refresh).is_some_and(Outcome::speaks_against)
-    }
-
-    /// The last outcome, whatever it speaks of.
-    pub(crate) fn last_outcome(&self) -> Option<&Outcome> {
-        self.outcomes.last()
-    }
-
-    /// The number that the next outcome bears.
-    pub fn next_seq(&self) -> u64 {
-        self.last_outcome().map_or(1, |outcome| outcome.seq + 1)
-    }
-}
-
 fn checksum(chain: &[u8; 8], payload: &[u8]) -> [u8; 8] {
     let sum = sha256_parts("journal record v1", &[chain, payload]);
     let mut short = [0; 8];
     short.copy_from_slice(&sum[..8]);
     short
-}
-
-/// A journal that may be written, since the grant's lock is held.
-#[derive(Debug)]
-pub struct Journal<'lock> {
-    path: PathBuf,
-    view: JournalView,
-    file: Option<File>,
-    _lock: &'lock WorkerLock,
-}
-
-impl<'lock> Journal<'lock> {
-    /// Reads the journal of the grant that `lock` holds. Creates nothing yet.
-    ///
-    /// # Errors
-    /// Where it exists and cannot be read.
-    pub fn open(state: &StateDir, lock: &'lock WorkerLock) -> Result<Self, ReadError> {
-        let path = state.journal(&lock.grant());
-        let view = JournalView::read(&path)?;
-        Ok(Self { path, view, file: None, _lock: lock })
-    }
-
-    /// What it says.
-    pub fn view(&self) -> &JournalView {
-        &self.view
-    }
-
-    /// Makes sure that an answer will find room, creating the file at its full length where it is missing.
-    ///
-    /// # Errors
-    /// Where the disk does not take it: then nothing may be sent.
-    pub fn reserve(&mut self, state: &StateDir) -> Result<(), WriteError> {
-        state.ensure_dir(&state.journals())?;
-        let long_enough = fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= LENGTH);
-        if long_enough && self.view.end + ROOM <= LENGTH {
-            return Ok(());
-        }
-        // Too short or nearly full: carried over into a new one, whatever state it is in.
-        self.rewrite(&self.carried())
-    }
-
-    /// Appends one record and syncs it.
-    ///
-    /// # Errors
-    /// Where the disk does not take it. The log then ends where it ended before.
-    pub fn append(&mut self, record: Record) -> Result<(), WriteError> {
-        faults::hit("journal.append").map_err(WriteError::io(&self.path))?;
-        let (mut bytes, sum) = encode(&self.view.chain, &record, &self.path)?;
-        // Others read this file while it is written. New tokens show themselves only once they are on the disk: a
-        // token that was lent and then lost with the power would be the end of the login.
-        let is_answer = matches!(record, Record::Answer { .. });
-        if is_answer {
-            bytes[..4].copy_from_slice(UNSYNCED);
-        }
-        let end = self.view.end;
-        let file = self.file()?;
-        let mut written = file
-            .seek(SeekFrom::Start(end))
-            .and_then(|_| faults::write_all(file, &bytes, "journal.torn"))
-            .and_then(|()| file.sync_data());
-        if is_answer {
-            written =
-                written.and_then(|()| file.seek(SeekFrom::Start(end))).and_then(|_| file.write_all(MAGIC));
-        }
-        written.map_err(WriteError::io(&self.path))?;
-        self.view.take(record);
-        self.view.synced = true;
-        self.view.chain = sum;
-        self.view.end = end + bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Ends the refresh: `outcome` is recorded, and all tokens but an orphan's are wiped.
-    ///
-    /// # Errors
-    /// Where the disk does not take the record. A wipe that fails is made up for by the next one.
-    pub fn finish(&mut self, state: &StateDir, outcome: Outcome) -> Result<(), WriteError> {
-        state.ensure_dir(&state.journals())?;
-        let held_tokens = self.view.pending.is_some();
-        if held_tokens {
-            self.append(Record::Done(Box::new(outcome)))?;
-            // The outcome is durable; an unfinished wipe loses nothing.
-            drop(self.rewrite(&self.carried()));
-            return Ok(());
-        }
-        // Nothing was under way: one record in a small file is enough.
-        let long_enough = fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= LENGTH);
-        if long_enough && self.view.end + ROOM <= LENGTH {
-            return self.append(Record::Done(Box::new(outcome)));
-        }
-        let mut records = self.carried();
-        records.push(Record::Done(Box::new(outcome)));
-        self.rewrite(&records)
-    }
-
-    /// Wipes the tokens of a grant that was logged out, by replacing the file; that it was logged out stays.
-    ///
-    /// # Errors
-    /// Where the disk does not take it.
-    pub fn forget_tokens(&mut self) -> Result<(), WriteError> {
-        self.view.pending = None;
-        self.view.orphan = None;
-        self.rewrite(&self.carried())
-    }
-
-    /// What a new file has to hold so that nothing is forgotten.
-    fn carried(&self) -> Vec<Record> {
-        let mut records = Vec::new();
-        if self.view.logged_out {
-            records.push(Record::Logout { at: Millis::default() });
-        }
-        if let Some(tokens) = &self.view.orphan {
-            records.push(Record::Orphan { tokens: tokens.clone() });
-        }
-        records.extend(self.view.outcomes.iter().map(|outcome| Record::Done(Box::new(outcome.clone()))));
-        match self.view.pending.clone() {
-            Some(Pending::Sending { token, at, ambiguous, failures }) => {
-                records.push(Record::Sending { token, at, ambiguous, failures });
-            }
-            Some(Pending::Answer { spent, tokens }) => records.push(Record::Answer { spent, tokens }),
-            Some(Pending::Applied { spent, tokens }) => {
-                records.push(Record::Answer { spent, tokens });
-                records.push(Record::Applied);
-            }
-            Some(Pending::Prepared) | None => {}
-        }
-        records
-    }
-
-    /// Replaces the file by one of full length that holds `records`.
-    fn rewrite(&mut self, records: &[Record]) -> Result<(), WriteError> {
-        faults::hit("journal.create").map_err(WriteError::io(&self.path))?;
-        let (mut bytes, view) = lay_out(records, &self.path)?;
-        bytes.resize(usize::try_from(LENGTH.max(view.end)).unwrap_or(bytes.len()), 0);
-        let next = self.path.with_extension("next");
-        let written = create_private(&next).and_then(|mut file| {
-            file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(WriteError::io(&next))?;
-            faults::hit("journal.before_rename").map_err(WriteError::io(&self.path))?;
-            fs::rename(&next, &self.path).map_err(WriteError::io(&self.path))
-        });
-        if written.is_err() {
-            drop(fs::remove_file(&next));
-            return written;
-        }
-        self.file = None;
-        self.view = view;
-        sync_folder(&self.path)
-    }
-
-    fn file(&mut self) -> Result<&mut File, WriteError> {
-        let path = &self.path;
-        match &mut self.file {
-            Some(file) => Ok(file),
-            none => {
-                let opened = OpenOptions::new().write(true).open(path).map_err(WriteError::io(path))?;
-                Ok(none.insert(opened))
-            }
-        }
-    }
 }
 
 /// The records, one behind the other, and what they say.
@@ -477,13 +125,15 @@ fn encode(chain: &[u8; 8], record: &Record, path: &Path) -> Result<(Vec<u8>, [u8
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     use coderclaw_types::{Code, GrantId, Secret};
     use proptest::prelude::*;
 
+    use super::view::OUTCOMES;
     use super::*;
-    use crate::{GrantGuard, OutcomeKind};
+    use crate::{GrantGuard, OutcomeKind, StateDir, WorkerLock};
 
     fn world() -> (tempfile::TempDir, StateDir, GrantId) {
         let (tmp, state) = StateDir::temporary();

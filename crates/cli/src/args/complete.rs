@@ -19,7 +19,7 @@ pub(crate) enum Shell {
     Zsh,
     /// coderclaw completions fish | source, in config.fish
     Fish,
-    /// coderclaw completions powershell | Out-String | Invoke-Expression, in $PROFILE
+    /// coderclaw ... | Out-String | Invoke-Expression, in $PROFILE
     #[value(name = "powershell", alias = "pwsh")]
     Pwsh,
 }

@@ -39,6 +39,7 @@ fn a1_login_lend_refresh() {
     }
     let counts = world.server.counts();
     assert_eq!((counts.exchanged, counts.refreshed, counts.refused, counts.grants_revoked), (1, 3, 0, 0));
+    assert_eq!(counts.keys, 1, "its id_token was checked at the login; those of the refreshes need no keys");
 }
 
 /// A1: eight processes and one expired token: one request, where a second would have ended the grant.

@@ -34,7 +34,7 @@ pub(crate) struct Counts {
     pub(crate) grants_revoked: u64,
     /// Requests for the server's description.
     pub(crate) described: u64,
-    /// Requests for the keys that it signs id_tokens with; of `oidc-provider` only.
+    /// Requests for the keys that it signs id_tokens with; not of `mock`.
     pub(crate) keys: u64,
 }
 

@@ -36,14 +36,16 @@ impl Company {
 }
 
 /// E15, E16: the name is known to the proxy alone and the certificate to the company's CA alone. The discovery, the exchange
-/// of the login, and the refresh by a worker process all get there; the browser's way back is not the proxy's business.
+/// and the keys of the login, and the refresh by a worker process all get there; the browser's way back is not the proxy's business.
 #[test]
 fn e15_e16_login_and_refresh_behind_a_proxy() {
     let mut company = Company::new();
     company.world.login_ok();
     let describe = "GET /.well-known/oauth-authorization-server HTTP/1.1";
     let token = "POST /token HTTP/1.1";
-    assert_eq!(company.door.seen(), [describe, token]);
+    // The keys of its id_token are asked for at the login, the same way, and at no refresh.
+    let keys = "GET /jwks HTTP/1.1";
+    assert_eq!(company.door.seen(), [describe, token, keys]);
     company.all_went_through_the_proxy();
 
     for round in 1..=2 {
@@ -52,7 +54,7 @@ fn e15_e16_login_and_refresh_behind_a_proxy() {
         assert!(tokens.iter().all(|one| *one == tokens[0]), "round {round}");
         assert_eq!(company.world.server.counts().refreshed, round);
     }
-    assert_eq!(company.door.seen(), [describe, token, token, token]);
+    assert_eq!(company.door.seen(), [describe, token, keys, token, token]);
     company.all_went_through_the_proxy();
 }
 
