@@ -15,11 +15,11 @@ pub(crate) struct CompletionsArgs {
 pub(crate) enum Shell {
     /// eval "$(coderclaw completions bash)" in ~/.bashrc
     Bash,
-    /// eval "$(coderclaw completions zsh)" in ~/.zshrc, after compinit
+    /// eval "$(coderclaw completions zsh)" in ~/.zshrc
     Zsh,
     /// coderclaw completions fish | source, in config.fish
     Fish,
-    /// coderclaw ... | Out-String | Invoke-Expression, in $PROFILE
+    /// ... | Out-String | Invoke-Expression, in $PROFILE
     #[value(name = "powershell", alias = "pwsh")]
     Pwsh,
 }
