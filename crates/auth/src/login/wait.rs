@@ -142,7 +142,7 @@ impl<'a> Waiting<'a> {
             return Err(fail(Some(reply), e));
         }
         match self.redeem(browser, attempt, &code, iss.as_deref(), client_id.as_deref()).await {
-            Ok(Redeemed::Granted(tokens)) => Ok(answered(browser, attempt, tokens, Some(reply))),
+            Ok(Redeemed::Granted(tokens)) => Ok(answered(browser, attempt, *tokens, Some(reply))),
             Ok(Redeemed::Refused(why)) => Err(fail(Some(reply), LoginError::Exchange(why))),
             Err(e) => Err(fail(Some(reply), e)),
         }
@@ -162,7 +162,7 @@ impl<'a> Waiting<'a> {
             }
             Pasted::Code { code, iss, client_id } => {
                 match self.redeem(browser, attempt, &code, iss.as_deref(), client_id.as_deref()).await? {
-                    Redeemed::Granted(tokens) => Ok(Ok(answered(browser, attempt, tokens, None))),
+                    Redeemed::Granted(tokens) => Ok(Ok(answered(browser, attempt, *tokens, None))),
                     // As with a code that was typed wrong.
                     Redeemed::Refused(why) if self.pastes.as_ref().is_some_and(Pastes::may_bring_more) => {
                         Ok(Err(format!("The provider does not take this code ({why}). Paste it again.")))
@@ -188,7 +188,7 @@ impl<'a> Waiting<'a> {
     ) -> Result<Redeemed, LoginError> {
         check_issuer(iss, browser)?;
         match attempt.redeem(self.auth, browser, code, named).await? {
-            RefreshAnswer::Granted(tokens) => Ok(Redeemed::Granted(tokens)),
+            RefreshAnswer::Granted(tokens) => Ok(Redeemed::Granted(Box::new(tokens))),
             refused @ RefreshAnswer::Refused { .. } => Ok(Redeemed::Refused(in_words(refused))),
             other => Err(LoginError::Exchange(in_words(other))),
         }
@@ -205,7 +205,7 @@ fn answered<'a>(
 }
 
 enum Redeemed {
-    Granted(TokenSet),
+    Granted(Box<TokenSet>),
     Refused(String),
 }
 
