@@ -97,7 +97,8 @@ pub use lease::Lease;
 pub use lender::Lender;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{
-    CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, PluginUi, StartedLogin,
+    CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, NotYet, Pastes, PluginUi,
+    Questions, StartedLogin, Tried,
 };
 pub use logout::LoggedOut;
 pub use moved::Moved;
