@@ -442,18 +442,17 @@ async fn private(shared: Arc<Shared>, watcher: Watcher, stream: TcpStream) {
     }
 }
 
-fn speak<S>(shared: Arc<Shared>, watcher: Watcher, stream: S) -> impl Future<Output = ()> + Send
+async fn speak<S>(shared: Arc<Shared>, watcher: Watcher, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = shared.limits;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes);
-    // On the heap, and gone with the answer's head: a connection lives longer, and there are many.
-    let service = service_fn(move |request| Box::pin(answer(Arc::clone(&shared), request)));
-    let serving = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
-    async {
-        // A client that left, or one that speaks no HTTP: its connection is closed, and there is nobody to tell.
-        let _ended = serving.await;
-    }
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        answer(shared, request)
+    });
+    // A client that left, or one that speaks no HTTP: its connection is closed, and there is nobody to tell.
+    let _ended = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
 }

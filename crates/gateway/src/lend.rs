@@ -82,7 +82,7 @@ pub(crate) async fn answer(
     // What says two things about where a body ends is read in one way here and passed on in no way at all: whatever else
     // came over this connection is not looked at.
     let is_chunked = head.headers.contains_key(http::header::TRANSFER_ENCODING);
-    let mut response = match serve(&shared, &head, body, shape).await {
+    let mut response = match Box::pin(serve(&shared, &head, body, shape)).await {
         Ok(response) => response,
         Err((refusal, shape)) => {
             let refusal = refusal.heard_by(&head.headers);
@@ -130,7 +130,8 @@ async fn serve(
         Admitted::Lent(case, lease) => {
             let shape = case.shape;
             let case = Arc::new(*case);
-            pass(shared, &case, head, body, *lease).await.map_err(|refusal| (refusal, shape))
+            // On the heap, and gone with the answer's head: a connection lives longer, and there are many.
+            Box::pin(pass(shared, &case, head, body, *lease)).await.map_err(|refusal| (refusal, shape))
         }
     }
 }
