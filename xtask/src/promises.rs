@@ -11,8 +11,9 @@ const TESTED: &str = "tested";
 const PLANNED: &str = "planned";
 /// Where the laws are numbered.
 const LAWS: &str = "ARCHITECTURE.md";
-const BEGIN: &str = "<!-- cargo xtask promises --write: begin -->\n";
-const END: &str = "<!-- cargo xtask promises --write: end -->\n";
+/// The two tables that are written anew, each between marks of its own.
+const UNCOVERED_TABLE: &str = "what no test covers";
+const TESTS_TABLE: &str = "which tests hold what";
 
 /// What no test covers: of which laws (`law 3`) and promises, and what. Each promise that is only planned is among them.
 const UNCOVERED: [(&[&str], &str); 11] = [
@@ -64,6 +65,9 @@ const UNCOVERED: [(&[&str], &str); 11] = [
 /// Which files name which promise.
 type Named = BTreeMap<String, BTreeSet<String>>;
 
+/// Which tests are about which promise, as `file::name`; a file alone where it names the promise as a whole.
+type Tests = BTreeMap<String, BTreeSet<String>>;
+
 /// One row of the page.
 #[derive(Debug, PartialEq, Eq)]
 struct Row<'a> {
@@ -90,7 +94,9 @@ pub(crate) fn show(repository: &Repository) -> Result<(), String> {
 /// Rewrites the page's last column.
 pub(crate) fn write(repository: &Repository) -> Result<(), String> {
     let page = repository.read(PAGE)?;
-    let new = with_uncovered(&with_states(&page, &named(repository)?))?;
+    let new = with_states(&page, &named(repository)?);
+    let new = between(&new, TESTS_TABLE, &tests_table(&new, &tests(repository)?))?;
+    let new = between(&new, UNCOVERED_TABLE, &uncovered_table())?;
     if new != page {
         std::fs::write(repository.path(PAGE), &new).map_err(|e| format!("{PAGE}: {e}"))?;
     }
@@ -103,6 +109,7 @@ pub(crate) fn check(repository: &Repository) -> Result<String, String> {
     let page = repository.read(PAGE)?;
     let named = named(repository)?;
     let mut wrong = faults(&page, &named);
+    wrong.extend(outdated(&page, TESTS_TABLE, &tests_table(&page, &tests(repository)?)));
     wrong.extend(faults_of_uncovered(&page, &repository.read(LAWS)?));
     let known: BTreeSet<&str> = rows(&page).iter().map(|row| row.id).collect();
     for file in test_files(repository)? {
@@ -141,23 +148,41 @@ fn faults(page: &str, named: &Named) -> Vec<String> {
     wrong
 }
 
-/// The page with the table of what no test covers between its marks.
-fn with_uncovered(page: &str) -> Result<String, String> {
+/// The page with `table` between its marks.
+fn between(page: &str, name: &str, table: &str) -> Result<String, String> {
+    let [begin, end] =
+        ["begin", "end"].map(|which| format!("<!-- cargo xtask promises --write, {name}: {which} -->\n"));
     let missing = |mark: &str| format!("{PAGE} has no mark {}", mark.trim());
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| missing(BEGIN))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| missing(END))?;
+    let (before, rest) = page.split_once(&begin).ok_or_else(|| missing(&begin))?;
+    let (_, after) = rest.split_once(&end).ok_or_else(|| missing(&end))?;
+    Ok(format!("{before}{begin}\n{table}\n{end}{after}"))
+}
+
+/// What is wrong where `table` is not what stands between its marks.
+fn outdated(page: &str, name: &str, table: &str) -> Option<String> {
+    match between(page, name, table) {
+        Ok(new) if new == page => None,
+        Ok(_) => Some(format!("the table of {name} is not up to date")),
+        Err(why) => Some(why),
+    }
+}
+
+fn uncovered_table() -> String {
     let rows = UNCOVERED.iter().map(|(ids, what)| format!("| {} | {what} |\n", ids.join(", ")));
-    let table = format!("| of | no test covers |\n|---|---|\n{}", rows.collect::<String>());
-    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+    format!("| of | no test covers |\n|---|---|\n{}", rows.collect::<String>())
+}
+
+fn tests_table(page: &str, tests: &Tests) -> String {
+    let mut table = "| id | tests |\n|---|---|\n".to_owned();
+    for (id, tests) in rows(page).iter().filter_map(|row| Some((row.id, tests.get(row.id)?))) {
+        let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
+        table.push_str(&format!("| {id} | {} |\n", tests.join(", ")));
+    }
+    table
 }
 
 fn faults_of_uncovered(page: &str, laws: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    match with_uncovered(page) {
-        Ok(new) if new == page => {}
-        Ok(_) => wrong.push("what no test covers is not what xtask/src/promises.rs says".to_owned()),
-        Err(why) => wrong.push(why),
-    }
+    let mut wrong: Vec<String> = outdated(page, UNCOVERED_TABLE, &uncovered_table()).into_iter().collect();
     let rows = rows(page);
     let listed: BTreeSet<&str> = UNCOVERED.iter().flat_map(|(ids, _)| ids.iter().copied()).collect();
     for id in &listed {
@@ -213,6 +238,48 @@ fn named(repository: &Repository) -> Result<Named, String> {
         }
     }
     Ok(all)
+}
+
+fn tests(repository: &Repository) -> Result<Tests, String> {
+    let mut all = Tests::new();
+    for file in test_files(repository)? {
+        let text = repository.read(&file)?;
+        let mut left = mentioned(&text);
+        for (id, name) in tests_in(&text) {
+            left.remove(&id);
+            all.entry(id).or_default().insert(format!("{file}::{name}"));
+        }
+        for id in left {
+            all.entry(id).or_default().insert(file.clone());
+        }
+    }
+    Ok(all)
+}
+
+/// Each promise with a function that says it is about it, by the head of its doc comment or of its name.
+fn tests_in(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut head = BTreeSet::new();
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with("///") {
+            head.extend(claimed(line));
+        } else if let Some(name) = function(line) {
+            let ids = name.split('_').map(str::to_ascii_uppercase).take_while(|id| is_id(id));
+            head.extend(ids);
+            found.extend(std::mem::take(&mut head).into_iter().map(|id| (id, name.to_owned())));
+        } else if !line.starts_with("#[") {
+            head.clear();
+        }
+    }
+    found
+}
+
+/// The name of the function that begins on this line.
+fn function(line: &str) -> Option<&str> {
+    let (before, rest) = line.split_once("fn ")?;
+    let is_head = before.split_whitespace().all(|word| word == "async" || word.starts_with("pub"));
+    let name = rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next()?;
+    (is_head && !name.is_empty()).then_some(name)
 }
 
 /// Files that hold tests: by their path, or by what stands in them.
@@ -297,6 +364,21 @@ mod tests {
     }
 
     #[test]
+    fn tests_are_named_with_their_promises() {
+        let f = "fn";
+        let text = format!(
+            "/// Z1, Z2: why.\n/// More: of it.\n#[test]\n{f} one() {{\n    /// Z5: no.\n    let x = 1;\n}}\n\
+             \x20   async {f} z3_z4_two_z9() {{}}\n// a {f} z6_no(\n{f} other() {{}}\n"
+        );
+        let pair = |id: &str, name: &str| (id.to_owned(), name.to_owned());
+        let two = "z3_z4_two_z9";
+        assert_eq!(tests_in(&text), [pair("Z1", "one"), pair("Z2", "one"), pair("Z3", two), pair("Z4", two)]);
+        let tests: Tests = [("Z1".to_owned(), set(&["b.rs::one", "a.rs"]))].into();
+        let table = tests_table("| Z1 | One. | tested |\n| Z2 | Two. | planned |\n", &tests);
+        assert_eq!(table, "| id | tests |\n|---|---|\n| Z1 | `a.rs`, `b.rs::one` |\n");
+    }
+
+    #[test]
     fn a_page_that_says_too_much_or_too_little_is_noticed() {
         let page =
             "# P\n| id | promise | state |\n|---|---|---|\n| Z1 | One. | tested |\n| Z2 | Two. | planned |\n";
@@ -317,15 +399,18 @@ mod tests {
         let rows: String =
             ids.iter().filter(|id| is_id(id)).map(|id| format!("| {id} | x | tested |\n")).collect();
         let laws: String = (1..=10).map(|number| format!("| {number} | x |\n")).collect();
-        let page = with_uncovered(&format!("{rows}{BEGIN}{END}tail\n")).unwrap();
+        let [begin, end] = ["begin", "end"]
+            .map(|which| format!("<!-- cargo xtask promises --write, {UNCOVERED_TABLE}: {which} -->\n"));
+        let page =
+            between(&format!("{rows}{begin}{end}tail\n"), UNCOVERED_TABLE, &uncovered_table()).unwrap();
         assert_eq!(faults_of_uncovered(&page, &laws), Vec::<String>::new());
         let planned = page.clone() + "| Z9 | x | planned |\n";
         assert!(faults_of_uncovered(&planned, &laws)[0].starts_with("Z9 is planned"));
         assert_eq!(faults_of_uncovered(&page.replace("| G6 | x |", "| G5 | x |"), &laws).len(), 1);
         assert!(faults_of_uncovered(&page, "")[0].contains("law 1"));
         assert!(
-            faults_of_uncovered(&page.replace("A power cut", "Nothing"), &laws)[0].contains("is not what")
+            faults_of_uncovered(&page.replace("A power cut", "Nothing"), &laws)[0].contains("not up to date")
         );
-        assert_eq!(with_uncovered(&page), Ok(page));
+        assert_eq!(outdated(&page, UNCOVERED_TABLE, &uncovered_table()), None);
     }
 }
