@@ -125,7 +125,7 @@ pub fn read_openclaw_database(path: &Path) -> Result<DatabaseStores, DatabaseErr
         match e {
             SqliteError::Io(e) => unreadable(e),
             SqliteError::Layout(_) => DatabaseError::Unknown { path, detail },
-            SqliteError::Damaged(_) | SqliteError::TooLarge(_) => DatabaseError::Damaged { path, detail },
+            SqliteError::Damaged(_) => DatabaseError::Damaged { path, detail },
         }
     })
 }

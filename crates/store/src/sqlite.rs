@@ -24,8 +24,6 @@ pub(crate) enum SqliteError {
     Damaged(&'static str),
     #[error("its table {0} has a layout that is not known here")]
     Layout(&'static str),
-    #[error("{0} in it is larger than what is read")]
-    TooLarge(&'static str),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -103,8 +101,10 @@ pub(crate) fn told(e: Error, table: &'static str) -> SqliteError {
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             SqliteError::Damaged("a page of it makes no sense")
         }
-        ErrorCode::TooBig => SqliteError::TooLarge("a row"),
-        ErrorCode::OperationInterrupted => SqliteError::TooLarge("a table"),
+        ErrorCode::TooBig => SqliteError::Damaged("a row in it is larger than what is read"),
+        ErrorCode::OperationInterrupted => {
+            SqliteError::Io(io::Error::new(io::ErrorKind::TimedOut, "a search in it takes too long"))
+        }
         // What SQLite does not understand: a column that is not there, a format of a later day.
         ErrorCode::Unknown => SqliteError::Layout(table),
         _ => SqliteError::Io(io::Error::other(failure)),
