@@ -82,6 +82,40 @@ fn h1_any_name_of_a_file() {
     assert!(matches!(told, Err(DatabaseError::Read(_))), "{told:?}");
 }
 
+/// H1: what else stands in a database does not matter, also where it asks for what this SQLite was built without.
+#[test]
+fn h1_what_else_a_database_has() {
+    let folder = Folder::made_by(
+        "PRAGMA writable_schema = ON; CREATE TABLE auth_profile_store (a); CREATE TABLE sessions (b); \
+         UPDATE sqlite_schema SET sql = 'CREATE TABLE auth_profile_store (\"store_key\" TEXT, [store_json] TEXT \
+         CHECK (json_valid(store_json)), made TEXT DEFAULT (datetime(''now'')), at INT DEFAULT CURRENT_TIMESTAMP, \
+         version AS (json_extract(store_json, ''$.version'')) STORED)' WHERE name = 'auth_profile_store'; \
+         UPDATE sqlite_schema SET sql = 'CREATE TABLE sessions (b TEXT COLLATE their_own, c AS (theirs(b)))' \
+         WHERE name = 'sessions'; \
+         INSERT INTO sqlite_schema VALUES \
+         ('table', 'fts', 'fts', 0, 'CREATE VIRTUAL TABLE fts USING fts5(entry)'), \
+         ('table', 'vec', 'vec', 0, 'CREATE VIRTUAL TABLE vec USING vec0(v float[3])'), \
+         ('view', 'v', 'v', 0, 'CREATE VIEW v AS SELECT json_extract(b, 1) FROM nowhere'), \
+         ('trigger', 't', 'auth_profile_store', 0, 'CREATE TRIGGER t AFTER INSERT ON auth_profile_store \
+         BEGIN SELECT theirs(1); END')",
+    );
+    // The row as their SQLite would have written it, since this one cannot.
+    let row = Connection::open(folder.path()).unwrap();
+    row.execute_batch(
+        "PRAGMA writable_schema = ON; CREATE TABLE plain (k, v, made, at, version); \
+         INSERT INTO plain VALUES ('primary', '{\"version\":1}', NULL, 1, 1); \
+         CREATE INDEX i ON plain (k); \
+         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'plain') \
+         WHERE name = 'auth_profile_store'; \
+         UPDATE sqlite_schema SET tbl_name = 'auth_profile_store', sql = 'CREATE INDEX i ON auth_profile_store \
+         (json_extract(store_json, ''$.version'')) WHERE store_json > json(1)' WHERE name = 'i'; \
+         DELETE FROM sqlite_schema WHERE name = 'plain'",
+    )
+    .unwrap();
+    drop(row);
+    assert_eq!(folder.read().unwrap().own.as_deref(), Some(r#"{"version":1}"#));
+}
+
 /// F4: cut anywhere, it is an error, and never half of a store.
 #[test]
 fn f4_a_database_cut_short() {
