@@ -517,18 +517,19 @@ fn a_profile_is_followed_through_its_names() {
     let theirs = world.path().join("theirs/agents/main/agent/auth-profiles.json");
     world.private(&theirs, &json!({"version": 1, "profiles": {ME: login.entry}}).to_string());
     world.run(&["import", "openclaw", &world.path().join("theirs").display().to_string()]).ok();
+    let told = |profile: &str| world.run(&["models", "auth", "log", "--profile", profile, "--json"]).json();
     let events = |profile: &str| -> Vec<String> {
-        let told = world.run(&["models", "auth", "log", "--profile", profile, "--json"]).json();
+        let told = told(profile);
         let all = told["events"].as_array().unwrap().iter();
         all.map(|line| line["event"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(events(OTHER), ["refresh", "rename"]);
-    let told = world.run(&["models", "auth", "log", "--profile", OTHER, "--json"]).json();
-    assert!(told["profile"]["lastGoodAt"].is_i64(), "{told:#}");
+    let of_old = told(OTHER);
+    assert!(of_old["profile"]["lastGoodAt"].is_i64(), "{of_old:#}");
     let of_new = events(ME);
     assert_eq!(of_new.last().map(String::as_str), Some("import"));
-    let told = world.run(&["models", "auth", "log", "--profile", ME, "--json"]).json();
-    assert_eq!(told["profile"]["since"], json!([]), "{told:#}");
+    let story = told(ME);
+    assert_eq!(story["profile"]["since"], json!([]), "{story:#}");
 }
 
 /// Many processes at once that all find the trail full: it is rotated once, and every line is kept, whole.
