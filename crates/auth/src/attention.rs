@@ -305,6 +305,7 @@ fn urgency(code: Code, standing: &Standing, renews: bool, now: Millis) -> Option
     match code {
         Code::NeedsLogin
         | Code::Interrupted
+        | Code::NeedsConsent
         | Code::Revoked
         | Code::Rejected
         | Code::Expired

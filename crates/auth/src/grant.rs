@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use coderclaw_http::Url;
 use coderclaw_oauth::{AccessEndpoint, Encoding, IdentityPointers, TokenEndpoint, jwt};
-use coderclaw_providers::{AuthMethod, CredentialKind, Manifest, Plugin, PluginCall, Source, TokenRequest};
+use coderclaw_providers::{
+    AuthMethod, CredentialKind, Manifest, MethodKind, Plugin, PluginCall, Source, TokenRequest,
+};
 use coderclaw_store::{Entry, OAuthEntry, StoreSnapshot};
 use coderclaw_types::{GrantId, Millis, ProfileId, Secret, TokenHash};
 
@@ -29,6 +31,8 @@ pub(crate) struct Endpoint {
     pub(crate) named_by_user: bool,
     /// The plugin whose program refreshes, instead of a request.
     pub(crate) plugin: Option<Box<Plugin>>,
+    /// The scopes without which its logins are kept and lent to nobody.
+    pub(crate) use_scopes: Vec<String>,
     /// The issuer that id_tokens have to come from; `None` where none is named.
     pub(crate) id_tokens_from: Option<String>,
     /// The issuer that named the token endpoint when the login asked it; `None` where the manifest names one.
@@ -73,9 +77,11 @@ impl Endpoint {
                 account: texts(&method.identity.account),
                 plan: texts(&method.identity.plan),
                 name: texts(&method.identity.name),
+                opaque_access: method.method == MethodKind::Siwc,
             },
             access: access(method),
             named_by_user: matches!(method.token_source, Source::UserFile(_)),
+            use_scopes: texts(&method.use_scopes),
             id_tokens_from: method.issuer.as_deref().map(str::to_owned),
             issuer: None,
             plugin: None,
@@ -127,6 +133,19 @@ pub(crate) struct Refreshable {
     pub(crate) token: TokenHash,
     pub(crate) grant: GrantId,
     pub(crate) endpoint: Endpoint,
+}
+
+impl Endpoint {
+    /// What an entry remembers of the scopes that were granted: nothing, where they decide nothing.
+    pub(crate) fn scope_of(&self, granted: Option<&str>) -> Option<String> {
+        granted.filter(|_| !self.use_scopes.is_empty()).map(str::to_owned)
+    }
+
+    /// The scope that is needed to use a login, and was not granted.
+    pub(crate) fn missing_scope(&self, granted: Option<&str>) -> Option<&str> {
+        let has = |wanted: &str| granted.is_none_or(|all| all.split_whitespace().any(|one| one == wanted));
+        self.use_scopes.iter().map(String::as_str).find(|scope| !has(scope))
+    }
 }
 
 impl Refreshable {
@@ -181,4 +200,32 @@ pub(crate) fn life(entry: &OAuthEntry) -> Option<Life> {
     let claimed = |read: fn(&serde_json::Value) -> Option<Millis>| claims.as_ref().and_then(read);
     let expires = entry.expires.or_else(|| claimed(jwt::exp))?;
     Some(Life { issued_at: entry.issued_at.or_else(|| claimed(jwt::iat)), expires })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use coderclaw_store::OAuthEntry;
+    use coderclaw_types::ProviderId;
+
+    /// A login of which nothing is known but whose it is.
+    pub(crate) fn nothing_known(provider: &str) -> OAuthEntry {
+        OAuthEntry {
+            provider: ProviderId::new(provider),
+            access: None,
+            refresh: None,
+            expires: None,
+            issued_at: None,
+            earliest_refresh_at: None,
+            email: None,
+            account_id: None,
+            subject: None,
+            issuer: None,
+            client_id: None,
+            scope: None,
+            token_origin: None,
+            token_url: None,
+            revoke_url: None,
+            grant: None,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coderclaw_http::{Client, Limits};
 use coderclaw_oauth::{TokenEndpoint, TokenHint, read_revocation, revoke_request};
-use coderclaw_providers::{AuthMethod, CredentialKind, PluginCall, Revoke, endpoint_origin};
+use coderclaw_providers::{AuthMethod, CredentialKind, MethodKind, PluginCall, Revoke, endpoint_origin};
 use coderclaw_store::{OAuthEntry, TokenUpdate};
 use coderclaw_types::{ProviderId, Secret};
 
@@ -78,7 +78,8 @@ pub(crate) fn target_of(auth: &Auth, tokens: &TokenUpdate) -> Option<TokenEndpoi
         let mut endpoint = of_method(method, &ProviderId::new(&manifest.id)).ok()?;
         let client = method.client_id.as_deref().unwrap_or_default();
         let theirs = tokens.client_id.as_deref().unwrap_or(client);
-        if theirs != client {
+        // Some clients are registered in the course of a login.
+        if theirs != client && method.method != MethodKind::Siwc {
             return None;
         }
         endpoint.client_id = theirs.to_owned();

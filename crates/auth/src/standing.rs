@@ -185,6 +185,13 @@ fn oauth_standing(
     let Some(one) = Refreshable::of(auth, id, login) else {
         return Ok(unrenewable(login, now));
     };
+    // Looked at first: its owner has to allow more, and until then nothing is worth a refresh.
+    if let Some(scope) = one.endpoint.missing_scope(login.scope.as_deref()) {
+        let mut standing = Standing::new(Readiness::Never, Code::NeedsConsent);
+        standing.detail = Some(format!("the login does not include {scope}"));
+        standing.valid_until = life(login).map(|life| life.expires);
+        return Ok(standing);
+    }
     let journal = JournalView::read(&auth.state().journal(&one.grant))?;
     let network = match journal.outcomes.iter().find_map(|outcome| outcome.network.as_ref()) {
         Some(_) => auth.network().digest(),

@@ -201,7 +201,11 @@ fn provider_status(scene: &Scene<'_>, manifest: &Manifest) -> Result<ProviderSta
 /// The original's five words, truthfully.
 fn old_word(entry: &Entry, reason: Code, readiness: Readiness) -> &'static str {
     match reason {
-        Code::MissingCredential | Code::UnresolvedRef | Code::InvalidExpires | Code::Corrupt => "missing",
+        Code::NeedsConsent
+        | Code::MissingCredential
+        | Code::UnresolvedRef
+        | Code::InvalidExpires
+        | Code::Corrupt => "missing",
         Code::Expired
         | Code::NeedsLogin
         | Code::Interrupted

@@ -71,7 +71,9 @@ impl ProfileStatus {
             Some(at) => facts.push(format!("ended {}", when(at, now))),
             None => {}
         }
-        if self.refreshable && !matches!(self.state, Code::NeedsLogin | Code::Interrupted) {
+        if self.refreshable
+            && !matches!(self.state, Code::NeedsLogin | Code::Interrupted | Code::NeedsConsent)
+        {
             facts.push("renews itself".into());
         }
         if let Some(until) = self.until.filter(|until| *until > now) {

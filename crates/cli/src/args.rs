@@ -306,7 +306,7 @@ pub(crate) enum LoginStep {
 // What a login is to bring. No doc comment: where it is flattened in, that would become the command's help.
 #[derive(Debug, Default, Args)]
 pub(crate) struct LoginWish {
-    /// How to log in: oauth, device-code; by default by all that the provider has, and the first answer counts
+    /// How to log in: oauth, device-code, siwc; by default by all that the provider has, and the first answer counts
     #[arg(long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
     /// Only by a code that is typed in on another device

@@ -197,7 +197,7 @@ impl<'a> Next<'a> {
         Self {
             code: profile.state,
             login: match profile.kind.as_str() {
-                "oauth" => "login",
+                "oauth" => manifest.map_or("login", |manifest| login_for(manifest, Code::NeedsLogin)),
                 "api_key" => "paste-api-key",
                 _ => manifest.map_or("login", login_command),
             },
@@ -227,6 +227,22 @@ impl<'a> Next<'a> {
         command
     }
 }
+
+/// The command that helps with `code`. Some codes speak of logins only, whatever else the provider takes.
+pub(crate) fn login_for(manifest: &Manifest, code: Code) -> &'static str {
+    let has = |kind| manifest.auth(kind).is_some();
+    match code {
+        Code::NeedsLogin | Code::NeedsConsent | Code::Interrupted
+            if has(MethodKind::Siwc) && !has(MethodKind::OAuth) =>
+        {
+            REGISTERED
+        }
+        _ => login_command(manifest),
+    }
+}
+
+/// The login for which this program is registered anew for each person.
+pub(crate) const REGISTERED: &str = "login --method siwc";
 
 /// The command that brings the first kind of credential that the provider takes.
 pub(crate) fn login_command(manifest: &Manifest) -> &'static str {

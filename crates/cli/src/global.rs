@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn b9_every_hint_parses() {
         for code in Code::ALL {
-            for login in ["login", "setup-token", "paste-token", "paste-api-key"] {
+            for login in ["login", crate::error::REGISTERED, "setup-token", "paste-token", "paste-api-key"] {
                 let hint = Next {
                     code: *code,
                     login,

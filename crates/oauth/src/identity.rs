@@ -20,6 +20,8 @@ pub struct IdentityPointers {
     pub plan: Vec<String>,
     /// To what the person is called.
     pub name: Vec<String>,
+    /// The access token is nobody's to look into: only the id_token speaks of a person.
+    pub opaque_access: bool,
 }
 
 /// Who logged in. The same person may have several accounts.
@@ -42,12 +44,14 @@ pub struct Identity {
 /// Reads an identity from the claims of both tokens. For each part the access token is asked first, as the one that is used.
 /// A token that is no JWT says nothing.
 pub fn read_identity(access: &Secret, id_token: Option<&Secret>, pointers: &IdentityPointers) -> Identity {
-    of_claims([Some(access), id_token].into_iter().flatten().filter_map(jwt::claims).collect(), pointers)
+    let access = Some(access).filter(|_| !pointers.opaque_access);
+    of_claims([access, id_token].into_iter().flatten().filter_map(jwt::claims).collect(), pointers)
 }
 
 /// The same for all that a login brought, what the server said beside the tokens coming last.
 pub fn identity_of(set: &TokenSet, pointers: &IdentityPointers) -> Identity {
-    let tokens = [Some(&set.access), set.id_token.as_ref()];
+    let access = Some(&set.access).filter(|_| !pointers.opaque_access);
+    let tokens = [access, set.id_token.as_ref()];
     let claims = tokens.into_iter().flatten().filter_map(jwt::claims).chain(set.person.clone());
     of_claims(claims.collect(), pointers)
 }
@@ -91,6 +95,7 @@ mod tests {
             account: list(&["/https:~1~1api.test~1auth/account_id", "/orgs/0/id"]),
             plan: list(&["/plan"]),
             name: list(&["/login"]),
+            opaque_access: false,
         }
     }
 

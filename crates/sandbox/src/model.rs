@@ -108,11 +108,15 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
             )
             .into()
         }
+        (Ok(_), _) if !may_use(state, seen.family) => {
+            dialect::error(wire, 403, "chatpass_v2_scope_not_authorized", "the plan may not be used").into()
+        }
         (Ok(account), _) if usage::is_usage(&request.path) => {
             usage::usage(&request.path, account, now).into()
         }
         (Ok(account), _) if is_list => models(wire, request, account).into(),
-        (Ok(account), fault) => match dialect::complaint(wire, request, &body) {
+        (Ok(account), fault) => match dialect::complaint(plan_wire(state, wire, seen.family), request, &body)
+        {
             Some(complaint) => complaint.into(),
             None => reply(state, wire, account, &body, fault.as_ref(), now),
         },
@@ -121,6 +125,27 @@ pub(crate) fn model(shared: &Shared, state: &mut State, request: &Request) -> Op
     seen.model = Some(call);
     state.log.push(seen);
     Some(answer)
+}
+
+/// The route of plans is as narrow as the one of ChatGPT's own.
+fn plan_wire(state: &State, wire: Wire, family: Option<crate::tokens::FamilyId>) -> Wire {
+    let client = family.and_then(|id| state.tokens.family(id)).and_then(|one| one.client.as_deref());
+    match client {
+        Some(client) if wire == Wire::Responses && client.starts_with(crate::registered::PREFIX) => {
+            Wire::Codex
+        }
+        _ => wire,
+    }
+}
+
+/// A login that was registered for one person says whether their plan may be used.
+fn may_use(state: &State, family: Option<crate::tokens::FamilyId>) -> bool {
+    let family = family.and_then(|id| state.tokens.family(id));
+    let is_registered = family.is_some_and(|one| {
+        one.client.as_ref().is_some_and(|client| client.starts_with(crate::registered::PREFIX))
+    });
+    !is_registered
+        || family.is_some_and(|one| one.scope.split_whitespace().any(|scope| scope == crate::registered::USE))
 }
 
 fn reply(

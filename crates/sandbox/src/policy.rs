@@ -106,6 +106,23 @@ pub enum IdTokens {
     Absent,
 }
 
+/// What the page that registers a client for each person answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registers {
+    /// The client that was registered, the first time; nothing when it comes again.
+    #[default]
+    Once,
+    /// The same, each time.
+    Always,
+    /// Nothing, not even the first time.
+    Silently,
+    /// Another client than the one that came again.
+    Another,
+    /// As [`Registers::Once`], and lets others in by a person's client.
+    ForAnybody,
+}
+
 /// A server that names the first moment at which it wants to see a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +166,9 @@ pub struct Policy {
     /// How id tokens are signed.
     #[serde(default)]
     pub id_tokens: IdTokens,
+    /// How clients are registered.
+    #[serde(default)]
+    pub registers: Registers,
     /// Nobody gets a code for another device.
     #[serde(default)]
     pub device_off: bool,
@@ -187,6 +207,7 @@ impl Default for Policy {
             send_iss: true,
             granted_scope: None,
             id_tokens: IdTokens::default(),
+            registers: Registers::Once,
             device_off: false,
             device_interval: one_second(),
             device_lifetime: a_quarter(),

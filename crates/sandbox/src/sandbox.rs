@@ -83,6 +83,7 @@ impl Sandbox {
             signs_in: None,
             denials: VecDeque::new(),
             codes: HashMap::new(),
+            clients: BTreeMap::new(),
             devices: HashMap::new(),
             tokens: Tokens::default(),
             minter: Minter::new(seed),
@@ -150,6 +151,23 @@ impl Sandbox {
              device_redirect = \"{origin}/deviceauth/callback\"\n",
             self.manifest(provider)
         )
+    }
+
+    /// A manifest that points `openai`'s "Sign in with ChatGPT" here, and its model API.
+    pub fn siwc_manifest(&self) -> String {
+        let origin = self.origin();
+        format!(
+            "extends = \"openai\"\n\n[api]\nbase_url = \"{origin}/v1\"\n\n[[auth]]\nmethod = \"siwc\"\n\
+             issuer = \"{origin}\"\nauthorize_url = \"{origin}/api/accounts/authorize\"\n\
+             token_url = \"{origin}/api/accounts/oauth/token\"\nrevoke_url = \"{origin}/api/accounts/oauth/revoke\"\n\
+             jwks_url = \"{origin}/oauth/jwks\"\nresource = \"{origin}/v1\"\n"
+        )
+    }
+
+    /// The clients that were registered in the course of a login: id, and whose they are.
+    pub fn clients(&self) -> Vec<(String, String)> {
+        let state = self.shared.lock();
+        state.clients.iter().map(|(id, client)| (id.clone(), client.subject.clone())).collect()
     }
 
     /// The person types in this code and says yes, or no. False where no such code waits.

@@ -16,6 +16,7 @@ use crate::http::{Request, Response};
 use crate::log::{Kind, Seen};
 use crate::made;
 use crate::model::{End, Stream, may_go, model};
+use crate::registered;
 use crate::state::{GatePhase, Shared, State};
 use crate::token::{jwks, revoke, token, userinfo, whoami};
 
@@ -152,6 +153,9 @@ fn unread(shared: &Shared, stream: &TcpStream) -> io::Result<bool> {
 fn route(shared: &Shared, state: &mut State, request: &Request) -> Answer {
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/oauth/authorize") => authorize(shared, state, request).into(),
+        ("GET", "/api/accounts/authorize") => registered::authorize(shared, state, request).into(),
+        ("POST", "/api/accounts/oauth/token") => registered::token(shared, state, request),
+        ("POST", "/api/accounts/oauth/revoke") => revoke(shared, state, request),
         ("POST", "/oauth/token") => token(shared, state, request),
         ("POST", "/oauth/revoke") => revoke(shared, state, request),
         ("GET", "/api/whoami") => whoami(shared, state, request),

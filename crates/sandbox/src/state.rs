@@ -37,6 +37,8 @@ pub(crate) struct State {
     /// Answers of the authorize page to be: error and description.
     pub(crate) denials: VecDeque<(String, String)>,
     pub(crate) codes: HashMap<String, Code>,
+    /// Clients that were registered in the course of a login.
+    pub(crate) clients: BTreeMap<String, crate::registered::Client>,
     /// Codes that wait to be typed in, by what asks for them.
     pub(crate) devices: HashMap<String, Device>,
     pub(crate) tokens: Tokens,

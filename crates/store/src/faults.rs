@@ -54,6 +54,9 @@ pub const LOGIN_POINTS: &[&str] = &[
     "login.done",
 ];
 
+/// The fail point of a login for which a client is registered: before its code is exchanged.
+pub const REGISTERED: &str = "login.registered";
+
 /// The fail points of a logout, in the order in which it passes them first.
 pub const LOGOUT_POINTS: &[&str] = &[
     "store.read",

@@ -48,12 +48,14 @@ mod original;
 mod outcome;
 mod paths;
 mod persisted;
+mod plugin_log;
 mod plugins;
 mod profiles;
 mod provider_files;
 mod read;
 mod receipts;
 mod reference;
+mod registrations;
 mod runtime_cache;
 mod sessions;
 mod settings;
@@ -92,7 +94,7 @@ pub use ledger::Ledger;
 pub use legacy::{Legacy, parse_auth_json, parse_oauth_json};
 pub use locks::{
     AgentFileGuard, AttentionGuard, GrantGuard, HelperGuard, Holder, ImportGuard, LockError, PersistGuard,
-    SessionsGuard, SocketGuard, StateGuard, StoreGuard, UsageGuard, WorkerLock,
+    RegistrationsGuard, SessionsGuard, SocketGuard, StateGuard, StoreGuard, UsageGuard, WorkerLock,
 };
 pub use logins::{PendingCode, PendingLogin};
 pub use loose::{Loose, loose, tighten};
@@ -103,7 +105,8 @@ pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use persisted::{Persisted, read_persisted};
-pub use plugins::{PluginError, StagedPlugin, append_plugin_log};
+pub use plugin_log::append_plugin_log;
+pub use plugins::{PluginError, StagedPlugin};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };
@@ -111,6 +114,7 @@ pub use provider_files::{ProviderFolder, read_provider_file};
 pub use read::{Origin, ReadError, Signature, StoreSnapshot, look_at_auth_store, read_auth_store, read_text};
 pub use receipts::{ImportReceipt, Receipts, read_receipts};
 pub use reference::{Place, Reference};
+pub use registrations::{Registration, RegistrationError, Registrations, read_registrations};
 pub use runtime_cache::RuntimeCache;
 pub use sessions::{Pin, SessionEntry, SessionIndex, read_sessions};
 pub use settings::{AuditSettings, HookSettings, Settings, read_settings};

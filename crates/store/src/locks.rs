@@ -18,8 +18,8 @@ use coderclaw_types::{Code, sha256_parts};
 
 pub use self::grant::{GrantGuard, WorkerLock};
 pub use self::guards::{
-    AgentFileGuard, AttentionGuard, HelperGuard, ImportGuard, PersistGuard, SessionsGuard, SocketGuard,
-    StateGuard, StoreGuard, UsageGuard,
+    AgentFileGuard, AttentionGuard, HelperGuard, ImportGuard, PersistGuard, RegistrationsGuard,
+    SessionsGuard, SocketGuard, StateGuard, StoreGuard, UsageGuard,
 };
 pub(crate) use self::guards::{ConfigGuard, ConnectionsGuard, GenerationsGuard, KeysGuard, RotationGuard};
 use crate::commit::{WriteError, private_folder};

@@ -41,6 +41,12 @@ pub struct PendingLogin {
     pub expect: Option<String>,
     /// The workspace that is expected.
     pub workspace: Option<String>,
+    /// Whether it is one for which this program is registered anew for each person.
+    #[serde(default)]
+    pub registers: bool,
+    /// The client that had been registered before, if it is such a one.
+    #[serde(default)]
+    pub client_id: Option<String>,
     /// A code that waits to be typed in, where the login is by one.
     #[serde(default)]
     pub device: Option<PendingCode>,
@@ -151,6 +157,8 @@ impl PendingLogin {
             "replace": self.replace,
             "expect": self.expect,
             "workspace": self.workspace,
+            "registers": self.registers,
+            "clientId": self.client_id,
             "device": self.device.as_ref().map(|code| json!({
                 "handle": code.handle.expose(),
                 "userCode": code.user_code,
@@ -208,6 +216,8 @@ mod tests {
             replace: true,
             expect: Some("a@x".into()),
             workspace: None,
+            registers: true,
+            client_id: Some("c".into()),
             device: Some(PendingCode {
                 handle: Secret::from("canary-handle"),
                 user_code: "AB-CD".into(),

@@ -67,8 +67,10 @@ codes! {
         => "coderclaw models auth cooldown list";
     NeedsLogin Reason "needs_login" "The provider no longer accepts this login."
         => "coderclaw models auth {login} --provider {provider}";
+    NeedsConsent Reason "needs_consent" "The login works, and its owner has not allowed what it is needed for."
+        => "coderclaw models auth {login} --provider {provider}";
     Interrupted Reason "interrupted" "A refresh was cut off, and the provider then refused the token: its answer was lost."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     Revoked Reason "revoked" "The login was revoked."
         => "coderclaw models auth {login} --provider {provider}";
     Rejected Reason "rejected" "The provider rejected an access token that should be valid, also after a refresh."
@@ -175,15 +177,15 @@ codes! {
     NotPersisted Error "not_persisted" "A refreshed login could not be handed to the secret store; it is kept here."
         => "coderclaw models auth refresh --provider {provider} --persist-cmd COMMAND";
     LoginDenied Error "login_denied" "The provider ended the login."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     LoginFailed Error "login_failed" "The login did not complete; what was stored before is untouched."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     OtherIdentity Error "other_identity"
         "Another person or workspace logged in than was expected; nothing was stored."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     IdTokenInvalid Error "id_token_invalid"
         "What the provider says of who logged in does not prove it; nothing was stored."
-        => "coderclaw models auth login --provider {provider}";
+        => "coderclaw models auth {login} --provider {provider}";
     RateLimited Error "rate_limited" "The provider takes no more requests of this account for a while."
         => "coderclaw models auth explain --provider {provider}";
     ModelLimit Error "model_limit" "The provider takes no more requests for this model for a while; the account is fine."

@@ -11,7 +11,8 @@ fn b8_the_page_of_codes_is_the_table() {
     let mut page = String::from(
         "# Codes\n\nEvery state and every failure has one of these codes: in JSON, in brackets behind an error, and in\n\
          `models status`. A code never changes its meaning. `{login}` stands for the command that brings this provider's\n\
-         kind of credential: `login`, `setup-token`, `paste-token` or `paste-api-key`; `{other}` for another agent.\n",
+         kind of credential: `login`, `login --method siwc`, `setup-token`, `paste-token` or `paste-api-key`; `{other}` for another\n\
+         agent.\n",
     );
     for (kind, title) in [(CodeKind::Reason, "States of a login"), (CodeKind::Error, "Commands that failed")]
     {

@@ -20,6 +20,7 @@ pub(super) fn run(bytes: &[u8]) {
         account: list("/account"),
         plan: list("/plan"),
         name: list("/name"),
+        opaque_access: false,
     };
     let identity = read_identity(&token, None, &pointers);
     let names = [&identity.issuer, &identity.subject, &identity.email, &identity.account, &identity.plan];

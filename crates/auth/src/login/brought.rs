@@ -9,17 +9,28 @@ use coderclaw_oauth::{
 use super::attempt::in_words;
 use super::device::client;
 use super::error::LoginError;
+use super::registered::check_owner;
 use super::way::Way;
 use crate::context::Auth;
 
+/// What the tokens have to say, as far as the login knows beforehand.
+#[derive(Debug, Default)]
+pub(super) struct Proof {
+    /// What the authorization request sent along.
+    pub(super) nonce: Option<String>,
+    /// Who alone can log in with the client that asked.
+    pub(super) subject: Option<String>,
+    pub(super) email: Option<String>,
+}
+
 impl Auth {
     /// Checks that it is who the issuer says; asks who it is, where the tokens do not say, and has the first short token made,
-    /// where the provider makes such. `nonce` is what the authorization request sent along.
+    /// where the provider makes such. It has to be as `proof` says.
     pub(super) async fn complete(
         &self,
         way: &Way<'_>,
         mut set: TokenSet,
-        nonce: Option<&str>,
+        proof: &Proof,
     ) -> Result<TokenSet, LoginError> {
         // RFC 6749 section 7.1: what is not understood is not used.
         if !set.token_type.eq_ignore_ascii_case("bearer") {
@@ -28,8 +39,9 @@ impl Auth {
             return Err(LoginError::Exchange(why));
         }
         let client = client(self)?;
-        self.check_id_token(&client, way, &set, nonce).await?;
+        self.check_id_token(&client, way, &set, proof.nonce.as_deref()).await?;
         let identity = identity_of(&set, &way.endpoint.identity);
+        check_owner(proof.subject.as_deref(), proof.email.as_deref(), &identity)?;
         let url = way.method.userinfo_url.as_deref().and_then(|url| url.parse().ok());
         if let Some(url) = url.filter(|_| identity.email.is_none()) {
             set.person = userinfo(&client, url, &set.access).await;
@@ -73,7 +85,7 @@ impl Auth {
             return if is_due { Err(LoginError::IdToken(BadIdToken::Missing)) } else { Ok(()) };
         };
         let jwks = way.method.jwks_url.as_deref().and_then(|url| url.parse().ok());
-        let client_id = way.endpoint.token.client_id.as_str();
+        let client_id = set.client_id.as_ref().unwrap_or(&way.endpoint.token.client_id);
         // A clock of ours that is wrong refuses nobody.
         let now = set.server_date.unwrap_or_else(|| self.clock().now());
         let expected = Expected { issuer, client_id, nonce, now };

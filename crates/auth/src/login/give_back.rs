@@ -42,7 +42,10 @@ impl Auth {
         let provider = ProviderId::new(&way.manifest.id);
         let method = &way.method;
         let url = method.revoke_url.as_deref();
-        let place = at(method, &provider, &way.endpoint, url)?;
+        let mut place = at(method, &provider, &way.endpoint, url)?;
+        if let Some(client_id) = &set.client_id {
+            place.client_id.clone_from(client_id);
+        }
         if method.revoke != Revoke::Token {
             return Err(format!("{provider} would end other logins with it"));
         }

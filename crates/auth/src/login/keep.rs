@@ -49,16 +49,18 @@ impl Auth {
         tokens.email.clone_from(&identity.email);
         tokens.subject.clone_from(&identity.subject);
         tokens.issuer.clone_from(&identity.issuer);
-        tokens.client_id = Some(endpoint.token.client_id.clone());
+        let client_id = set.client_id.as_ref().unwrap_or(&endpoint.token.client_id);
+        tokens.client_id = Some(client_id.clone());
+        // Where nothing is said, all was granted that was asked for (RFC 6749 section 5.1).
+        tokens.scope = endpoint.scope_of(set.scope.as_deref());
         tokens.token_origin = Some(endpoint.origin.clone());
         // From birth: the original clones stores and refreshes one of them, and the key is all that still tells then that
         // they hold one login.
-        let client_id = &endpoint.token.client_id;
         tokens.grant = Some(GrantId::mint(&endpoint.origin, client_id, &tokens.refresh));
         remember(&way.own, &way.method, &endpoint.token.url, &mut tokens)?;
 
         let provider = ProviderId::new(&way.manifest.id);
-        self.readmit(&endpoint.origin, &endpoint.token.client_id, &tokens.refresh)
+        self.readmit(&endpoint.origin, client_id, &tokens.refresh)
             .map_err(|e| LoginError::Local(e.to_string()))?;
         fault("login.admitted")?;
         fingerprint_key(self.state())?;
@@ -79,6 +81,7 @@ impl Auth {
             return Err(LoginError::NotKept);
         }
         fault("login.stored")?;
+        self.note_owner(way, client_id, &identity);
         let note = Note::new(Event::Login, agent, if replaced { "replaced" } else { "stored" });
         self.audit_of(Some(&set.access), note.of(Some(&provider), &profile));
         let order = doc.order(&provider).or_else(|| self.config().order(&provider).map(<[_]>::to_vec));
@@ -90,6 +93,7 @@ impl Auth {
             hidden_by_order: order.is_some_and(|order| !order.contains(&profile)),
             also_in: self.others_with(agent, &provider, &identity),
             still_set_aside,
+            missing_scope: endpoint.missing_scope(set.scope.as_deref()).map(str::to_owned),
             profile,
             provider,
             kind: CredentialKind::OAuth,

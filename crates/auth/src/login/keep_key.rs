@@ -58,6 +58,7 @@ impl Auth {
         };
         let stored = self.store_pasted(agent, manifest, &pasted)?;
         Ok(LoggedIn {
+            missing_scope: None,
             profile: stored.profile,
             provider: stored.provider,
             kind: stored.kind,

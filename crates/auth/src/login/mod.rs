@@ -10,6 +10,8 @@ mod keep;
 mod keep_key;
 mod later;
 mod plugin;
+mod question;
+mod registered;
 mod ui;
 mod wait;
 mod way;
@@ -29,6 +31,7 @@ use self::device::NoLuck;
 pub use self::error::LoginError;
 pub use self::later::StartedLogin;
 pub use self::plugin::PluginUi;
+pub use self::question::{NotYet, Questions, Tried};
 pub use self::ui::{CodeWait, LoginUi, LoginWait, Pastes};
 use self::wait::{Answered, Waiting};
 use self::way::{DeviceWay, Doors};
@@ -45,6 +48,8 @@ pub enum Door {
     Any,
     /// In a browser.
     Browser,
+    /// In a browser, as a client that is registered for each person (`siwc`).
+    Registered,
     /// By a code that is typed in on another device.
     Device,
 }
@@ -79,6 +84,8 @@ pub struct LoggedIn {
     pub identity: Identity,
     /// The id existed before.
     pub replaced: bool,
+    /// The scope that it needs to be used, and that was not granted.
+    pub missing_scope: Option<String>,
     /// An explicit order hides the new profile.
     pub hidden_by_order: bool,
     /// The same person and workspace in other agents' stores.
@@ -171,7 +178,10 @@ impl Auth {
                     Some(listener) => listener.redirect_uri(way.host(), way.path()),
                     None => way.redirect_without_listener(),
                 };
-                let attempt = Attempt::new(redirect_uri)?;
+                let registered = self.registered(agent, &way.way, request)?;
+                let attempt = Attempt::new(redirect_uri, registered)?;
+                let renews =
+                    attempt.registered.as_ref().and_then(|one| one.subject.as_ref().and(one.email.clone()));
                 ui.waiting(&LoginWait {
                     provider: &way.way.manifest.name,
                     url: attempt.url(&way).as_str(),
@@ -180,6 +190,7 @@ impl Auth {
                     redirect_uri: &attempt.redirect_uri,
                     can_paste: pastes.is_some(),
                     untested: way.way.method.untested,
+                    renews: renews.as_deref(),
                 })?;
                 Some((way, attempt))
             }
@@ -188,8 +199,8 @@ impl Auth {
         let browser = browser.as_ref().map(|(way, attempt)| (way, attempt));
         let device = device.as_ref().map(|way| (way, begun));
         let waiting = Waiting { auth: self, browser, device, listener, pastes, limit: PATIENCE };
-        let Answered { way, tokens: came, nonce, reply } = waiting.run(ui).await?;
-        let tokens = match self.complete(way, came.clone(), nonce.as_deref()).await {
+        let Answered { way, tokens: came, proof, reply } = waiting.run(ui).await?;
+        let tokens = match self.complete(way, came.clone(), &proof).await {
             Ok(tokens) => tokens,
             Err(e) => return Err(self.give_back(way, &came, wait::fail(reply, e)).await),
         };

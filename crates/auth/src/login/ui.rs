@@ -31,6 +31,8 @@ pub struct LoginWait<'a> {
     pub can_paste: bool,
     /// Nobody has tried this login against the vendor.
     pub untested: bool,
+    /// Whose login alone this can be, where the client that asks is one person's.
+    pub renews: Option<&'a str>,
 }
 
 /// A code that can be typed in on any other device.

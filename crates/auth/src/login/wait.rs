@@ -12,6 +12,7 @@ use coderclaw_types::Secret;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::attempt::{Attempt, check_callback, check_issuer, in_words};
+use super::brought::Proof;
 use super::device::{self, NoLuck};
 use super::error::LoginError;
 use super::show;
@@ -23,8 +24,8 @@ use crate::context::Auth;
 pub(super) struct Answered<'a> {
     pub(super) way: &'a Way<'a>,
     pub(super) tokens: TokenSet,
-    /// What the id_token has to repeat.
-    pub(super) nonce: Option<String>,
+    /// What they have to say.
+    pub(super) proof: Proof,
     pub(super) reply: Option<Reply>,
 }
 
@@ -113,7 +114,7 @@ impl<'a> Waiting<'a> {
                 }
                 (Event::Code(code), _, Some(way)) => show(ui, way, &code, false, false)?,
                 (Event::TypedIn(Ok(tokens)), _, Some(way)) => {
-                    return Ok(Answered { way: &way.way, tokens, nonce: None, reply: None });
+                    return Ok(Answered { way: &way.way, tokens, proof: Proof::default(), reply: None });
                 }
                 (Event::TypedIn(Err(why)), browser, Some(way)) => {
                     // Whoever says no there means the login.
@@ -135,13 +136,13 @@ impl<'a> Waiting<'a> {
         &self,
         browser: &'a BrowserWay<'a>,
         attempt: &Attempt,
-        Callback { code, iss, reply }: Callback,
+        Callback { code, iss, client_id, reply }: Callback,
     ) -> Result<Answered<'a>, LoginError> {
         if let Err(e) = check_callback(iss.as_deref(), browser) {
             return Err(fail(Some(reply), e));
         }
-        match self.redeem(browser, attempt, &code, iss.as_deref()).await {
-            Ok(Redeemed::Granted(tokens)) => Ok(answered(browser, attempt, tokens, Some(reply))),
+        match self.redeem(browser, attempt, &code, iss.as_deref(), client_id.as_deref()).await {
+            Ok(Redeemed::Granted(tokens)) => Ok(answered(browser, attempt, *tokens, Some(reply))),
             Ok(Redeemed::Refused(why)) => Err(fail(Some(reply), LoginError::Exchange(why))),
             Err(e) => Err(fail(Some(reply), e)),
         }
@@ -155,14 +156,20 @@ impl<'a> Waiting<'a> {
         text: &Secret,
     ) -> Result<Result<Answered<'a>, String>, LoginError> {
         match read_paste(text.expose(), &attempt.state, &attempt.redirect_uri) {
-            Pasted::Code { code, iss } => match self.redeem(browser, attempt, &code, iss.as_deref()).await? {
-                Redeemed::Granted(tokens) => Ok(Ok(answered(browser, attempt, tokens, None))),
-                // As with a code that was typed wrong.
-                Redeemed::Refused(why) if self.pastes.as_ref().is_some_and(Pastes::may_bring_more) => {
-                    Ok(Err(format!("The provider does not take this code ({why}). Paste it again.")))
+            // As with an address that was cut off.
+            Pasted::Code { client_id, .. } if attempt.needs_address(client_id.as_deref()) => {
+                Ok(Err("The code alone is not enough here. Paste the whole address of the last page.".into()))
+            }
+            Pasted::Code { code, iss, client_id } => {
+                match self.redeem(browser, attempt, &code, iss.as_deref(), client_id.as_deref()).await? {
+                    Redeemed::Granted(tokens) => Ok(Ok(answered(browser, attempt, *tokens, None))),
+                    // As with a code that was typed wrong.
+                    Redeemed::Refused(why) if self.pastes.as_ref().is_some_and(Pastes::may_bring_more) => {
+                        Ok(Err(format!("The provider does not take this code ({why}). Paste it again.")))
+                    }
+                    Redeemed::Refused(why) => Err(LoginError::Exchange(why)),
                 }
-                Redeemed::Refused(why) => Err(LoginError::Exchange(why)),
-            },
+            }
             ref denied @ Pasted::Denied { ref iss, .. } => {
                 check_issuer(iss.as_deref(), browser)?;
                 Err(LoginError::Denied(denied.to_string()))
@@ -177,10 +184,11 @@ impl<'a> Waiting<'a> {
         attempt: &Attempt,
         code: &Secret,
         iss: Option<&str>,
+        named: Option<&str>,
     ) -> Result<Redeemed, LoginError> {
         check_issuer(iss, browser)?;
-        match attempt.redeem(self.auth, browser, code).await? {
-            RefreshAnswer::Granted(tokens) => Ok(Redeemed::Granted(tokens)),
+        match attempt.redeem(self.auth, browser, code, named).await? {
+            RefreshAnswer::Granted(tokens) => Ok(Redeemed::Granted(Box::new(tokens))),
             refused @ RefreshAnswer::Refused { .. } => Ok(Redeemed::Refused(in_words(refused))),
             other => Err(LoginError::Exchange(in_words(other))),
         }
@@ -193,11 +201,11 @@ fn answered<'a>(
     tokens: TokenSet,
     reply: Option<Reply>,
 ) -> Answered<'a> {
-    Answered { way: &browser.way, tokens, nonce: attempt.nonce(&browser.way), reply }
+    Answered { way: &browser.way, tokens, proof: attempt.proof(&browser.way), reply }
 }
 
 enum Redeemed {
-    Granted(TokenSet),
+    Granted(Box<TokenSet>),
     Refused(String),
 }
 

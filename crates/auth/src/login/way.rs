@@ -53,7 +53,11 @@ impl<'a> Doors<'a> {
     pub(super) fn of(auth: &Auth, manifest: &'a Manifest, door: Door) -> Result<Self, LoginError> {
         // Where codes are refused, the browser takes over.
         let browser = BrowserWay::of(auth, manifest, door);
-        let device = if door == Door::Browser { Ok(None) } else { DeviceWay::of(auth, manifest) };
+        let device = if matches!(door, Door::Browser | Door::Registered) {
+            Ok(None)
+        } else {
+            DeviceWay::of(auth, manifest)
+        };
         let (browser, device) = match door {
             Door::Device => (browser.unwrap_or(None), device?),
             _ => (browser?, device.unwrap_or(None)),
@@ -62,7 +66,7 @@ impl<'a> Doors<'a> {
         let device = device.filter(|device| door == Door::Device || browser.is_none() || device.is_at_home());
         let wanted = match door {
             Door::Any => browser.is_some() || device.is_some(),
-            Door::Browser => browser.is_some(),
+            Door::Browser | Door::Registered => browser.is_some(),
             Door::Device => device.is_some(),
         };
         if wanted { Ok(Self { browser, device }) } else { Err(LoginError::no_method(manifest, door)) }
@@ -100,7 +104,10 @@ impl<'a> Way<'a> {
 
 impl<'a> BrowserWay<'a> {
     fn of(auth: &Auth, manifest: &'a Manifest, door: Door) -> Result<Option<Self>, LoginError> {
-        let own = manifest.auth(MethodKind::OAuth).or_else(|| manifest.auth(MethodKind::OAuthKey));
+        let own = match door {
+            Door::Registered => manifest.auth(MethodKind::Siwc),
+            _ => manifest.auth(MethodKind::OAuth).or_else(|| manifest.auth(MethodKind::OAuthKey)),
+        };
         let Some(own) = own else { return Ok(None) };
         let (way, answers_name_issuer) = Way::of(auth, manifest, Cow::Borrowed(own))?;
         let no_method = || LoginError::no_method(manifest, door);

@@ -123,15 +123,24 @@ pub(crate) fn way_in_for(manifest: &Manifest, entry: &Entry) -> String {
             format!("coderclaw models auth setup-token --provider {id}")
         }
         Entry::Token(_) => format!("coderclaw models auth paste-token --provider {id}"),
+        Entry::OAuth(_) if is_registered(manifest) => {
+            format!("coderclaw models auth login --provider {id} --method {}", MethodKind::Siwc)
+        }
         _ => way_in(manifest),
     }
+}
+
+/// Its logins are those for which a client is registered, and no others.
+fn is_registered(manifest: &Manifest) -> bool {
+    let has = |kind| manifest.auth(kind).is_some();
+    has(MethodKind::Siwc) && !has(MethodKind::OAuth)
 }
 
 /// The command with which one gets in at this provider.
 pub(super) fn way_in(manifest: &Manifest) -> String {
     let id = &manifest.id;
     let has = |kind| manifest.auth(kind).is_some();
-    if has(MethodKind::OAuth) || has(MethodKind::DeviceCode) || has(MethodKind::Siwc) {
+    if has(MethodKind::OAuth) || has(MethodKind::DeviceCode) {
         format!("coderclaw models auth login --provider {id}")
     } else if has(MethodKind::SetupToken) {
         format!("coderclaw models auth setup-token --provider {id}")

@@ -142,6 +142,7 @@ fn update(
     tokens.subject = one.entry.subject.clone().or(identity.subject);
     tokens.issuer = one.entry.issuer.clone().or(identity.issuer);
     tokens.client_id = Some(one.endpoint.token.client_id.clone());
+    tokens.scope = one.endpoint.scope_of(set.scope.as_deref()).or_else(|| one.entry.scope.clone());
     tokens.token_origin = Some(one.endpoint.origin.clone());
     tokens.token_url.clone_from(&one.entry.token_url);
     tokens.revoke_url.clone_from(&one.entry.revoke_url);

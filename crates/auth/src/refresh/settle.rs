@@ -212,6 +212,7 @@ fn tokens_of(one: &Refreshable) -> Option<TokenUpdate> {
     tokens.subject.clone_from(&entry.subject);
     tokens.issuer.clone_from(&entry.issuer);
     tokens.client_id.clone_from(&entry.client_id);
+    tokens.scope.clone_from(&entry.scope);
     tokens.token_origin.clone_from(&entry.token_origin);
     tokens.token_url.clone_from(&entry.token_url);
     tokens.revoke_url.clone_from(&entry.revoke_url);

@@ -50,7 +50,7 @@ use coderclaw_types::{Clock, Env, ProfileId};
 
 use crate::args::{AuthCommand, Cli, Command, Global, LoanArgs, ModelsCommand, StatusArgs, StoredCommand};
 use crate::commands::models::Slot;
-use crate::error::{CommandError, login_command};
+use crate::error::{CommandError, login_for};
 use crate::report::{Report, say};
 use crate::text::{clean, width, wrap};
 
@@ -120,9 +120,11 @@ impl Context {
     /// Failures of a command about this provider.
     pub(crate) fn about<E: Into<CommandError>>(&self, provider: &Manifest) -> impl Fn(E) -> CommandError {
         let agent = self.agent_hint().map(str::to_owned);
-        let login = login_command(provider);
-        let provider = provider.id.to_string();
-        move |e| e.into().about(&provider, agent.as_deref()).login(login)
+        move |e| {
+            let error: CommandError = e.into();
+            let login = login_for(provider, error.code());
+            error.about(&provider.id, agent.as_deref()).login(login)
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context) -> Result<Report, CommandError> {
     let quiet = [
         (state.audit_log(), "the audit trail: events and fingerprints; older parts beside it"),
         (state.persisted(), "which logins a secret store outside has, by hashes"),
+        (state.registrations(), "as which clients people have registered CoderClaw, and their addresses"),
         (state.usage_cache(), "how much of their plans the profiles had used"),
         (state.attention(), "what people were told about logins that need them, by hashes"),
     ];

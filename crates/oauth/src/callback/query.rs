@@ -14,6 +14,8 @@ pub enum Redirected {
         code: Secret,
         /// Who says so (RFC 9207), for comparison with the issuer that was asked.
         iss: Option<String>,
+        /// The client that the provider has registered for this login, where it registers one for each person.
+        client_id: Option<String>,
     },
     /// The user or the provider said no (RFC 6749 section 4.1.2.1).
     Denied {
@@ -70,7 +72,9 @@ pub fn read_query(query: &str, state: &State) -> Result<Redirected, BadQuery> {
         });
     }
     Ok(match get("code").map(Secret::from) {
-        Some(code) if !code.is_blank() => Redirected::Code { code, iss },
+        Some(code) if !code.is_blank() => {
+            Redirected::Code { code, iss, client_id: get("client_id").map(str::to_owned) }
+        }
         _ => Redirected::Nothing,
     })
 }
@@ -122,8 +126,11 @@ mod tests {
     #[test]
     fn codes() {
         let code = |text: &str, iss: Option<&str>| {
-            Ok(Redirected::Code { code: Secret::from(text), iss: iss.map(str::to_owned) })
+            Ok(Redirected::Code { code: Secret::from(text), iss: iss.map(str::to_owned), client_id: None })
         };
+        let named = read("state=st&code=c&client_id=app_1");
+        assert!(matches!(named, Ok(Redirected::Code { client_id: Some(id), .. }) if id == "app_1"));
+        assert_eq!(read("state=st&code=c&client_id=a&client_id=b"), Err(BadQuery::Repeated));
         assert_eq!(read("state=st&code=a%2Fb%2B%23&x=&y="), code("a/b+#", None));
         assert_eq!(read("code=c&error=&state=st&iss=i"), code("c", Some("i")));
         for nothing in ["state=st", "state=st&code=", "state=st&code=+"] {

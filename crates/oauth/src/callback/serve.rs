@@ -24,6 +24,8 @@ pub struct Callback {
     pub code: Secret,
     /// Who says so (RFC 9207), for comparison with the issuer that was asked.
     pub iss: Option<String>,
+    /// The client that the provider has registered for this login.
+    pub client_id: Option<String>,
     /// The browser, waiting for its page.
     pub reply: Reply,
 }
@@ -86,9 +88,9 @@ pub(super) async fn serve(mut stream: TcpStream, expected: &Expected) -> Option<
             let text = format!("Nothing has changed: {problem}. The login goes on waiting.");
             refuse(stream, "400 Bad Request", &text).await
         }
-        Ok(Redirected::Code { code, iss }) => {
+        Ok(Redirected::Code { code, iss, client_id }) => {
             let reply = Reply::new(stream)?;
-            Some(Ok(Callback { code, iss, reply }))
+            Some(Ok(Callback { code, iss, client_id, reply }))
         }
         Ok(Redirected::Denied { code, description, iss }) => {
             let error = WaitError::Denied { code, description, iss };

@@ -13,7 +13,7 @@ fn read(text: &str) -> Pasted {
 }
 
 fn code() -> Pasted {
-    Pasted::Code { code: Secret::from(CODE), iss: None }
+    Pasted::Code { code: Secret::from(CODE), iss: None, client_id: None }
 }
 
 /// E5: every shape in which the address or the code comes out of a browser, a chat, a mail or a terminal.
@@ -81,7 +81,7 @@ fn e5_shapes_that_are_understood() {
     let with_iss = format!("{REDIRECT}?code={CODE}&state={STATE}&iss=https%3A%2F%2Fid.test");
     assert_eq!(
         read(&with_iss),
-        Pasted::Code { code: Secret::from(CODE), iss: Some("https://id.test".into()) }
+        Pasted::Code { code: Secret::from(CODE), iss: Some("https://id.test".into()), client_id: None }
     );
 }
 

@@ -196,6 +196,7 @@ fn what_was_not_tried_says_so() {
         [
             ("github-copilot", "device-code"),
             ("google-gemini-cli", "oauth"),
+            ("openai", "siwc"),
             ("openrouter", "oauth-key"),
             ("qwen-portal", "device-code"),
             ("xai", "oauth"),

@@ -164,7 +164,7 @@ const ALONE: &[(&str, &str)] = &[
     ("id = 'a'\nextends = 'nobody-at-all'", "2:11: there is no provider \"nobody-at-all\" to extend"),
     ("id = 'a'\nextends = 'a'", "2:11: extends goes round in a circle: \"a\", \"a\""),
     (
-        "extends = 'openai'\n[[auth]]\nmethod = 'api-key'\ndisabled = true",
+        "extends = 'groq'\n[[auth]]\nmethod = 'api-key'\ndisabled = true",
         "1:11: no way to log in is left: at least one [[auth]] is needed",
     ),
     (

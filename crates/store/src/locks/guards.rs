@@ -116,6 +116,8 @@ guards! {
     /// Proof that nobody else hands a login to a secret store outside. It is held while that goes on, so a wait for it may end
     /// without it.
     pub PersistGuard, "persisted", persisted;
+    /// Proof that the lock of `registrations.json` is held: of the clients that people have registered this program as.
+    pub RegistrationsGuard, "registrations", registrations;
     /// Proof that the lock of `usage.json` is held: of the figures that providers gave.
     pub UsageGuard, "usage", usage_cache;
 }

@@ -91,6 +91,8 @@ pub struct OAuthEntry {
     pub issuer: Option<String>,
     /// For which client.
     pub client_id: Option<String>,
+    /// What was granted, where that decides whether it may be used.
+    pub scope: Option<String>,
     /// The origin of the token endpoint that this login came from.
     pub token_origin: Option<String>,
     /// The token endpoint, where the login found it by discovery.
@@ -198,6 +200,7 @@ impl Entry {
                 subject: text(fields.sub),
                 issuer: text(fields.issuer),
                 client_id: text(fields.client_id),
+                scope: text(fields.scope),
                 token_origin: text(fields.token_origin),
                 token_url: text(fields.token_url),
                 revoke_url: text(fields.revoke_url),
@@ -259,6 +262,8 @@ struct Fields<'a> {
     issuer: Option<&'a RawValue>,
     #[serde(borrow)]
     client_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    scope: Option<&'a RawValue>,
     #[serde(borrow)]
     token_origin: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -15,7 +15,7 @@ use super::port;
 use crate::args::GatewayRunArgs;
 use crate::commands::status::answer_to;
 use crate::commands::{Context, own_program};
-use crate::error::{CommandError, Next, login_command};
+use crate::error::{CommandError, Next, login_for};
 use crate::report::{Report, say};
 use crate::text;
 
@@ -135,7 +135,7 @@ fn tell(context: &Context, clock: Clock) -> Tell {
 fn next_command(trouble: &Trouble<'_>) -> String {
     Next {
         code: trouble.code,
-        login: trouble.manifest.map_or("login", login_command),
+        login: trouble.manifest.map_or("login", |manifest| login_for(manifest, trouble.code)),
         provider: trouble.manifest.map(|manifest| manifest.id.as_ref()),
         profile: trouble.profile.map(ProfileId::as_str),
         agent: trouble.agent.map(AgentId::as_str),

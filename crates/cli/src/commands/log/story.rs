@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::names::was;
 use super::{Line, at, word};
 use crate::commands::Context;
-use crate::error::{CommandError, Next, login_command};
+use crate::error::{CommandError, Next, login_for};
 use crate::text::{self, clean, shell_word};
 
 pub(super) struct Story {
@@ -57,7 +57,7 @@ impl Story {
                 let manifest = one.provider.as_ref().and_then(|id| context.auth.registry().get(id));
                 let next = Next {
                     code: one.state,
-                    login: manifest.map_or("login", login_command),
+                    login: manifest.map_or("login", |manifest| login_for(manifest, one.state)),
                     provider: one.provider.as_ref().map(ProviderId::as_str),
                     profile: Some(one.id.as_str()),
                     agent: context.agent_hint(),

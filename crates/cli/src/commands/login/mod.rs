@@ -16,7 +16,7 @@ use serde_json::json;
 use self::screen::Screen;
 use crate::args::{LoginArgs, LoginStep, LoginWish};
 use crate::commands::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, REGISTERED};
 use crate::report::{Report, say};
 use crate::text::{clean, local, shell_word};
 
@@ -72,7 +72,13 @@ pub(super) fn in_browser(
             .plugin_login(&agent, manifest, &request, &mut screen)
             .map_err(context.about(manifest));
     }
-    context.auth.login(&agent, manifest, &request, &mut screen).map_err(context.about(manifest))
+    context.auth.login(&agent, manifest, &request, &mut screen).map_err(about(context, manifest, door))
+}
+
+/// A login that failed is tried again in the same way, whatever else the provider takes.
+fn about(context: &Context, manifest: &Manifest, door: Door) -> impl Fn(LoginError) -> CommandError {
+    let about = context.about(manifest);
+    move |error| about(error).login(if door == Door::Registered { REGISTERED } else { "login" })
 }
 
 /// Logs in, waits for it, and says what came of it.
@@ -97,7 +103,7 @@ fn start(context: &Context, provider: &str, wish: LoginWish) -> Result<Report, C
     let (manifest, door) = self::provider(context, provider, &wish)?;
     let agent = context.agent()?;
     let started = context.auth.start_login(&agent, manifest, &request(wish, door)?);
-    let started = started.map_err(context.about(manifest))?;
+    let started = started.map_err(about(context, manifest, door))?;
     if context.global.json {
         return Ok(Report::json(&json!({
             "id": started.id,
@@ -131,6 +137,7 @@ fn finish(context: &Context, id: &str, to_the_end: bool) -> Result<Report, Comma
     let about = |error: LoginError| {
         let again = matches!(error, LoginError::NotTheAnswer(_) | LoginError::InputRequired(_));
         let error = CommandError::from(error).about(pending.provider.as_str(), Some(pending.agent.as_str()));
+        let error = error.login(if pending.registers { REGISTERED } else { "login" });
         // The login still waits.
         if again { error.hint(format!("coderclaw models auth login finish {id}")) } else { error }
     };
@@ -178,6 +185,7 @@ fn report(context: &Context, agent: &AgentPaths, done: &LoggedIn) -> Report {
             "plan": identity.plan,
             "replaced": done.replaced,
             "hiddenByOrder": done.hidden_by_order,
+            "missingScope": done.missing_scope,
             "alsoIn": also,
             "stillSetAside": done.still_set_aside,
         }));
@@ -194,6 +202,14 @@ fn report(context: &Context, agent: &AgentPaths, done: &LoggedIn) -> Report {
         if let Some(value) = value {
             text.push_str(&format!("{name}: {}\n", clean(value)));
         }
+    }
+    if let Some(scope) = &done.missing_scope {
+        text.push_str(&format!(
+            "You did not allow the use of your plan ({}), so the login is kept and not used. To allow it:\n  \
+             coderclaw models auth {REGISTERED} --provider {}\n",
+            clean(scope),
+            done.provider
+        ));
     }
     if done.hidden_by_order {
         let id = shell_word(done.profile.as_str());
@@ -229,6 +245,7 @@ fn provider<'a>(
         Some("device-code") => (&[MethodKind::DeviceCode], Door::Device),
         None if wish.device => (&[MethodKind::DeviceCode], Door::Device),
         Some("oauth") => (&[MethodKind::OAuth, MethodKind::OAuthKey], Door::Browser),
+        Some("siwc") => (&[MethodKind::Siwc], Door::Registered),
         Some("oauth-key") => (&[MethodKind::OAuthKey], Door::Browser),
         None => (&[MethodKind::OAuth, MethodKind::OAuthKey, MethodKind::DeviceCode], Door::Any),
         Some(other) => {
@@ -241,7 +258,7 @@ fn provider<'a>(
         }
     };
     let has_any = kinds.iter().any(|kind| manifest.auth(*kind).is_some());
-    if !has_any && manifest.id == "openai" {
+    if !has_any && manifest.id == "openai" && door != Door::Registered {
         return Ok((context.provider("openai-codex")?, door));
     }
     Ok((manifest, door))

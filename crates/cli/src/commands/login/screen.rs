@@ -106,6 +106,12 @@ impl LoginUi for Screen {
             self.words(&format!("The address is in {} too.", path.display()));
         }
         self.untested(wait.untested);
+        if let Some(email) = wait.renews {
+            let email = clean(email);
+            self.words(&format!(
+                "It renews the login of {email}. For another account, name it with --expect EMAIL."
+            ));
+        }
         if let Some(why) = wait.why_not {
             self.words(&format!("The browser cannot come back by itself: {why}."));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coderclaw_auth::PasteKind;
-use coderclaw_providers::Manifest;
+use coderclaw_providers::{Manifest, MethodKind};
 use coderclaw_store::{ConfigDoc, KeyPath};
 use coderclaw_types::{ProfileId, ProviderId, Secret};
 use serde_json::{Map, Value, json};
@@ -42,8 +42,9 @@ pub(super) struct Given {
 
 /// Gets the credential of `choice` into the store of the context's agent.
 pub(super) fn credential(context: &Context, choice: &Choice, given: Given) -> Result<Kept, CommandError> {
-    if choice.how == How::Browser {
-        let wish = LoginWish { replace: given.replace, ..LoginWish::default() };
+    if matches!(choice.how, How::Browser | How::Registered) {
+        let method = (choice.how == How::Registered).then(|| MethodKind::Siwc.to_string());
+        let wish = LoginWish { replace: given.replace, method, ..LoginWish::default() };
         let done = in_browser(context, choice.provider, wish, &Shown::default())?;
         return Ok(Kept {
             provider: done.provider,

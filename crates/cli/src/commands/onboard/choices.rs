@@ -5,6 +5,8 @@
 pub(super) enum How {
     /// A login in a browser, here or elsewhere.
     Browser,
+    /// The same, as a client that is registered for each person.
+    Registered,
     /// What `claude setup-token` prints.
     SetupToken,
     /// A key.
@@ -46,6 +48,13 @@ const fn login(
 /// All that this program can do, in the order of the original's menu.
 pub(super) const CHOICES: &[Choice] = &[
     login("openai-codex", "OpenAI", "ChatGPT subscription, with a browser", "openai-codex", How::Browser),
+    login(
+        "openai-siwc",
+        "OpenAI",
+        "Sign in with ChatGPT, registered for you (untested)",
+        "openai",
+        How::Registered,
+    ),
     key("openai-api-key", "OpenAI", "openai", "openai-api-key"),
     login(
         "setup-token",
@@ -208,6 +217,7 @@ mod tests {
             let manifest = registry.get(&ProviderId::new(choice.provider)).expect(choice.provider);
             let methods: &[MethodKind] = match choice.how {
                 How::Browser => &[MethodKind::OAuth, MethodKind::OAuthKey, MethodKind::DeviceCode],
+                How::Registered => &[MethodKind::Siwc],
                 How::SetupToken => &[MethodKind::SetupToken],
                 How::ApiKey => &[MethodKind::ApiKey],
             };

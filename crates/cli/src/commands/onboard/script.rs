@@ -11,7 +11,7 @@ use super::choices::{Choice, Found, How, by_flag, find};
 use super::{Done, note, report};
 use crate::args::{Compatibility, OnboardArgs, SourceArgs};
 use crate::commands::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, REGISTERED};
 use crate::report::Report;
 use crate::secret_input;
 
@@ -176,9 +176,10 @@ fn log_in(
     let manifest = context.provider(choice.provider)?;
     let mut given = Given { replace: args.replace, ..Given::default() };
     match choice.how {
-        How::Browser => {
+        How::Browser | How::Registered => {
             let message = format!("{}: a person has to log in with a browser", choice.name);
-            let next = format!("coderclaw models auth login --provider {}{agent}", choice.provider);
+            let login = if choice.how == How::Registered { REGISTERED } else { "login" };
+            let next = format!("coderclaw models auth {login} --provider {}{agent}", choice.provider);
             return Err(CommandError::new(Code::InputRequired, message).hint(next));
         }
         How::SetupToken => {
