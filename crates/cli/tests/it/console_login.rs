@@ -54,7 +54,7 @@ fn e3_a_login_from_a_page() {
     assert_eq!(files, 0, "nothing waits any more");
 }
 
-/// A provider `acme` that has codes only, and wants `interval` seconds between two questions. `interval` seconds.
+/// A provider `acme` that has codes only, and wants `interval` seconds between two questions.
 fn acme(world: &World, interval: u64) {
     world.sandbox.policy(|policy| policy.device_interval = Some(interval));
     let text = format!(

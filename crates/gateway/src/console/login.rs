@@ -15,7 +15,8 @@ use super::frame::{self, hidden, home, name, token};
 use super::reply;
 use super::visits::{Begun, Presses, Said, Visit};
 use crate::answer::Answer;
-use crate::gateway::{Shared, Trouble};
+use crate::gateway::Shared;
+use crate::options::Trouble;
 
 /// Begins a login and shows what to do. Where the form names a profile, only its own person may log in.
 pub(super) fn start(shared: &Shared, visit: &Visit, form: &Form) -> Response<Answer> {
