@@ -30,6 +30,7 @@ use self::device::NoLuck;
 pub use self::error::LoginError;
 pub use self::later::StartedLogin;
 pub use self::plugin::PluginUi;
+pub(crate) use self::registered::first_parameters;
 pub use self::ui::{CodeWait, LoginUi, LoginWait, Pastes};
 use self::wait::{Answered, Waiting};
 use self::way::{DeviceWay, Doors};
