@@ -206,3 +206,31 @@ pub(crate) fn life(entry: &OAuthEntry) -> Option<Life> {
     let expires = entry.expires.or_else(|| claimed(jwt::exp))?;
     Some(Life { issued_at: entry.issued_at.or_else(|| claimed(jwt::iat)), expires })
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use coderclaw_store::OAuthEntry;
+    use coderclaw_types::ProviderId;
+
+    /// A login of which nothing is known but whose it is.
+    pub(crate) fn nothing_known(provider: &str) -> OAuthEntry {
+        OAuthEntry {
+            provider: ProviderId::new(provider),
+            access: None,
+            refresh: None,
+            expires: None,
+            issued_at: None,
+            earliest_refresh_at: None,
+            email: None,
+            account_id: None,
+            subject: None,
+            issuer: None,
+            client_id: None,
+            scope: None,
+            token_origin: None,
+            token_url: None,
+            revoke_url: None,
+            grant: None,
+        }
+    }
+}

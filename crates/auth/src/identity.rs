@@ -36,29 +36,16 @@ pub(crate) fn is_login_of(entry: &OAuthEntry, identity: &Identity) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use coderclaw_types::ProviderId;
-
     use super::*;
+    use crate::grant::tests::nothing_known;
 
     fn entry(subject: &str, email: &str, account: &str) -> OAuthEntry {
         let text = |s: &str| (!s.is_empty()).then(|| s.to_owned());
         OAuthEntry {
-            provider: ProviderId::new("p"),
-            access: None,
-            refresh: None,
-            expires: None,
-            issued_at: None,
-            earliest_refresh_at: None,
             email: text(email),
             account_id: text(account),
             subject: text(subject),
-            issuer: None,
-            client_id: None,
-            scope: None,
-            token_origin: None,
-            token_url: None,
-            revoke_url: None,
-            grant: None,
+            ..nothing_known("p")
         }
     }
 

@@ -72,6 +72,7 @@ mod report;
 mod resolve;
 mod revoke;
 mod scene;
+mod secret_places;
 mod shared;
 mod standing;
 mod status;
@@ -97,7 +98,8 @@ pub use lease::Lease;
 pub use lender::Lender;
 pub use link::{BrokenLink, LinkError, Linked};
 pub use login::{
-    CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, Pastes, PluginUi, StartedLogin,
+    CodeWait, Door, LoggedIn, LoginError, LoginRequest, LoginUi, LoginWait, NotYet, Pastes, PluginUi,
+    Questions, StartedLogin, Tried,
 };
 pub use logout::LoggedOut;
 pub use moved::Moved;
@@ -113,9 +115,10 @@ pub use refresh_now::Refreshed;
 pub use report::{Halt, Next, Outcome, ReportError};
 pub use resolve::{Ask, LeaseError, ResolveError};
 pub use revoke::Revocation;
+pub use secret_places::SecretPlace;
 pub use shared::{GrantPlace, SharedGrant};
 pub use status::{AgentStatus, ProfileStatus, ProviderStatus};
-pub use sweep::{SecretPlace, StrayCopy, Sweep};
+pub use sweep::{StrayCopy, Sweep};
 pub use told::{Call, Tone};
 pub use trail::TrailLine;
 pub use usage::{Usage, UsageWindow};

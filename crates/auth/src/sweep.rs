@@ -1,4 +1,4 @@
-//! Where secrets belong, and where copies of them lie about: in logs, transcripts, backups, and the history of git.
+//! Where copies of secrets lie about: in logs, transcripts, backups, and the history of git.
 //!
 //! Only exact copies are found, by a table of how each known secret begins. What is found is named by file and profile;
 //! no byte of a secret leaves this module.
@@ -15,6 +15,7 @@ use coderclaw_types::{ProfileId, Secret};
 
 use crate::context::Auth;
 use crate::edit::EditError;
+use crate::secret_places::real;
 
 /// So many bytes of a secret are looked up before the rest is compared.
 const HEAD: usize = 8;
@@ -24,15 +25,6 @@ const SHORTEST: usize = 16;
 const OVER: &str = "the time for looking was over";
 /// Read in one piece; a larger file in parts that overlap.
 const PART: usize = 4 * 1024 * 1024;
-
-/// A file or folder in which secrets belong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretPlace {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What it is, for people.
-    pub what: &'static str,
-}
 
 /// A copy of a secret where none belongs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,83 +69,13 @@ struct Needles {
     all: Vec<Known>,
     by_head: HashMap<[u8; HEAD], Vec<usize>>,
     longest: usize,
+    /// Bytes that are read in one piece.
+    part: usize,
     /// When looking ends.
     until: Instant,
 }
 
 impl Auth {
-    /// Every file and folder in which secrets belong, or in which a person may have put one, in the order in which a
-    /// person would look.
-    ///
-    /// # Errors
-    /// Where agents or trash cannot be listed.
-    pub fn secret_places(&self) -> Result<Vec<SecretPlace>, EditError> {
-        let mut all = self.token_places()?;
-        let state = self.state();
-        let mut add = |path: PathBuf, what| all.push(SecretPlace { path, what });
-        add(state.settings_file(), "the settings: the address of a webhook can be a secret");
-        add(state.providers(), "the folder of your own providers: headers can hold a key");
-        Ok(all)
-    }
-
-    /// Those of them in which the tokens and keys of a store belong.
-    fn token_places(&self) -> Result<Vec<SecretPlace>, EditError> {
-        let state = self.state();
-        let mut all = Vec::new();
-        let mut add = |path: PathBuf, what| all.push(SecretPlace { path, what });
-        for one in state.agents(self.config())? {
-            add(one.store(), "the store: all credentials of one agent");
-            let target = real(&one.store());
-            if target != real(&one.dir).join("auth-profiles.json") && target.exists() {
-                add(next(&target), "the store's next version, while it is written");
-                add(target, "where the store really is");
-            }
-            add(one.backup(), "its backup, of the same generation");
-            add(one.dir.join(".auth-profiles.json.next"), "its next version, while it is written");
-            add(
-                one.dir.join(".auth-profiles.json.bak.next"),
-                "the backup's next version, while it is written",
-            );
-            for path in beside(&one.dir, "auth-profiles.json.damaged-") {
-                add(path, "a damaged store, set aside");
-            }
-            add(one.cache(), "the runtime cache: access tokens and keys only");
-            add(one.dir.join(".auth.json.next"), "the cache's next version, while it is written");
-            for path in beside(&one.dir, "auth.json.imported") {
-                add(path, "credentials of an older version; the store has them");
-            }
-        }
-        add(state.trash(), "the folder of deleted agents and of resets: their stores, until you delete it");
-        for store in state.trashed_stores()? {
-            add(store, "the store of a deleted agent");
-        }
-        for folder in beside(&state.trash(), "reset-") {
-            add(folder, "the config and the old logins of before a reset");
-        }
-        add(state.journals(), "the folder of refresh journals: tokens while a refresh is unfinished");
-        add(state.logins(), "the folder of logins that were begun and not finished: code verifiers");
-        add(state.helpers(), "the folder of what helper programs gave, each for its time");
-        add(state.gateway_keys(), "the gateway's keys: their hashes only");
-        for path in beside(&state.root().join("gateway"), "gk_") {
-            add(path, "a gateway key, kept for a program that was connected");
-        }
-        add(
-            state.connections(),
-            "what was written into other programs' settings, and what stood there before",
-        );
-        add(state.oauth_json(), "logins of an older version; imported once, never written");
-        add(state.fingerprint_key_path(), "the key of the fingerprints");
-        let config = state.config_path();
-        add(config.to_path_buf(), "the config: API keys, where some stand in it");
-        for suffix in ["", ".1", ".2", ".3", ".4"] {
-            let mut path = config.as_os_str().to_owned();
-            path.push(format!(".bak{suffix}"));
-            add(path.into(), "an older version of the config");
-        }
-        add(next(config), "the config's next version, while it is written");
-        Ok(all)
-    }
-
     /// Looks for copies of every secret that a store of this state dir holds, in the files below `roots` and in the
     /// history of the git repositories that hold or are held by them. Reads only, follows no links, and leaves out the
     /// places where secrets belong. An empty `roots` means the state dir. What is not reached within `limit` is told as
@@ -229,7 +151,7 @@ impl Needles {
             }
         }
         let longest = all.iter().map(|known| known.secret.expose().len()).max().unwrap_or(0);
-        Self { all, by_head, longest, until }
+        Self { all, by_head, longest, part: PART, until }
     }
 
     /// Which secrets stand in `bytes`, and where the first copy of each begins.
@@ -266,7 +188,7 @@ impl Needles {
                 return Err(std::io::ErrorKind::TimedOut.into());
             }
             let kept = buffer.len();
-            let read = reader.by_ref().take(PART as u64).read_to_end(&mut buffer)?;
+            let read = reader.by_ref().take(self.part as u64).read_to_end(&mut buffer)?;
             if read == 0 {
                 return Ok(());
             }
@@ -285,24 +207,6 @@ impl Needles {
 
 fn newlines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
-}
-
-/// The name under which a file's next version is written.
-fn next(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.next"))
-}
-
-fn real(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-fn beside(dir: &Path, prefix: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let is_meant = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(prefix);
-    let mut paths: Vec<PathBuf> = entries.filter(is_meant).map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
 }
 
 fn look_below(
@@ -429,11 +333,11 @@ mod tests {
     /// A copy is found wherever it lies, also across the border of two parts, and told once.
     #[test]
     fn copies_are_found_wherever_they_lie() {
-        let needles = needles(&["canary-canary-one", "canary-canary-two"]);
-        for at in [0, 1, 100, PART - 17, PART - 16, PART - 1, PART, PART + 1] {
+        let needles = Needles { part: 64, ..needles(&["canary-canary-one", "canary-canary-two"]) };
+        for at in 0..300 {
             let mut bytes = vec![b'\n'; at];
             bytes.extend_from_slice(b"canary-canary-two!");
-            bytes.extend(vec![b'x'; 50]);
+            bytes.extend(vec![b'x'; 150]);
             let mut found = Vec::new();
             needles.look_through(bytes.as_slice(), |index, line| found.push((index, line))).unwrap();
             assert_eq!(found, [(1, at + 1)], "{at}");

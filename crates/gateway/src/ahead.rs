@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use coderclaw_types::{AgentId, Code, ProfileId};
 
-use crate::gateway::{Note, Shared};
+use crate::gateway::Shared;
+use crate::options::Note;
 
 /// What was last said about a login that gets no new token: it is said once.
 type Said = HashMap<(AgentId, ProfileId), Code>;

@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coderclaw_auth::{Auth, Call, OpenError, ProfileStatus, Runner};
-use coderclaw_http::{HttpError, RelayLimits};
-use coderclaw_providers::Manifest;
-use coderclaw_store::{GatewayKeysError, read_gateway_keys};
-use coderclaw_types::{AgentId, Clock, Code, Env, Millis, ProfileId};
+use coderclaw_auth::{Auth, Call, ProfileStatus};
+use coderclaw_http::RelayLimits;
+use coderclaw_store::read_gateway_keys;
+use coderclaw_types::{Clock, Millis};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,224 +21,16 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::ahead::look_after;
 use crate::console::Console;
+use crate::gateway_error::GatewayError;
 use crate::keys::Keys;
 use crate::lend::answer;
-use crate::logins::{Logins, LoginsError};
+use crate::logins::Logins;
 use crate::noted::Noted;
 use crate::numbers::Numbers;
+use crate::options::{Limits, Note, Options, Tell, Trouble};
 use crate::socket::{Lent, Listening, listen};
-use crate::status::{GatewayStatus, ask_status};
-use crate::tls::{Certified, Renewal, Tls, TlsError, TlsFiles};
-
-/// Something that happened, for whoever runs the gateway: one line, without any secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// One of many: only where somebody wants to see everything.
-    pub is_detail: bool,
-    /// The line.
-    pub text: String,
-}
-
-/// Takes notes. Called from many tasks at once.
-pub type Tell = Arc<dyn Fn(Note) + Send + Sync>;
-
-/// A code and what it is about: all that a next command needs.
-#[derive(Debug)]
-pub struct Trouble<'a> {
-    /// What it is.
-    pub code: Code,
-    /// Of which provider.
-    pub manifest: Option<&'a Manifest>,
-    /// Which profile.
-    pub profile: Option<&'a ProfileId>,
-    /// Whose.
-    pub agent: Option<&'a AgentId>,
-    /// The other agent that it is about.
-    pub other: Option<&'a AgentId>,
-}
-
-/// How much of anything, and for how long.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// For the head of a request, from its first byte or from the end of the last request.
-    pub head: Duration,
-    /// Bytes of a head.
-    pub head_bytes: usize,
-    /// How long a client may be silent in the middle of a body.
-    pub body: Duration,
-    /// How much of a body is kept to be sent again.
-    pub keep: usize,
-    /// For a connection to a provider.
-    pub connect: Duration,
-    /// How long a provider may be silent. A model may think for minutes before it says a word.
-    pub idle: Duration,
-    /// How long answers under way may take after the end was asked for.
-    pub drain: Duration,
-    /// Between two looks at logins that may be due.
-    pub ahead: Duration,
-    /// Connections at a time.
-    pub connections: usize,
-    /// Clients of the token socket at a time.
-    pub socket_clients: usize,
-    /// How long a client of the token socket may be silent between two lines.
-    pub socket_idle: Duration,
-    /// Bytes of a line on the token socket.
-    pub line_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head: Duration::from_secs(10),
-            head_bytes: 64 * 1024,
-            body: Duration::from_secs(60),
-            keep: 32 * 1024 * 1024,
-            connect: Duration::from_secs(15),
-            idle: Duration::from_secs(300),
-            drain: Duration::from_secs(30),
-            ahead: Duration::from_secs(15),
-            connections: 4096,
-            socket_clients: 256,
-            socket_idle: Duration::from_secs(600),
-            line_bytes: 64 * 1024,
-        }
-    }
-}
-
-/// What a gateway is made from.
-pub struct Options {
-    /// Where it listens; port 0 takes a free one. Anything but loopback takes `tls`, and a key that somebody has.
-    pub address: SocketAddr,
-    /// What is shown to those who connect; `None`: plain HTTP.
-    pub tls: Option<TlsFiles>,
-    /// Where the token socket is made; `None`: there is none.
-    pub socket: Option<PathBuf>,
-    /// The captured environment.
-    pub env: Env,
-    /// The clock.
-    pub clock: Clock,
-    /// How refreshes are run.
-    pub runner: Runner,
-    /// Who takes notes.
-    pub tell: Tell,
-    /// The command that a person types next, for answers that a person reads.
-    pub next_command: fn(&Trouble<'_>) -> String,
-    /// The command that does what a profile calls for, as the status has it; for an agent, where it has to be named.
-    pub next_for_profile: fn(&Auth, &ProfileStatus, &Call, Option<&str>) -> String,
-    /// A time as the person reads it, in their zone.
-    pub local_time: fn(Millis) -> String,
-    /// How much, and for how long.
-    pub limits: Limits,
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("address", &self.address)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why there is no gateway.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// Others on the network would read along.
-    #[error(
-        "{address} is not loopback, and others on the network come in over TLS only: name --tls-cert FILE and --tls-key FILE"
-    )]
-    NoTls {
-        /// What was asked for.
-        address: SocketAddr,
-    },
-    /// Others on the network would be let in without a key, or nobody at all.
-    #[error(
-        "{address} is not loopback, and others on the network come in with a key only: there is none that counts"
-    )]
-    NoKeys {
-        /// What was asked for.
-        address: SocketAddr,
-    },
-    /// The keys are not understood.
-    #[error(transparent)]
-    Keys(#[from] GatewayKeysError),
-    /// Certificate and key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Somebody else listens there.
-    #[error("{}", taken(address, other))]
-    PortTaken {
-        /// Where.
-        address: SocketAddr,
-        /// Who, if it is one of ours.
-        other: Option<Box<GatewayStatus>>,
-    },
-    /// The system does not let us listen.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another gateway of this state dir has the token socket.
-    #[error("another gateway has the token socket {} ({holder})", path.display())]
-    SocketTaken {
-        /// Which socket.
-        path: PathBuf,
-        /// Who has it, as far as is known.
-        holder: String,
-    },
-    /// The token socket cannot be made.
-    #[error("the token socket {} cannot be made: {detail}", path.display())]
-    Socket {
-        /// Which socket.
-        path: PathBuf,
-        /// Why.
-        detail: String,
-        /// The code of that.
-        code: Code,
-    },
-    /// The state dir is not understood.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// There is no way out to the network.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-}
-
-fn taken(address: &SocketAddr, other: &Option<Box<GatewayStatus>>) -> String {
-    match other {
-        Some(other) => format!("a CoderClaw gateway is running on {address} already (process {})", other.pid),
-        None => format!("another program listens on {address}; choose another port with --port"),
-    }
-}
-
-impl GatewayError {
-    /// The code of this failure.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::NoTls { .. } | Self::Tls(_) => Code::Usage,
-            Self::NoKeys { .. } => Code::GatewayKeyRefused,
-            Self::Keys(e) => e.code(),
-            Self::PortTaken { .. } => Code::PortTaken,
-            Self::Listen { .. } => Code::NotStarted,
-            Self::SocketTaken { .. } => Code::SocketTaken,
-            Self::Socket { code, .. } => *code,
-            Self::Open(e) => e.code(),
-            Self::Http(_) => Code::Offline,
-        }
-    }
-}
-
-impl From<LoginsError> for GatewayError {
-    fn from(error: LoginsError) -> Self {
-        match error {
-            LoginsError::Open(e) => Self::Open(e),
-            LoginsError::Http(e) => Self::Http(e),
-        }
-    }
-}
+use crate::status::ask_status;
+use crate::tls::{Certified, Renewal, Tls};
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -258,16 +49,6 @@ pub(crate) struct Shared {
     pub(crate) local_time: fn(Millis) -> String,
     pub(crate) console: Console,
     tell: Tell,
-}
-
-impl Note {
-    pub(crate) fn event(text: String) -> Self {
-        Self { is_detail: false, text }
-    }
-
-    pub(crate) fn detail(text: String) -> Self {
-        Self { is_detail: true, text }
-    }
 }
 
 impl Shared {

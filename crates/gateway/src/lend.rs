@@ -19,10 +19,11 @@ use hyper::body::Incoming;
 use tokio::task::JoinHandle;
 
 use crate::answer::Answer;
-use crate::gateway::{Note, Shared, Trouble};
+use crate::gateway::Shared;
 use crate::heads::{outgoing, strip_hop_by_hop};
 use crate::keep::Kept;
 use crate::logins::Open;
+use crate::options::{Note, Trouble};
 use crate::refusal::{Refusal, Shape};
 use crate::route::{Route, address, destination, route};
 use crate::within::{self, Watch};

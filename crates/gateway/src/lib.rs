@@ -16,6 +16,7 @@ mod ahead;
 mod answer;
 mod console;
 mod gateway;
+mod gateway_error;
 mod gathered;
 mod guard;
 mod heads;
@@ -25,6 +26,7 @@ mod lend;
 mod logins;
 mod noted;
 mod numbers;
+mod options;
 mod refusal;
 mod route;
 mod socket;
@@ -34,7 +36,9 @@ mod unpack;
 mod vet;
 mod within;
 
-pub use gateway::{Gateway, GatewayError, Limits, Note, Options, Tell, Trouble};
+pub use gateway::Gateway;
+pub use gateway_error::GatewayError;
+pub use options::{Limits, Note, Options, Tell, Trouble};
 pub use socket::client::{SocketError, TokenSocket};
 pub use socket::wire::{
     Advice, BorrowedLease, Complaint, LendRequest, ListedProfile, ListedProvider, Listing, Pair,

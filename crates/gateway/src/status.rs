@@ -9,7 +9,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::gateway::{GatewayError, Shared};
+use crate::gateway::Shared;
+use crate::gateway_error::GatewayError;
 use crate::tls::ask_unverified;
 
 /// What makes a health page one of ours.

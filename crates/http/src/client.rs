@@ -99,17 +99,23 @@ impl Client {
     /// # Errors
     /// [`SendError::NotSent`] only where it is certain that no byte of the request left.
     pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
-        let place = place(&request.url);
-        let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
-        let proxy = self
-            .way
-            .network
-            .proxy_for(&request.url)
-            .map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
-        let request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
+        let (place, proxy, request) = self.prepare(request)?;
         let response =
             self.inner.execute(request).await.map_err(|e| self.way.classify(&place, proxy.as_ref(), &e))?;
         read(&place, response).await
+    }
+
+    /// Where a request goes, in words; by which proxy; and the request itself.
+    fn prepare(
+        &self,
+        request: Request,
+    ) -> Result<(String, Option<ProxyChoice>, reqwest::Request), SendError> {
+        let place = place(&request.url);
+        let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
+        let proxy = self.way.network.proxy_for(&request.url);
+        let proxy = proxy.map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
+        let request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
+        Ok((place, proxy, request))
     }
 
     /// Sends `request` once and hands over the answer when its head has arrived, whatever its status. [`Limits::total`]
@@ -118,14 +124,7 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub async fn open(&self, request: Request, idle: Duration) -> Result<Incoming, SendError> {
-        let place = place(&request.url);
-        let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
-        let proxy = self
-            .way
-            .network
-            .proxy_for(&request.url)
-            .map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
-        let mut request = build(request).map_err(|problem| not_sent(NotSentWhy::Url, problem))?;
+        let (place, proxy, mut request) = self.prepare(request)?;
         *request.timeout_mut() = Some(NO_LIMIT);
         // The connector's own limit comes first where there is no connection at all.
         let head = tokio::time::timeout(idle, self.inner.execute(request)).await;

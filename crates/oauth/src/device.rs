@@ -14,7 +14,7 @@ use coderclaw_http::{Body, Client, HeaderText, Request, Url};
 use coderclaw_types::Secret;
 use url::form_urlencoded::Serializer;
 
-pub use self::pace::wait;
+pub use self::pace::{Pace, wait};
 pub(crate) use self::read::{read_code, read_poll};
 use crate::endpoint::{Encoding, TokenEndpoint};
 use crate::pkce::Pkce;
@@ -162,6 +162,16 @@ pub async fn ask_for_code(
     read_code(endpoint, client.send(code_request(endpoint, pkce)).await)
 }
 
+/// Asks once whether `code` has been typed in. Who asks again keeps a [`Pace`].
+pub async fn ask_about_code(
+    client: &Client,
+    endpoint: &DeviceEndpoint,
+    code: &DeviceCode,
+    pkce: &Pkce,
+) -> PollAnswer {
+    read_poll(endpoint, client.send(poll_request(endpoint, code, pkce)).await)
+}
+
 /// Waits until `code` has been typed in, asking as often as the server wants it.
 pub async fn wait_for_code(
     client: &Client,
@@ -169,7 +179,7 @@ pub async fn wait_for_code(
     code: &DeviceCode,
     pkce: &Pkce,
 ) -> PollAnswer {
-    wait(code, async || read_poll(endpoint, client.send(poll_request(endpoint, code, pkce)).await)).await
+    wait(code, async || ask_about_code(client, endpoint, code, pkce).await).await
 }
 
 fn post(url: &Url, encoding: Encoding, pairs: &[(&str, &str)]) -> Request {

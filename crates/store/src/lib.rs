@@ -48,6 +48,7 @@ mod original;
 mod outcome;
 mod paths;
 mod persisted;
+mod plugin_log;
 mod plugins;
 mod profiles;
 mod provider_files;
@@ -104,7 +105,8 @@ pub use original::OriginalGuard;
 pub use outcome::{Outcome, OutcomeKind};
 pub use paths::{AgentPaths, StateDir};
 pub use persisted::{Persisted, read_persisted};
-pub use plugins::{PluginError, StagedPlugin, append_plugin_log};
+pub use plugin_log::append_plugin_log;
+pub use plugins::{PluginError, StagedPlugin};
 pub use profiles::{
     ApiKeyEntry, AuthProfiles, DocumentError, Entry, LoginEntry, OAuthEntry, Order, TokenEntry, TokenUpdate,
 };

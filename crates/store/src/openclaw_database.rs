@@ -4,16 +4,24 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use coderclaw_types::Code;
 
 use crate::read::{ReadError, Signature};
-use crate::sqlite::{Database, SqliteError};
+use crate::sqlite::{Database, Place, SqliteError, told};
 
 /// An agent's own, in its folder: sessions and logins.
 pub const AGENT_DATABASE: &str = "openclaw-agent.sqlite";
 /// What all agents share, in `state/`.
 pub const SHARED_DATABASE: &str = "openclaw.sqlite";
+
+const OWN: Place = Place { table: "auth_profile_store", key: "store_key", value: "store_json" };
+const STATE: Place = Place { table: "config_machine_state", key: "state_key", value: "value_json" };
+/// How much of a database is its head.
+const HEAD: usize = 100;
+/// Three rows are found in a moment. What takes longer was made to.
+const TIME: Duration = Duration::from_secs(10);
 
 /// Why a database has told nothing.
 #[derive(Debug, thiserror::Error)]
@@ -96,28 +104,28 @@ pub fn read_openclaw_database(path: &Path) -> Result<DatabaseStores, DatabaseErr
     let file = File::open(&real).map_err(unreadable)?;
     // The head counts the transactions, also those that fall into one tick of the file's clock.
     let seen = || {
-        let mut head = [0; 100];
-        let read = file.read_at(&mut head, 0).unwrap_or_default();
-        (Signature::of(&real), head, read)
+        let mut head = [0; HEAD];
+        let read = file.read_at(&mut head, 0)?;
+        io::Result::Ok((Signature::of(&real), head, read, file.metadata()?.len()))
     };
-    let before = seen();
-    let length = file.metadata().map_err(unreadable)?.len();
-    let read_at = |bytes: &mut [u8], at: u64| file.read_exact_at(bytes, at);
-    let read = stores(length, &read_at);
+    let before = seen().map_err(unreadable)?;
+    let (_, head, _, length) = &before;
+    let read = match length {
+        // As a database without tables may be.
+        0 => Ok(DatabaseStores::default()),
+        _ => check_head(head, *length).and_then(|()| stores(&real, TIME)),
+    };
     // Whatever was found is only worth something if nobody was writing.
     in_use(path, &real)?;
-    if seen() != before {
+    if seen().map_err(unreadable)? != before {
         return Err(DatabaseError::Changed(path.to_path_buf()));
     }
     read.map_err(|e| {
         let (path, detail) = (path.to_path_buf(), e.to_string());
         match e {
-            SqliteError::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                DatabaseError::Damaged { path, detail: SqliteError::CutShort.to_string() }
-            }
             SqliteError::Io(e) => unreadable(e),
             SqliteError::Layout(_) => DatabaseError::Unknown { path, detail },
-            _ => DatabaseError::Damaged { path, detail },
+            SqliteError::Damaged(_) => DatabaseError::Damaged { path, detail },
         }
     })
 }
@@ -136,17 +144,45 @@ fn in_use(path: &Path, real: &Path) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-pub(crate) fn stores(
-    length: u64,
-    read_at: &dyn Fn(&mut [u8], u64) -> io::Result<()>,
-) -> Result<DatabaseStores, SqliteError> {
-    let Some(database) = Database::open(length, read_at)? else { return Ok(DatabaseStores::default()) };
-    let state = |key| database.text("config_machine_state", "state_key", key, "value_json");
-    let place = state("auth.sharedStore")?;
-    let place = place.and_then(|place| serde_json::from_str::<serde_json::Value>(&place).ok());
+/// Whether a file of `length` bytes with this head is a whole database. SQLite itself takes what is missing of the last page
+/// for zeros. (sqlite.org/fileformat2.html has the numbers.)
+fn check_head(head: &[u8; HEAD], length: u64) -> Result<(), SqliteError> {
+    if !head.starts_with(b"SQLite format 3\0") {
+        return Err(SqliteError::Damaged("it is no SQLite database"));
+    }
+    let page = match u16::from_be_bytes([head[16], head[17]]) {
+        1 => 65_536,
+        size => u64::from(size).max(1),
+    };
+    // The number of pages holds where whoever wrote it is who wrote last.
+    let pages = match head[24..28] == head[92..96] {
+        true => u32::from_be_bytes([head[28], head[29], head[30], head[31]]),
+        false => 0,
+    };
+    let whole = match pages {
+        0 => length.next_multiple_of(page),
+        pages => page * u64::from(pages),
+    };
+    if length < whole.max(HEAD as u64) {
+        return Err(SqliteError::Damaged("it is cut short"));
+    }
+    if head[19] > 2 {
+        return Err(SqliteError::Layout("of contents"));
+    }
+    Ok(())
+}
+
+fn stores(path: &Path, time: Duration) -> Result<DatabaseStores, SqliteError> {
+    let database = Database::open(path, time).map_err(|e| told(e, OWN.table))?;
+    let is_in_force = |text: String| {
+        serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|place| place["location"] == "state-db")
+    };
     Ok(DatabaseStores {
-        own: database.text("auth_profile_store", "store_key", "primary", "store_json")?,
-        shared: state("authProfiles.store")?,
-        is_shared_in_force: place.is_some_and(|place| place["location"] == "state-db"),
+        own: database.text(OWN, "primary")?,
+        shared: database.text(STATE, "authProfiles.store")?,
+        is_shared_in_force: database.text(STATE, "auth.sharedStore")?.is_some_and(is_in_force),
     })
 }
+
+#[cfg(test)]
+mod tests;

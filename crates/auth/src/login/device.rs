@@ -75,7 +75,17 @@ pub(super) async fn end(
     code: &DeviceCode,
     mine: impl FnOnce() -> Result<(), NoLuck>,
 ) -> Result<TokenSet, NoLuck> {
-    match wait_for_code(client, &way.device, code, pkce).await {
+    redeem(client, way, wait_for_code(client, &way.device, code, pkce).await, mine).await
+}
+
+/// The tokens of an answer that ended the wait.
+pub(super) async fn redeem(
+    client: &Client,
+    way: &DeviceWay<'_>,
+    answer: PollAnswer,
+    mine: impl FnOnce() -> Result<(), NoLuck>,
+) -> Result<TokenSet, NoLuck> {
+    match answer {
         PollAnswer::Granted(set) => mine().map(|()| *set),
         PollAnswer::Code { code, verifier } => {
             let Dialect::OpenAi { redirect, .. } = &way.device.dialect else {

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use coderclaw_oauth::device::DeviceCode;
+use coderclaw_http::Client;
+use coderclaw_oauth::device::{DeviceCode, PollAnswer, ask_about_code, wait_for_code};
 use coderclaw_oauth::{Pasted, Pkce, RefreshAnswer, State, TokenSet, Unusable, read_paste};
 use coderclaw_providers::Manifest;
 use coderclaw_store::{AgentPaths, PendingCode, PendingLogin};
@@ -14,6 +15,7 @@ use super::attempt::{Attempt, check_issuer, in_words};
 use super::brought::Proof;
 use super::device::{self, NoLuck};
 use super::error::LoginError;
+use super::question::{Questions, Tried};
 use super::way::{BrowserWay, DeviceWay, Doors, Way};
 use super::{Door, LoggedIn, LoginRequest, PATIENCE, runtime};
 use crate::context::Auth;
@@ -122,6 +124,41 @@ impl Auth {
     /// # Errors
     /// Where any step fails. The store is then as it was.
     pub fn finish_login(&self, id: &str, pasted: &Secret) -> Result<(AgentPaths, LoggedIn), LoginError> {
+        let found = self.found(id)?;
+        let Some((way, code)) = found.code()? else { return self.by_paste(id, &found, pasted) };
+        self.check_store(&found.agent)?;
+        let (client, runtime) = (device::client(self)?, runtime()?);
+        let answer = runtime.block_on(wait_for_code(&client, &way.device, &code, &found.pkce));
+        self.by_code(id, &found, way, &client, answer, runtime)
+    }
+
+    /// The same without a wait: whether a code has been typed in is asked once, where it is time for a question.
+    ///
+    /// # Errors
+    /// As for [`Auth::finish_login`].
+    pub fn try_login(
+        &self,
+        id: &str,
+        pasted: &Secret,
+        questions: &mut Questions,
+    ) -> Result<Tried, LoginError> {
+        let found = self.found(id)?;
+        let done = |(agent, done)| Tried::Done(agent, Box::new(done));
+        let Some((way, code)) = found.code()? else { return self.by_paste(id, &found, pasted).map(done) };
+        if let Some(too_soon) = questions.too_soon(self.clock().now()) {
+            return Ok(Tried::NotYet(too_soon));
+        }
+        self.check_store(&found.agent)?;
+        let (client, runtime) = (device::client(self)?, runtime()?);
+        let answer = runtime.block_on(ask_about_code(&client, &way.device, &code, &found.pkce));
+        if let Some(not_yet) = questions.after(&answer, code.interval, self.clock().now()) {
+            runtime.shutdown_background();
+            return Ok(Tried::NotYet(not_yet));
+        }
+        self.by_code(id, &found, way, &client, answer, runtime).map(done)
+    }
+
+    fn found(&self, id: &str) -> Result<Found<'_>, LoginError> {
         let pending = self.pending_login(id)?;
         let no_provider =
             || LoginError::NoMethod { provider: pending.provider.to_string(), what: "browser login" };
@@ -131,43 +168,81 @@ impl Auth {
             None if pending.registers => Door::Registered,
             None => Door::Browser,
         };
-        let doors = Doors::of(self, manifest, door)?;
-        let agent = self.state().agent(self.config(), &pending.agent);
-        let pkce = Pkce::from_verifier(pending.verifier).map_err(|_| LoginError::UnknownLogin)?;
         let request = LoginRequest {
             door,
-            profile_id: pending.profile_id,
+            profile_id: pending.profile_id.clone(),
             replace: pending.replace,
-            expect: pending.expect,
-            workspace: pending.workspace,
+            expect: pending.expect.clone(),
+            workspace: pending.workspace.clone(),
             no_listener: true,
         };
-        match (pending.device, &doors.browser, &doors.device) {
-            (Some(code), _, Some(way)) => {
-                self.check_store(&agent)?;
-                let runtime = runtime()?;
-                let left = pending.expires.since(self.clock().now());
-                let tokens = runtime.block_on(self.typed_in(id, way, &pkce, code, left));
-                self.store(&agent, &way.way, tokens, &Proof::default(), &request, runtime)
+        Ok(Found {
+            manifest,
+            doors: Doors::of(self, manifest, door)?,
+            agent: self.state().agent(self.config(), &pending.agent),
+            pkce: Pkce::from_verifier(pending.verifier.clone()).map_err(|_| LoginError::UnknownLogin)?,
+            left: pending.expires.since(self.clock().now()),
+            request,
+            pending,
+        })
+    }
+
+    /// Ends a login in a browser.
+    fn by_paste(
+        &self,
+        id: &str,
+        found: &Found<'_>,
+        pasted: &Secret,
+    ) -> Result<(AgentPaths, LoggedIn), LoginError> {
+        let Found { agent, request, pending, .. } = found;
+        let way = found.doors.browser.as_ref().ok_or_else(|| found.no_method())?;
+        let registered = match pending.registers {
+            true => Some(self.registered_as(&way.way, pending.client_id.clone())?),
+            false => None,
+        };
+        let attempt = Attempt {
+            pkce: found.pkce.clone(),
+            state: State::from_secret(pending.state.clone()),
+            redirect_uri: pending.redirect_uri.clone(),
+            registered,
+        };
+        let (code, named) = self.code_of(id, agent, way, &attempt, pasted)?;
+        let runtime = runtime()?;
+        let tokens = match runtime.block_on(attempt.redeem(self, way, &code, named.as_deref())) {
+            Ok(RefreshAnswer::Granted(tokens)) => Ok(tokens),
+            Ok(other) => Err(LoginError::Exchange(in_words(other))),
+            Err(e) => Err(e),
+        };
+        self.store(agent, &way.way, tokens, &attempt.proof(&way.way), request, runtime)
+    }
+
+    /// Ends a login by a code, with the provider's last word about it. Of several that have it for one login, one gets it.
+    fn by_code(
+        &self,
+        id: &str,
+        found: &Found<'_>,
+        way: &DeviceWay<'_>,
+        client: &Client,
+        answer: PollAnswer,
+        runtime: Runtime,
+    ) -> Result<(AgentPaths, LoggedIn), LoginError> {
+        let was_taken = Cell::new(false);
+        let claim = || match PendingLogin::claim(self.state(), id) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                was_taken.set(true);
+                Err(NoLuck::Failed("another process has finished this login".into()))
             }
-            (None, Some(way), _) => {
-                let state = State::from_secret(pending.state);
-                let registered = match pending.registers {
-                    true => Some(self.registered_as(&way.way, pending.client_id)?),
-                    false => None,
-                };
-                let attempt = Attempt { pkce, state, redirect_uri: pending.redirect_uri, registered };
-                let (code, named) = self.code_of(id, &agent, way, &attempt, pasted)?;
-                let runtime = runtime()?;
-                let tokens = match runtime.block_on(attempt.redeem(self, way, &code, named.as_deref())) {
-                    Ok(RefreshAnswer::Granted(tokens)) => Ok(tokens),
-                    Ok(other) => Err(LoginError::Exchange(in_words(other))),
-                    Err(e) => Err(e),
-                };
-                self.store(&agent, &way.way, tokens, &attempt.proof(&way.way), &request, runtime)
+            Err(e) => Err(NoLuck::Failed(e.to_string())),
+        };
+        let tokens = runtime.block_on(device::redeem(client, way, answer, claim)).map_err(|why| {
+            // Nothing comes of it any more, except where nobody answered.
+            if !was_taken.get() && !matches!(why, NoLuck::Failed(_)) {
+                drop(PendingLogin::claim(self.state(), id));
             }
-            _ => Err(LoginError::no_method(manifest, door)),
-        }
+            why.into_error(way)
+        });
+        self.store(&found.agent, &way.way, tokens, &Proof::default(), &found.request, runtime)
     }
 
     /// The code in what was pasted; from here on the login is used up.
@@ -203,44 +278,6 @@ impl Auth {
         }
     }
 
-    /// Waits for the code to be typed in. Of several that wait for one login, one gets it.
-    async fn typed_in(
-        &self,
-        id: &str,
-        way: &DeviceWay<'_>,
-        pkce: &Pkce,
-        code: PendingCode,
-        left: Duration,
-    ) -> Result<TokenSet, LoginError> {
-        let page = code.page.parse().map_err(|_| LoginError::UnknownLogin)?;
-        let interval = Duration::from_millis(code.interval_ms);
-        let code = DeviceCode {
-            user_code: code.user_code,
-            page,
-            complete: None,
-            interval,
-            lifetime: left,
-            handle: code.handle,
-        };
-        let was_taken = Cell::new(false);
-        let claim = || match PendingLogin::claim(self.state(), id) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                was_taken.set(true);
-                Err(NoLuck::Failed("another process has finished this login".into()))
-            }
-            Err(e) => Err(NoLuck::Failed(e.to_string())),
-        };
-        let tokens = device::end(&device::client(self)?, way, pkce, &code, claim).await;
-        tokens.map_err(|why| {
-            // Nothing comes of it any more, except where nobody answered.
-            if !was_taken.get() && !matches!(why, NoLuck::Failed(_)) {
-                drop(PendingLogin::claim(self.state(), id));
-            }
-            why.into_error(way)
-        })
-    }
-
     fn store(
         &self,
         agent: &AgentPaths,
@@ -262,6 +299,38 @@ impl Auth {
         });
         runtime.shutdown_background();
         done
+    }
+}
+
+/// A login that waits, and what it takes to end it.
+struct Found<'a> {
+    manifest: &'a Manifest,
+    doors: Doors<'a>,
+    agent: AgentPaths,
+    request: LoginRequest,
+    pkce: Pkce,
+    left: Duration,
+    pending: PendingLogin,
+}
+
+impl Found<'_> {
+    /// The code that waits to be typed in, and the way that it came by; `None` for a login in a browser.
+    fn code(&self) -> Result<Option<(&DeviceWay<'_>, DeviceCode)>, LoginError> {
+        let Some(code) = &self.pending.device else { return Ok(None) };
+        let way = self.doors.device.as_ref().ok_or_else(|| self.no_method())?;
+        let code = DeviceCode {
+            user_code: code.user_code.clone(),
+            page: code.page.parse().map_err(|_| LoginError::UnknownLogin)?,
+            complete: None,
+            interval: Duration::from_millis(code.interval_ms),
+            lifetime: self.left,
+            handle: code.handle.clone(),
+        };
+        Ok(Some((way, code)))
+    }
+
+    fn no_method(&self) -> LoginError {
+        LoginError::no_method(self.manifest, self.request.door)
     }
 }
 

@@ -205,10 +205,11 @@ fn denial(
 mod tests {
     use coderclaw_oauth::{Encoding, IdentityPointers, TokenEndpoint};
     use coderclaw_store::OAuthEntry;
-    use coderclaw_types::{GrantId, ProfileId, ProviderId};
+    use coderclaw_types::{GrantId, ProfileId};
 
     use super::*;
     use crate::grant::Endpoint;
+    use crate::grant::tests::nothing_known;
 
     const NOW: Millis = Millis(1_000_000_000);
     const MINUTE: i64 = 60_000;
@@ -216,22 +217,11 @@ mod tests {
     fn login(issued_ago: i64, expires_in: i64) -> Refreshable {
         let refresh = Secret::from("rt-1");
         let entry = OAuthEntry {
-            provider: ProviderId::new("acme"),
             access: Some(Secret::from("at-1")),
             refresh: Some(refresh.clone()),
             expires: Some(Millis(NOW.0 + expires_in)),
             issued_at: Some(Millis(NOW.0 - issued_ago)),
-            earliest_refresh_at: None,
-            email: None,
-            account_id: None,
-            subject: None,
-            issuer: None,
-            client_id: None,
-            scope: None,
-            token_origin: None,
-            token_url: None,
-            revoke_url: None,
-            grant: None,
+            ..nothing_known("acme")
         };
         Refreshable {
             profile: ProfileId::stored("acme:x"),

@@ -13,6 +13,8 @@ mod company;
 mod console;
 mod mock;
 mod new_provider;
+#[path = "../it/ran.rs"]
+mod ran;
 mod server;
 mod through_proxy;
 mod world;

@@ -110,7 +110,7 @@ fn e14_a_provider_from_nothing() {
     let said = world.login_ok();
     assert!(said.contains("Stored acme:ann@e2e.test"), "{said}");
     let turn = ["agent", "--message", "Good morning", "--model", "acme/large-1", "--json"];
-    let told: Value = serde_json::from_str(&world.run(&turn).ok()).unwrap();
+    let told = world.run(&turn).json();
     assert_eq!(
         (&told["reply"], &told["profileId"]),
         (&"Good morning, Ann.".into(), &"acme:ann@e2e.test".into())

@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::browser::{Page, follow};
+pub(crate) use crate::ran::Ran;
 use crate::server::Server;
 
 pub(crate) const TOKEN: &[&str] = &["models", "auth", "token", "--provider", "acme"];
@@ -210,38 +211,5 @@ impl World {
         let page = page.unwrap_or_else(|| panic!("no page to open: {ran:?}"));
         assert!(page.status == 200 && page.body.contains("You are logged in"), "{page:?}\n{ran:?}");
         ran.ok()
-    }
-}
-
-/// What a finished process left.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ran {
-    /// Its standard output, after it went well.
-    pub(crate) fn ok(self) -> String {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.stdout
-    }
-
-    /// The code that a failed command names on standard error.
-    pub(crate) fn code(&self) -> &str {
-        assert_eq!(self.code, Some(1), "{self:?}");
-        let line = self.stderr.lines().find(|line| line.ends_with(']')).unwrap_or_default();
-        line.rsplit_once('[').map_or("", |(_, code)| code.trim_end_matches(']'))
     }
 }

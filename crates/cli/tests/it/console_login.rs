@@ -1,8 +1,9 @@
 //! Logging in from a page of the console, with a browser that may be anywhere.
 
-use std::time::Duration;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
-use coderclaw_sandbox::{Kind, Seen};
+use coderclaw_sandbox::{Fault, Kind, On};
 use serde_json::json;
 
 use crate::console_world::{Browser, Page};
@@ -53,44 +54,144 @@ fn e3_a_login_from_a_page() {
     assert_eq!(files, 0, "nothing waits any more");
 }
 
-/// E10: where the provider has codes only, the page shows the code and where it is typed in; pressed too early, it
-/// waits; then the login is stored like any other, and the code is good for nothing more.
-#[test]
-fn e10_a_login_by_a_code_from_a_page() {
-    let world = World::new();
+/// A provider `acme` that has codes only, and wants `interval` seconds between two questions.
+fn acme(world: &World, interval: u64) {
+    world.sandbox.policy(|policy| policy.device_interval = Some(interval));
     let text = format!(
         "id = \"acme\"\nname = \"Acme <AI>\"\n\n[[auth]]\nmethod = \"device-code\"\nissuer = \"{}\"\nclient_id = \"acme-cli\"\n",
         world.sandbox.origin()
     );
     world.private(&world.state().join("providers/acme.toml"), &text);
-    let gate = Gate::start(&world);
-    let browser = Browser::signed_in(&world, &gate);
+}
+
+/// Begins a login by a code: the page that shows it, and the code.
+fn begin_code(browser: &Browser<'_>) -> (Page, String) {
     let page = browser.press_with(&browser.get("/"), "Log in", &[("provider", "acme")]);
     page.says("Log in to Acme <AI>").says("Type in this code there:").says_not("Paste it here");
+    let text = page.text();
+    let at = text.find("SBOX-").expect("a code");
+    (page, text[at..at + 9].to_owned())
+}
+
+fn polls(world: &World) -> usize {
+    world.sandbox.log().iter().filter(|seen| seen.kind == Kind::Poll).count()
+}
+
+const TYPED: &str = "I have typed it in";
+
+/// E10: where the provider has codes only, the page shows the code and where it is typed in. A press before that is told so at
+/// once; one afterwards stores the login like any other, and the code is good for nothing more.
+#[test]
+fn e10_a_login_by_a_code_from_a_page() {
+    let world = World::new();
+    acme(&world, 1);
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let (page, code) = begin_code(&browser);
     assert!(page.link("Open the login page").starts_with(world.sandbox.origin()));
-    let at = page.text().find("SBOX-").expect("a code");
-    let code = page.text()[at..at + 9].to_owned();
-    // Pressed before it is typed in: the answer comes once it is.
-    let sandbox = &world.sandbox;
-    let done = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let asked = |log: &[Seen]| log.iter().any(|seen| seen.kind == Kind::Poll);
-            assert!(sandbox.wait_for(Duration::from_secs(60), asked), "nobody asks");
-            assert!(sandbox.type_in(&code, true));
-        });
-        browser.press(&page, "I have typed it in")
-    });
+    let early = browser.press(&page, TYPED);
+    early.says("Not yet: Acme <AI> says that the code has not been typed in.").says(&code);
+    assert!(early.path.starts_with("/console/login?id=") && early.html.contains("role=\"status\""));
+    assert_eq!(polls(&world), 1);
+    assert!(world.sandbox.type_in(&code, true));
+    let done = pressed_until_it_ends(&browser, &early);
     done.says("Stored acme:").says("for agent main.");
-    browser.press(&page, "I have typed it in").says("This login is over.");
+    assert_eq!(polls(&world), 2);
+    browser.press(&page, TYPED).says("This login is over.");
+    assert_eq!(polls(&world), 2);
     // Refused over there: the login is over, and nothing is stored.
     let before = world.text();
-    let page = browser.press_with(&browser.get("/"), "Log in", &[("provider", "acme")]);
-    let at = page.text().find("SBOX-").expect("a code");
-    assert!(world.sandbox.type_in(&page.text()[at..at + 9], false));
-    let refused = browser.press(&page, "I have typed it in");
+    let (page, code) = begin_code(&browser);
+    assert!(world.sandbox.type_in(&code, false));
+    let refused = browser.press(&page, TYPED);
     assert_eq!(refused.path.split('?').next(), Some("/"), "{}", refused.path);
     refused.says("[login_denied]");
     assert_eq!(world.text(), before);
+    browser.press(&page, TYPED).says("This login is over.");
+}
+
+/// Presses again until the login is over; those that come too soon are told so.
+fn pressed_until_it_ends(browser: &Browser<'_>, page: &Page) -> Page {
+    let began = Instant::now();
+    loop {
+        let after = browser.press(page, TYPED);
+        if !after.path.starts_with("/console/login") {
+            return after;
+        }
+        after.says("wants 1 s between two questions.").says("Press again in 1 s.");
+        assert!(began.elapsed() < Duration::from_secs(60), "it never ends");
+    }
+}
+
+/// E10: however often somebody presses, the provider is asked as often as it wants, more rarely after `slow_down`, and after
+/// trouble, which is told as such. The login waits on.
+#[test]
+fn e10_presses_do_not_hurry_the_provider() {
+    let world = World::new();
+    acme(&world, 60);
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let sixty = "Not yet: Acme <AI> wants 60 s between two questions.";
+    let (page, code) = begin_code(&browser);
+    browser.press(&page, TYPED).says("has not been typed in");
+    assert!(world.sandbox.type_in(&code, true));
+    for _ in 0..5 {
+        browser.press(&page, TYPED).says(sixty).says("Press again in");
+    }
+    assert_eq!(polls(&world), 1);
+    for (fault, said, next, alert) in [
+        (Fault::error("slow_down"), "has not been typed in", "wants 65 s between two questions.", false),
+        (Fault::status(503), "could not say whether the code has been typed in", sixty, true),
+    ] {
+        let (page, _) = begin_code(&browser);
+        let before = polls(&world);
+        world.sandbox.script_on(On::Poll, fault, 1);
+        let after = browser.press(&page, TYPED);
+        after.says(said);
+        assert_eq!(after.html.contains("role=\"alert\""), alert, "{}", after.html);
+        browser.press(&page, TYPED).says(next);
+        assert_eq!(polls(&world), before + 1);
+    }
+    assert!(!world.store().exists() || world.text().contains("\"profiles\": {}"), "nothing yet");
+}
+
+/// E10, E12: several presses at once ask one question, and each is told what came of it.
+#[test]
+fn e10_presses_at_once_are_one_question() {
+    let world = World::new();
+    acme(&world, 60);
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let cookie = browser.cookie().unwrap();
+    let at_once = |page: &Page| -> Vec<Page> {
+        let start = Barrier::new(4);
+        std::thread::scope(|scope| {
+            let presses: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let browser = Browser::new(&gate);
+                        browser.set_cookie(&cookie);
+                        start.wait();
+                        browser.press(page, TYPED)
+                    })
+                })
+                .collect();
+            presses.into_iter().map(|press| press.join().unwrap()).collect()
+        })
+    };
+    let (page, _) = begin_code(&browser);
+    let pages = at_once(&page);
+    let asked = pages.iter().filter(|page| page.text().contains("has not been typed in")).count();
+    let told = pages.iter().filter(|page| page.text().contains("wants 60 s between two questions")).count();
+    assert_eq!((asked, told, polls(&world)), (1, 3, 1));
+    let (page, code) = begin_code(&browser);
+    assert!(world.sandbox.type_in(&code, true));
+    let pages = at_once(&page);
+    // One that arrives after the end finds no login any more.
+    let stored = pages.iter().filter(|page| page.text().contains("Stored acme:")).count();
+    let over = pages.iter().filter(|page| page.text().contains("This login is over.")).count();
+    assert!(stored >= 1 && stored + over == 4, "{stored} stored, {over} over");
+    assert_eq!(polls(&world), 2);
 }
 
 /// C10: logging in again to a profile is for its own person; another's login is given back, and the store is as it was.

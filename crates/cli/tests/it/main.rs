@@ -68,6 +68,7 @@ mod plugins;
 mod points;
 mod product_page;
 mod profiles;
+mod ran;
 mod references;
 mod secrets;
 mod sessions;

@@ -370,14 +370,27 @@ struct Cause {
     next: &'static str,
 }
 
+/// What most causes have in common: somebody took the login away, and no command brings it back.
+const GONE: Cause = Cause {
+    why: "",
+    profile: ME,
+    more: &[],
+    act: logged_out,
+    event: ("logout", "removed"),
+    state: Value::Null,
+    words: "does not have it now",
+    next: "",
+};
+
+const LOGIN: &str = "coderclaw models auth login --provider openai-codex";
+const SETUP_TOKEN: &str = "coderclaw models auth setup-token";
+
 /// B7, B9: why was I logged out on Tuesday? For each way in which that happens the story names it, and the command.
 #[test]
 fn b9_each_cause_is_told() {
     let causes = [
         Cause {
             why: "the provider refused it",
-            profile: ME,
-            more: &[],
             act: || {
                 let world = refused();
                 wait_for(&world, "quarantine", 1);
@@ -386,12 +399,11 @@ fn b9_each_cause_is_told() {
             event: ("refresh", "refused"),
             state: json!("needs_login"),
             words: "invalid_grant",
-            next: "coderclaw models auth login --provider openai-codex",
+            next: LOGIN,
+            ..GONE
         },
         Cause {
             why: "an answer was lost",
-            profile: ME,
-            more: &[],
             act: || {
                 let mut world = expired();
                 world.sandbox.script(Fault::RotateThenDrop, 1);
@@ -404,46 +416,32 @@ fn b9_each_cause_is_told() {
             event: ("refresh", "ambiguous"),
             state: json!("interrupted"),
             words: "ambiguous",
-            next: "coderclaw models auth login --provider openai-codex",
+            next: LOGIN,
+            ..GONE
         },
-        Cause {
-            why: "somebody logged it out",
-            profile: ME,
-            more: &[],
-            act: logged_out,
-            event: ("logout", "removed"),
-            state: json!(null),
-            words: "does not have it now",
-            next: "",
-        },
+        Cause { why: "somebody logged it out", ..GONE },
         Cause {
             why: "somebody pruned it",
             profile: STATIC,
-            more: &[],
             act: || {
                 let world = static_token(-HOUR);
                 world.run(&["models", "auth", "prune"]).ok();
                 world
             },
             event: ("logout", "pruned"),
-            state: json!(null),
-            words: "does not have it now",
-            next: "",
+            ..GONE
         },
         Cause {
             why: "its agent was deleted",
-            profile: ME,
             more: &["--agent", "work"],
             act: deleted,
             event: ("agent_delete", "deleted"),
-            state: json!(null),
             words: "trash",
-            next: "",
+            ..GONE
         },
         Cause {
             why: "its time was over",
             profile: STATIC,
-            more: &[],
             act: || {
                 let world = static_token(-HOUR);
                 world.run(&["models", "auth", "alerts", "--send"]).ok();
@@ -452,12 +450,12 @@ fn b9_each_cause_is_told() {
             event: ("quarantine", "needs_login"),
             state: json!("expired"),
             words: "quarantine",
-            next: "coderclaw models auth setup-token",
+            next: SETUP_TOKEN,
+            ..GONE
         },
         Cause {
             why: "its provider rejects it",
             profile: chat::WORK,
-            more: &[],
             act: || {
                 let world = chat::world();
                 let token = chat::setup_token("w");
@@ -472,21 +470,20 @@ fn b9_each_cause_is_told() {
             event: ("quarantine", "needs_login"),
             state: json!("rejected"),
             words: "quarantine",
-            next: "coderclaw models auth setup-token",
+            next: SETUP_TOKEN,
+            ..GONE
         },
         Cause {
             why: "it has another name",
-            profile: ME,
-            more: &[],
             act: || {
                 let world = expired();
                 world.run(&["models", "auth", "rename", ME, "openai-codex:new"]).ok();
                 world
             },
             event: ("rename", "renamed"),
-            state: json!(null),
             words: "It is called openai-codex:new now.",
             next: "coderclaw models auth log --profile openai-codex:new",
+            ..GONE
         },
     ];
     for Cause { why, profile, more, act, event, state, words, next } in causes {
@@ -520,18 +517,19 @@ fn a_profile_is_followed_through_its_names() {
     let theirs = world.path().join("theirs/agents/main/agent/auth-profiles.json");
     world.private(&theirs, &json!({"version": 1, "profiles": {ME: login.entry}}).to_string());
     world.run(&["import", "openclaw", &world.path().join("theirs").display().to_string()]).ok();
+    let told = |profile: &str| world.run(&["models", "auth", "log", "--profile", profile, "--json"]).json();
     let events = |profile: &str| -> Vec<String> {
-        let told = world.run(&["models", "auth", "log", "--profile", profile, "--json"]).json();
+        let told = told(profile);
         let all = told["events"].as_array().unwrap().iter();
         all.map(|line| line["event"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(events(OTHER), ["refresh", "rename"]);
-    let told = world.run(&["models", "auth", "log", "--profile", OTHER, "--json"]).json();
-    assert!(told["profile"]["lastGoodAt"].is_i64(), "{told:#}");
+    let of_old = told(OTHER);
+    assert!(of_old["profile"]["lastGoodAt"].is_i64(), "{of_old:#}");
     let of_new = events(ME);
     assert_eq!(of_new.last().map(String::as_str), Some("import"));
-    let told = world.run(&["models", "auth", "log", "--profile", ME, "--json"]).json();
-    assert_eq!(told["profile"]["since"], json!([]), "{told:#}");
+    let story = told(ME);
+    assert_eq!(story["profile"]["since"], json!([]), "{story:#}");
 }
 
 /// Many processes at once that all find the trail full: it is rotated once, and every line is kept, whole.

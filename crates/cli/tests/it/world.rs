@@ -10,6 +10,7 @@ use coderclaw_types::{Clock, Millis, Secret, TokenHash};
 use serde_json::{Value, json};
 
 use crate::canaries::Canaries;
+pub(crate) use crate::ran::Ran;
 
 /// The provider that the tests use: the built-in one, pointed at the sandbox.
 pub(crate) const PROVIDER: &str = "openai-codex";
@@ -241,44 +242,6 @@ impl World {
 }
 
 pub(crate) const TOKEN: &[&str] = &["models", "auth", "token", "--provider", PROVIDER];
-
-/// What a finished process left.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ran {
-    /// Its standard output, after it went well.
-    pub(crate) fn ok(self) -> String {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.stdout
-    }
-
-    pub(crate) fn json(self) -> Value {
-        let text = self.ok();
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
-    }
-
-    /// The code that a failed command names on standard error.
-    pub(crate) fn code(&self) -> &str {
-        assert_eq!(self.code, Some(1), "{self:?}");
-        let line = self.stderr.lines().next().unwrap_or_default();
-        line.rsplit_once('[').map_or("", |(_, code)| code.trim_end_matches(']'))
-    }
-}
 
 /// A path, its mode, when it last changed, and what is in it.
 pub(crate) type Item = (PathBuf, u32, (i64, i64), Vec<u8>);

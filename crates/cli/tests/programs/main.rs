@@ -20,6 +20,8 @@ mod field;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod gateway_world;
 mod openclaw;
+#[path = "../it/ran.rs"]
+mod ran;
 mod record;
 mod room;
 mod running;

@@ -87,6 +87,7 @@ fn options(words: &[&str]) -> Result<Options, String> {
 }
 
 fn torture(options: &Options) -> Result<(), String> {
+    plan::check_points()?;
     let began = Instant::now();
     let is_short = options.time < Duration::from_secs(60);
     let (disk, folder) = Disk::make()?;

@@ -2,6 +2,7 @@
 //!
 //! A round depends on the seed and its number alone, so that one is replayed by the same command.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -68,6 +69,9 @@ pub(crate) struct Round {
     pub(crate) trouble: Trouble,
 }
 
+/// `faults::POINTS` in an order of its own, which is part of what a seed means and stays when that one changes;
+/// [`check_points`] says where the two differ. Without `worker.spawn`: a fault there is how a refresh comes to be made in the
+/// asker itself.
 const POINTS: &[&str] = &[
     "asker.locked",
     "asker.handed",
@@ -96,6 +100,14 @@ const POINTS: &[&str] = &[
     "cache.write",
     "audit.write",
 ];
+
+/// Whether the points are those of a refresh.
+pub(crate) fn check_points() -> Result<(), String> {
+    let all = coderclaw_store::faults::POINTS.iter().filter(|point| **point != "worker.spawn");
+    let (own, all): (BTreeSet<_>, BTreeSet<_>) = (POINTS.iter().collect(), all.collect());
+    let differ: Vec<_> = own.symmetric_difference(&all).collect();
+    if differ.is_empty() { Ok(()) } else { Err(format!("the fail points of plan.rs are others: {differ:?}")) }
+}
 
 impl Round {
     /// The round `number` of `seed`. A short run has small storms and no stop that lasts.

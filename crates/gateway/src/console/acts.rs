@@ -15,7 +15,8 @@ use super::line::{Line, Move};
 use super::reply;
 use super::visits::{Said, Visit};
 use crate::answer::Answer;
-use crate::gateway::{Shared, Trouble};
+use crate::gateway::Shared;
+use crate::options::Trouble;
 
 /// What an act works with: the agent that the form names.
 struct Act<'a> {

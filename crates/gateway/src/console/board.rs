@@ -13,7 +13,8 @@ use super::frame::{self, words};
 use super::visits::{Said, Visit};
 use super::{chats, logins, reply, trail};
 use crate::answer::Answer;
-use crate::gateway::{Shared, Trouble};
+use crate::gateway::Shared;
+use crate::options::Trouble;
 
 /// Renewing a certificate is somebody's work, and takes a few days' notice.
 const SOON: Duration = Duration::from_secs(7 * 86_400);

@@ -14,7 +14,8 @@ use super::form::Query;
 use super::visits::Visit;
 use super::{frame, reply};
 use crate::answer::Answer;
-use crate::gateway::{Note, Shared};
+use crate::gateway::Shared;
+use crate::options::Note;
 
 /// The command that brings another link.
 const OPEN: &str = "coderclaw gateway open";

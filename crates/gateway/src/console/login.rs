@@ -1,9 +1,11 @@
 //! Logging in from a page: the two halves of `models auth login start` and `finish`, so that the browser may be on any machine.
 
-use coderclaw_auth::{Auth, LoggedIn, LoginError, LoginRequest, StartedLogin};
+use std::sync::{Arc, PoisonError};
+
+use coderclaw_auth::{Auth, LoggedIn, LoginError, LoginRequest, NotYet, StartedLogin, Tried};
 use coderclaw_providers::Manifest;
 use coderclaw_store::AgentPaths;
-use coderclaw_types::{AgentId, ProfileId, ProviderId, Secret, visible};
+use coderclaw_types::{AgentId, ProfileId, ProviderId, Secret, span, visible};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
@@ -11,9 +13,10 @@ use super::board::{agents, of_resolve, plain_trouble, trouble};
 use super::form::{Form, Query};
 use super::frame::{self, hidden, home, name, token};
 use super::reply;
-use super::visits::{Begun, Said, Visit};
+use super::visits::{Begun, Presses, Said, Visit};
 use crate::answer::Answer;
-use crate::gateway::{Shared, Trouble};
+use crate::gateway::Shared;
+use crate::options::Trouble;
 
 /// Begins a login and shows what to do. Where the form names a profile, only its own person may log in.
 pub(super) fn start(shared: &Shared, visit: &Visit, form: &Form) -> Response<Answer> {
@@ -51,6 +54,7 @@ fn begin(shared: &Shared, form: &Form) -> Result<Begun, Said> {
         provider: ProviderId::new(&manifest.id),
         name: manifest.name.to_string(),
         expect: request.expect,
+        presses: Arc::default(),
     })
 }
 
@@ -107,7 +111,7 @@ fn typed(visit: &Visit, begun: &Begun, code: &str) -> Markup {
     html! {
         li { p { "Type in this code there:" } p.typed { code { (visible(code)) } } }
         li {
-            p { "Then come back and press this. It waits until the code is there:" }
+            p { "Then come back and press this:" }
             form method="post" action="/console/login/finish" {
                 (token(visit)) (hidden("id", &begun.login.id))
                 (buttons(begun, "I have typed it in"))
@@ -165,35 +169,80 @@ fn link(url: &str) -> Markup {
     }
 }
 
-/// Hands over what was pasted. What is not the answer leaves the login waiting.
+/// Hands over what was pasted, or asks whether the code has been typed in. What is not the answer leaves the login waiting.
 pub(super) fn finish(shared: &Shared, visit: &Visit, form: &Form) -> Response<Answer> {
     let id = form.text("id");
     let Some(begun) = visit.begun(id) else {
         return reply::redirect(&format!("/console/login?id={}", if is_plain(id) { id } else { "" }));
     };
+    let mut presses = begun.presses.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(number) = presses.ended {
+        return reply::redirect(&home(&begun.agent, Some(number), ""));
+    }
     let nothing = Secret::from("");
     let pasted = form.secret("pasted").unwrap_or(&nothing);
+    match end(shared, &begun, pasted, &mut presses) {
+        End::Waits(said) => reply::redirect(&format!("/console/login?id={id}&said={}", visit.say(said))),
+        End::Over(said) => {
+            let number = visit.say(said);
+            presses.ended = Some(number);
+            visit.finished(id);
+            reply::redirect(&home(&begun.agent, Some(number), ""))
+        }
+    }
+}
+
+/// What came of a press: the login waits on, or is over.
+enum End {
+    Waits(Said),
+    Over(Said),
+}
+
+fn end(shared: &Shared, begun: &Begun, pasted: &Secret, presses: &mut Presses) -> End {
     let auth = match shared.logins.console() {
         Ok(auth) => auth,
-        Err(e) => {
-            let said = plain_trouble(shared, e.code(), &e.to_string());
-            return reply::redirect(&home(&begun.agent, Some(visit.say(said)), ""));
-        }
+        Err(e) => return End::Waits(plain_trouble(shared, e.code(), &e.to_string())),
     };
-    let said = match auth.finish_login(id, pasted) {
-        Ok((_, done)) => words(&begun, &done, auth.take_notes()),
+    match auth.try_login(&begun.login.id, pasted, &mut presses.questions) {
+        Ok(Tried::Done(_, done)) => End::Over(words(begun, &done, auth.take_notes())),
+        Ok(Tried::NotYet(why)) => End::Waits(not_yet(&begun.name, why)),
         Err(e) => {
             let agent = auth.state().agent(auth.config(), &begun.agent);
             let manifest = auth.registry().get(&begun.provider);
             let said = of_login(shared, &auth, &agent, manifest, &e);
-            if matches!(e, LoginError::NotTheAnswer(_) | LoginError::InputRequired(_)) {
-                return reply::redirect(&format!("/console/login?id={id}&said={}", visit.say(said)));
+            match e {
+                LoginError::NotTheAnswer(_) | LoginError::InputRequired(_) => End::Waits(said),
+                _ => End::Over(said),
             }
-            said
         }
+    }
+}
+
+fn not_yet(provider: &str, why: NotYet) -> Said {
+    let (is_trouble, lines) = match why {
+        NotYet::NotTypedIn => (
+            false,
+            vec![
+                format!("Not yet: {provider} says that the code has not been typed in."),
+                "Type it in on the provider's page, then press again.".into(),
+            ],
+        ),
+        NotYet::TooSoon { pause, left } => (
+            false,
+            vec![
+                format!("Not yet: {provider} wants {} between two questions.", span(pause)),
+                format!("Press again in {}.", span(left)),
+            ],
+        ),
+        NotYet::Unknown { why, pause } => (
+            true,
+            vec![
+                format!("{provider} could not say whether the code has been typed in: {why}"),
+                format!("The login still waits. Press again in {}.", span(pause)),
+            ],
+        ),
     };
-    visit.finished(id);
-    reply::redirect(&home(&begun.agent, Some(visit.say(said)), ""))
+    Said { is_trouble, lines, next: None }
 }
 
 fn is_plain(id: &str) -> bool {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coderclaw_auth::StartedLogin;
+use coderclaw_auth::{Questions, StartedLogin};
 use coderclaw_types::{AgentId, Millis, ProviderId, Secret, TokenHash};
 
 use super::form::Form;
@@ -40,6 +40,16 @@ pub(super) struct Begun {
     pub(super) name: String,
     /// Who is expected.
     pub(super) expect: Option<String>,
+    /// Held while it is being finished: of two presses at once, the second learns what came of the first.
+    pub(super) presses: Arc<Mutex<Presses>>,
+}
+
+/// How often somebody has tried to finish a login, and what came of it.
+#[derive(Debug, Default)]
+pub(super) struct Presses {
+    pub(super) questions: Questions,
+    /// The number of the last words about it.
+    pub(super) ended: Option<u64>,
 }
 
 #[derive(Debug)]

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use super::serve::{Client, Refused, welcome};
 use super::wire::{Line, Request};
-use crate::gateway::{Note, Shared};
+use crate::gateway::Shared;
+use crate::options::Note;
 
 /// A client says who it is within this time.
 const HELLO: Duration = Duration::from_secs(10);

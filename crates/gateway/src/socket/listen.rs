@@ -12,7 +12,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::connection::{serve, turn_away};
-use crate::gateway::{GatewayError, Shared};
+use crate::gateway::Shared;
+use crate::gateway_error::GatewayError;
 
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 128;

@@ -10,8 +10,9 @@ use super::wire::{
     Advice, BorrowedLease, Complaint, LendRequest, ListedProfile, ListedProvider, Listing, Pair,
     ReportRequest, VERSIONS, Welcome,
 };
-use crate::gateway::{Note, Shared, Trouble};
+use crate::gateway::Shared;
 use crate::logins::Open;
+use crate::options::{Note, Trouble};
 
 /// No message of ours comes near this.
 const LONGEST: usize = 500;

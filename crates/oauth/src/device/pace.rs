@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The time until the next question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pace {
+pub struct Pace {
     interval: Duration,
     /// Doublings since the last answer (RFC 8628 section 3.5: exponential backoff after a timeout).
     doubled: u32,
@@ -22,18 +22,18 @@ pub(super) struct Pace {
 
 impl Pace {
     /// As the server asked for.
-    pub(super) fn new(interval: Duration) -> Self {
+    pub fn new(interval: Duration) -> Self {
         Self { interval, doubled: 0 }
     }
 
     /// How long to wait now.
-    pub(super) fn pause(&self) -> Duration {
+    pub fn pause(&self) -> Duration {
         let longer = self.interval.saturating_mul(1 << self.doubled.min(6));
         longer.min(LONGEST).max(self.interval)
     }
 
     /// Notes what came of a question.
-    pub(super) fn after(&mut self, answer: &PollAnswer) {
+    pub fn after(&mut self, answer: &PollAnswer) {
         match answer {
             PollAnswer::Trouble(_) => self.doubled = self.doubled.saturating_add(1),
             PollAnswer::SlowDown { interval } => {
