@@ -4,13 +4,16 @@ use coderclaw_http::{HeaderText, Request, Url};
 use coderclaw_oauth::{
     AuthorizationRequest, State, TokenEndpoint, TokenHint, exchange_request, refresh_request, revoke_request,
 };
-use coderclaw_providers::{AuthMethod, Manifest, MethodKind, Revoke};
+use coderclaw_providers::{AuthMethod, Manifest, MethodKind, Revoke, Text};
 use coderclaw_types::Secret;
 
-use crate::grant::encoding;
+use crate::grant::{Endpoint, encoding, wants_id_token};
+use crate::login::first_parameters;
 
 /// What stands for everything secret.
 const SECRET: &str = "***";
+/// What stands for the client that a login registers.
+const CLIENT: &str = "CLIENT";
 /// Where discovery names the place; never shown, never asked.
 const LATER: &str = "https://discovered.invalid/";
 
@@ -37,19 +40,26 @@ pub struct Sketch {
 pub fn sketches(manifest: &Manifest) -> Vec<Sketch> {
     let mut all = Vec::new();
     for method in manifest.auth.iter() {
-        if method.method == MethodKind::OAuth {
-            oauth(method, &mut all);
+        if matches!(method.method, MethodKind::OAuth | MethodKind::Siwc) {
+            in_browser(method, &mut all);
         }
         all.extend(call(manifest, method));
     }
     all
 }
 
-fn oauth(method: &AuthMethod, all: &mut Vec<Sketch>) {
+/// A login that somebody who is new here would make, and what follows from it.
+fn in_browser(method: &AuthMethod, all: &mut Vec<Sketch>) {
     let issuer = method.issuer.as_deref().unwrap_or_default();
+    let mut whole = method.clone();
+    whole.token_url.get_or_insert(Text::Borrowed(LATER));
     let page = method.authorize_url.as_deref().unwrap_or(LATER).parse();
-    let token: Result<Url, _> = method.token_url.as_deref().unwrap_or(LATER).parse();
-    let (Ok(page), Ok(token)) = (page, token) else { return };
+    let (Ok(page), Some(endpoint)) = (page, Endpoint::of(&whole)) else { return };
+    let mut token = endpoint.token;
+    for (_, value) in token.extra.iter_mut().filter(|(name, _)| name == "client_secret") {
+        SECRET.clone_into(value);
+    }
+    let registers = method.method == MethodKind::Siwc;
     let secret = || Secret::from(SECRET);
     let redirect = method.redirect.as_deref().unwrap_or("http://127.0.0.1/callback");
     let port = method.redirect_ports.first().map_or_else(|| "PORT".to_owned(), ToString::to_string);
@@ -57,30 +67,33 @@ fn oauth(method: &AuthMethod, all: &mut Vec<Sketch>) {
         Some((host, path)) => format!("http://{host}:{port}/{path}"),
         None => redirect.to_owned(),
     };
-    let endpoint = TokenEndpoint {
-        url: token,
-        client_id: method.client_id.as_deref().unwrap_or_default().to_owned(),
-        encoding: encoding(method.token_request),
-        extra: Vec::new(),
-    };
+    let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let nonce = wants_id_token(method).then(|| text("nonce", SECRET));
+    let resource = method.resource.as_deref().map(|url| text("resource", url));
+    let registration = if registers { first_parameters("HOST") } else { Vec::new() };
+    let own = method.authorize_params.iter().map(|(name, value)| text(name, value));
     let url = AuthorizationRequest {
         authorize_url: page,
-        client_id: endpoint.client_id.clone(),
+        client_id: token.client_id.clone(),
         redirect_uri: redirect.clone(),
         scopes: method.scopes.iter().map(ToString::to_string).collect(),
-        extra: method.authorize_params.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
+        extra: nonce.into_iter().chain(resource).chain(registration).chain(own).collect(),
         challenge: SECRET.to_owned(),
         state: State::from_secret(secret()),
     }
     .url();
+    // The answer names the client that everything after it is for.
+    if registers {
+        CLIENT.clone_into(&mut token.client_id);
+    }
     let mut add = |step, request: Request| all.push(sketch(method.method, step, &request, issuer));
     add("page", Request::get(url));
-    add("code", exchange_request(&endpoint, &secret(), &secret(), &redirect));
-    add("refresh", refresh_request(&endpoint, &secret()));
+    add("code", exchange_request(&token, &secret(), &secret(), &redirect));
+    add("refresh", refresh_request(&token, &secret()));
     let revoked = method.revoke_url.as_deref().filter(|_| method.revoke != Revoke::Never);
     if let Some(url) = revoked.and_then(|url| url.parse().ok()) {
-        let encoding = method.revoke_request.map_or(endpoint.encoding, encoding);
-        let endpoint = TokenEndpoint { url, encoding, ..endpoint };
+        let encoding = method.revoke_request.map_or(token.encoding, encoding);
+        let endpoint = TokenEndpoint { url, encoding, extra: Vec::new(), ..token };
         add("revoke", revoke_request(&endpoint, &secret(), TokenHint::Refresh));
     }
 }
@@ -157,6 +170,48 @@ mod tests {
         assert_eq!(all[3].body, Some("application/json"));
         assert_eq!(all[4].headers[0], ("authorization".into(), "Bearer ***".into()));
         assert!(all[0].place.ends_with("/oauth/authorize"));
+    }
+
+    /// A method that registers a client for each person says so in its first request, and speaks for that client afterwards.
+    #[test]
+    fn a_registration_is_sketched_too() {
+        let registry = Registry::built_in();
+        let openai = registry.get(&ProviderId::new("openai")).unwrap();
+        let all: Vec<Sketch> =
+            sketches(openai).into_iter().filter(|one| one.way == MethodKind::Siwc).collect();
+        let steps: Vec<&str> = all.iter().map(|one| one.step).collect();
+        assert_eq!(steps, ["page", "code", "refresh", "revoke", "call"]);
+        let field = |at: usize, name: &str| {
+            all[at].fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
+        for (name, value) in [
+            ("client_id", "dynamic_agent_client"),
+            ("agent_name_hint", "CoderClaw"),
+            ("ext_agent_host_id", "HOST"),
+            ("nonce", "***"),
+            ("resource", "https://api.openai.com/v1"),
+        ] {
+            assert_eq!(field(0, name), Some(value), "{name}");
+        }
+        for at in 1..=2 {
+            assert_eq!(field(at, "client_id"), Some("CLIENT"));
+            assert_eq!(field(at, "resource"), Some("https://api.openai.com/v1"));
+        }
+        assert_eq!((field(3, "client_id"), field(3, "resource")), (Some("CLIENT"), None));
+    }
+
+    /// What a client calls its secret is sent, and shown to nobody.
+    #[test]
+    fn a_client_secret_is_not_shown() {
+        let text = "id = 'a'\n[[auth]]\nmethod = 'oauth'\nclient_id = 'c'\nclient_secret = 'canary-canary'\n\
+                    issuer = 'https://id.a.example'\nscopes = ['openid']";
+        let registry = Registry::with_files([("a.toml".into(), text.to_owned())]).unwrap();
+        let all = sketches(registry.get(&ProviderId::new("a")).unwrap());
+        assert!(!format!("{all:?}").contains("canary"), "{all:?}");
+        for at in 1..=2 {
+            assert!(all[at].fields.contains(&("client_secret".into(), "***".into())), "{all:?}");
+        }
+        assert!(all[0].fields.contains(&("nonce".into(), "***".into())), "{all:?}");
     }
 
     #[test]

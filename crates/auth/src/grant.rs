@@ -116,6 +116,11 @@ fn access(method: &AuthMethod) -> Option<AccessEndpoint> {
     Some(AccessEndpoint { url, headers: headers.collect() })
 }
 
+/// A login by this method has to bring an id_token: the issuer that it comes from is named.
+pub(crate) fn wants_id_token(method: &AuthMethod) -> bool {
+    method.issuer.is_some() && method.scopes.iter().any(|scope| scope == "openid")
+}
+
 /// The manifest's word for an encoding, as the protocol's.
 pub(crate) fn encoding(request: TokenRequest) -> Encoding {
     match request {

@@ -12,16 +12,14 @@ use crate::error::CommandError;
 /// Parses the arguments. `--profile NAME` or `--dev` before the first command choose another state dir.
 pub(crate) fn parse(arguments: Vec<OsString>, env: Env) -> Result<(Cli, Env), CommandError> {
     let (arguments, env) = state_profile(arguments, env)?;
-    match read(arguments) {
-        Ok(cli) => Ok((cli, env)),
-        Err(e) => Err(usage(&e)),
-    }
+    let cli = read(&arguments).map_err(|e| usage(&e, &arguments))?;
+    Ok((cli, env))
 }
 
-fn read(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let quickly = with_only(&arguments, || read_from_tree(arguments.clone()));
+fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let quickly = with_only(arguments, || read_from_tree(arguments.to_vec()));
     // What is wrong, or what there is, only the whole tree can say.
-    quickly.or_else(|_| read_from_tree(arguments))
+    quickly.or_else(|_| read_from_tree(arguments.to_vec()))
 }
 
 fn read_from_tree(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
@@ -55,7 +53,7 @@ pub(crate) fn wants_json(arguments: &[OsString]) -> bool {
     arguments.iter().any(|argument| argument == "--json")
 }
 
-fn usage(error: &clap::Error) -> CommandError {
+fn usage(error: &clap::Error, arguments: &[OsString]) -> CommandError {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return CommandError::help(error.to_string(), 0);
     }
@@ -73,8 +71,22 @@ fn usage(error: &clap::Error) -> CommandError {
     let command = usage.trim().strip_prefix("Usage: ").unwrap_or(&usage).trim();
     let path: Vec<&str> =
         command.split_whitespace().take_while(|word| word.starts_with(char::is_alphabetic)).collect();
-    let path = if path.is_empty() { "coderclaw".into() } else { path.join(" ") };
+    // For a value that is none, clap does not say of which command.
+    let path = if path.is_empty() { walked(arguments) } else { path.join(" ") };
     CommandError::new(Code::Usage, said).hint(format!("{path} --help"))
+}
+
+/// The command that the words lead to, as far as they do.
+fn walked(arguments: &[OsString]) -> String {
+    let mut tree = Cli::command();
+    tree.build();
+    let (mut at, mut path) = (&tree, "coderclaw".to_owned());
+    for word in arguments.iter().skip(1).take_while(|word| *word != "--") {
+        if let Some(next) = at.find_subcommand(word) {
+            (at, path) = (next, format!("{path} {}", next.get_name()));
+        }
+    }
+    path
 }
 
 /// `--profile NAME`, `--profile=NAME` and `--dev` count only before the first command, where they are taken out.
@@ -181,6 +193,16 @@ mod tests {
         assert!(text.contains("--provider") && !text.contains('\n'), "{text}");
         let error = parsed("coderclaw models statsu").unwrap_err();
         assert!(error.to_string().contains("statsu"), "{error}");
+        for (call, next) in [
+            ("gateway run --port 99999", "gateway run --help"),
+            ("--json gateway run --bind foo", "gateway run --help"),
+            ("completions foo", "completions --help"),
+            ("exec --provider x --min-validity y -- models status", "exec --help"),
+        ] {
+            let error = parsed(&format!("coderclaw {call}")).unwrap_err();
+            let said = error.words(200);
+            assert!(said.ends_with(&format!("  next: coderclaw {next}\n")), "{said}");
+        }
     }
 
     /// What is parsed with little of the tree is what the whole tree says, also where a word could be a command and is none.
@@ -205,7 +227,7 @@ mod tests {
             let whole = read_from_tree(words(line)).unwrap();
             assert_eq!(format!("{:?}", part.unwrap()), format!("{whole:?}"), "{line}");
         }
-        let said = |line: &str| read(words(line)).unwrap_err().to_string();
+        let said = |line: &str| read(&words(line)).unwrap_err().to_string();
         let (help, asked) = (said("coderclaw --help"), said("coderclaw models --help"));
         assert!(
             help.contains("models") && help.contains("doctor") && asked.contains("aliases"),

@@ -10,7 +10,7 @@ use crate::args::SourceArgs;
 use crate::error::CommandError;
 use crate::report::say;
 
-/// More than any paste with words around it.
+/// More than any paste with words around it. What is longer is refused, not cut.
 const LIMIT: u64 = 256 * 1024;
 
 /// Whether there is a person to ask.
@@ -52,8 +52,8 @@ fn from_file(path: &Path) -> std::io::Result<Secret> {
 
 fn all_of(source: impl Read) -> std::io::Result<Secret> {
     let mut bytes = Vec::new();
-    source.take(LIMIT).read_to_end(&mut bytes)?;
-    Ok(Secret::from(String::from_utf8_lossy(&bytes).into_owned()))
+    source.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    whole(bytes)
 }
 
 /// A line that is asked for in the open, such as the number of a menu's line. `None` at the end of the input.
@@ -121,7 +121,7 @@ fn from_terminal() -> std::io::Result<Option<Secret>> {
             match *byte {
                 CTRL_C => return Ok(None),
                 CTRL_D if text.is_empty() => return Ok(None),
-                CTRL_D => return Ok(Some(lossy(text))),
+                CTRL_D => return whole(text).map(Some),
                 CTRL_U => text.clear(),
                 8 | 127 => drop(text.pop()),
                 byte => text.push(byte),
@@ -133,9 +133,14 @@ fn from_terminal() -> std::io::Result<Option<Secret>> {
         }
     }
     drop(silent);
-    Ok(Some(lossy(text)))
+    whole(text).map(Some)
 }
 
-fn lossy(bytes: Vec<u8>) -> Secret {
-    Secret::from(String::from_utf8_lossy(&bytes).into_owned())
+/// The text, unless there is more of it than was read.
+fn whole(bytes: Vec<u8>) -> std::io::Result<Secret> {
+    if bytes.len() as u64 > LIMIT {
+        let why = format!("it is longer than {} KiB, and no key or token is", LIMIT / 1024);
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+    }
+    Ok(Secret::from(String::from_utf8_lossy(&bytes).into_owned()))
 }

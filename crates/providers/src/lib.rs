@@ -52,7 +52,7 @@ pub use failure::{Failure, FailureKind, Scope, read_event_failure, read_failure}
 pub use keys::schema;
 pub use manifest::{Api, AuthMethod, ClientSecret, Identity, List, Manifest, Pairs, Plugin, Source, Text};
 pub use registry::Registry;
-pub use template::template;
+pub use template::{check_id, template};
 pub use words::{
     ApiKind, Billing, CredentialKind, DeviceDialect, MethodKind, PluginCall, Revoke, TokenRequest,
 };

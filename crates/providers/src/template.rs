@@ -1,5 +1,6 @@
 //! A manifest to begin with: what has to be there, and everything else as a comment.
 
+use crate::checked::Id;
 use crate::keys::{Key, Table, Takes, keys_of};
 use crate::manifest::{Api, AuthMethod, Manifest, Pairs, Text};
 
@@ -152,6 +153,14 @@ fn pairs(all: &Pairs) -> Option<String> {
     let all: Vec<String> =
         all.iter().map(|(name, value)| format!("{} = {}", quoted(name), quoted(value))).collect();
     (!all.is_empty()).then(|| format!("{{ {} }}", all.join(", ")))
+}
+
+/// Whether `text` can be a provider's id.
+///
+/// # Errors
+/// What an id is, where it cannot.
+pub fn check_id(text: &str) -> Result<(), String> {
+    Id::try_from(text.to_owned()).map(drop)
 }
 
 #[cfg(test)]

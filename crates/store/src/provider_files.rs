@@ -4,11 +4,12 @@
 //! anyway tells whether there is any. The file holds the seal of the `coderclaw.plugin.toml` that the person has seen.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::commit::{WriteError, create_private, replace, sync_folder};
+use crate::faults;
 use crate::paths::StateDir;
 use crate::read::{ReadError, read_text};
 
@@ -92,11 +93,15 @@ impl StateDir {
     pub fn new_provider_file(&self, id: &str, text: &str) -> Result<PathBuf, WriteError> {
         self.ensure_dir(&self.providers())?;
         let path = self.providers().join(format!("{id}.toml"));
-        if fs::symlink_metadata(&path).is_ok() {
-            return Err(WriteError::io(&path)(io::ErrorKind::AlreadyExists.into()));
-        }
-        let mut file = create_private(&path)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(WriteError::io(&path))?;
+        // A manifest of which the disk took only a part would stop every command, so it gets its name when it is whole.
+        let draft = self.providers().join(format!(".{id}.toml.{}.next", std::process::id()));
+        let mut file = create_private(&draft)?;
+        let made = faults::write_all(&mut file, text.as_bytes(), "provider.torn")
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::hard_link(&draft, &path))
+            .map_err(WriteError::io(&path));
+        drop(fs::remove_file(&draft));
+        made?;
         sync_folder(&path)?;
         Ok(path)
     }

@@ -135,7 +135,7 @@ codes! {
     Usage Error "usage" "The command was called in a way that it does not know."
         => "coderclaw --help";
     UnknownProvider Error "unknown_provider" "No provider has this id."
-        => "coderclaw models auth list";
+        => "coderclaw models list";
     UnknownProfile Error "unknown_profile" "No profile has this id."
         => "coderclaw models auth list --agent {agent}";
     UnknownAgent Error "unknown_agent" "No agent has this id."

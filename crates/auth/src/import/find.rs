@@ -32,6 +32,9 @@ pub fn find_stores(path: &Path) -> Result<Vec<FoundStore>, ImportError> {
         let agent = path.parent().and_then(agent_of);
         return Ok(vec![FoundStore { agent, path: path.to_path_buf() }]);
     }
+    if !path.is_dir() {
+        return Err(ImportError::NoStore(path.to_path_buf()));
+    }
     let mut found = Vec::new();
     for folder in [path.to_path_buf(), path.join("agent")] {
         found.extend(store_in(&folder, agent_of(&folder))?);

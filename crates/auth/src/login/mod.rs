@@ -32,6 +32,7 @@ pub use self::error::LoginError;
 pub use self::later::StartedLogin;
 pub use self::plugin::PluginUi;
 pub use self::question::{NotYet, Questions, Tried};
+pub(crate) use self::registered::first_parameters;
 pub use self::ui::{CodeWait, LoginUi, LoginWait, Pastes};
 use self::wait::{Answered, Waiting};
 use self::way::{DeviceWay, Doors};

@@ -66,6 +66,11 @@ impl Registered {
     }
 }
 
+/// What somebody's first login asks for besides, from the machine of this name.
+pub(crate) fn first_parameters(host_id: &str) -> Vec<(String, String)> {
+    Registered { host_id: host_id.to_owned(), ..Registered::default() }.parameters()
+}
+
 /// One word, of a sensible length (RFC 6749 appendix A.1).
 fn is_client(id: &str) -> bool {
     (1..=256).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())

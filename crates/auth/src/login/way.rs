@@ -11,7 +11,7 @@ use super::Door;
 use super::error::LoginError;
 use crate::context::Auth;
 use crate::discovered::Discovered;
-use crate::grant::Endpoint;
+use crate::grant::{Endpoint, wants_id_token};
 
 /// In an address to which no browser can come back: with providers that allow any port, one is as good as another.
 const ANY_PORT: u16 = 51_455;
@@ -86,7 +86,7 @@ impl<'a> Way<'a> {
 
     /// The issuer is named, so that an id_token has to come from there.
     pub(super) fn checks_id_tokens(&self) -> bool {
-        self.endpoint.id_tokens_from.is_some() && self.method.scopes.iter().any(|scope| scope == "openid")
+        wants_id_token(&self.method)
     }
 
     /// For what the program of a plugin has brought, which says whose it is.

@@ -5,9 +5,9 @@ use coderclaw_types::AgentId;
 
 use crate::args::ExplainArgs;
 use crate::commands::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, login_command};
 use crate::report::Report;
-use crate::text::{self, clean};
+use crate::text::{self, clean, shell_word};
 
 pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, CommandError> {
     let agent = context.agent()?;
@@ -21,7 +21,17 @@ pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, Comman
     if context.global.json {
         return Ok(Report::json(&explanation));
     }
-    Ok(Report::text(words(&explanation, context.auth.clock().now())))
+    let mut text = words(&explanation, context.auth.clock().now());
+    if explanation.candidates.is_empty() {
+        let login = login_command(manifest);
+        let agent = context.agent_hint().map(|agent| format!(" --agent {}", shell_word(agent)));
+        text.push_str(&format!(
+            "\nThere is no login, token or key of it here. To bring one:\n  coderclaw models auth {login} --provider {}{}\n",
+            manifest.id,
+            agent.unwrap_or_default()
+        ));
+    }
+    Ok(Report::text(text))
 }
 
 /// The agent whose profile is used, if that is another one.

@@ -118,9 +118,9 @@ fn in_words(error: ImportError) -> CommandError {
         ImportError::Database(_) => out.hint("coderclaw models auth login --provider openai-codex".into()),
         ImportError::NoFile(_)
         | ImportError::NoStore(_)
+        | ImportError::Damaged { .. }
         | ImportError::OwnStore(_)
         | ImportError::NoLoginsIn(_) => out.hint("coderclaw import openclaw --help".into()),
-        ImportError::Damaged { .. } => out.hint("coderclaw models auth list".into()),
         ImportError::OwnProgramOnly { program, .. }
         | ImportError::NoFileOf { program, .. }
         | ImportError::NoLogin { program, .. } => out.hint(program::fresh_login(program)),

@@ -61,7 +61,9 @@ pub(super) fn run(context: &Context, args: RefreshArgs) -> Result<Report, Comman
     match persisted {
         Some(true) => sentence.push_str("\nThe secret store has it now."),
         Some(false) => {
-            sentence.push_str("\nThe secret store has it already; nothing was given to --persist-cmd.");
+            sentence.push_str(
+                "\nIt is no newer than what the secret store had; nothing was given to --persist-cmd.",
+            );
         }
         None => {}
     }

@@ -394,6 +394,51 @@ fn unknown_names_are_told_with_the_nearest() {
     }
 }
 
+/// B9: what a provider does not have is told with the command that brings what it has.
+#[test]
+fn b9_a_login_that_there_is_not_names_the_one_that_there_is() {
+    let world = World::new();
+    let login = ["models", "auth", "login", "--provider"];
+    let table: [(&[&str], &str); 6] = [
+        (&["anthropic"], "models auth setup-token --provider anthropic"),
+        (&["anthropic", "--device"], "models auth setup-token --provider anthropic"),
+        (&["groq", "--agent", "main"], "models auth paste-api-key --provider groq --agent main"),
+        (&["groq", "--method", "siwc"], "models auth paste-api-key --provider groq"),
+        (&["openai", "--method", "api-key"], "models auth paste-api-key --provider openai"),
+        (&["openai", "--method", "no-such"], "models auth login --help"),
+    ];
+    for (words, next) in table {
+        let ran = world.run(&[&login[..], words].concat());
+        is_told_in_a_line(&ran, "usage");
+        assert!(ran.stderr.ends_with(&format!("  next: coderclaw {next}\n")), "{words:?}: {ran:?}");
+    }
+    // Where there is nothing, whoever asks why is told how to get something.
+    let none = world.run(&["models", "auth", "explain", "--provider", "anthropic"]).ok();
+    assert!(none.ends_with("\n  coderclaw models auth setup-token --provider anthropic\n"), "{none}");
+}
+
+/// A secret of which only the beginning would fit is refused, not cut.
+#[test]
+fn a_secret_that_is_too_long_is_refused() {
+    let world = World::new();
+    let paste = ["models", "auth", "paste-api-key", "--provider", "openai", "--stdin"];
+    let ran = world.run_with_input(&paste, &"k".repeat(300 * 1024));
+    is_told_in_a_line(&ran, "input_required");
+    assert!(ran.stderr.contains("longer than 256 KiB"), "{ran:?}");
+    assert!(!world.store().exists());
+}
+
+/// What is neither a file nor a folder holds no logins, and is not waited for.
+#[test]
+fn an_import_from_no_file_ends_at_once() {
+    let world = World::new();
+    for place in ["/dev/zero", "/dev/null"] {
+        let ran = world.run(&["import", "openclaw", place]);
+        is_told_in_a_line(&ran, "usage");
+        assert!(ran.stderr.contains(&format!("{place} holds no logins")), "{ran:?}");
+    }
+}
+
 /// An agent's name that comes down to nothing (a variable that is not set) is not quietly the main agent.
 #[test]
 fn an_empty_agent_is_not_the_main_one() {

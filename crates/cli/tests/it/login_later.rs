@@ -58,7 +58,9 @@ fn e3_a_login_in_two_processes() {
     assert!(waiting_files(&world).is_empty());
     assert_eq!(code_of(&finish(&world, &id, &end)), "login_failed", "used twice");
     for wrong in ["0123456789abcdef0123456789abcdef", "../../x", "x"] {
-        assert_eq!(code_of(&finish(&world, wrong, &end)), "login_failed", "{wrong}");
+        let ran = finish(&world, wrong, &end);
+        assert_eq!(code_of(&ran), "login_failed", "{wrong}");
+        assert!(ran.stderr.ends_with("next: coderclaw models auth login start --help\n"), "{ran:?}");
     }
 }
 

@@ -24,7 +24,11 @@ fn a_new_provider_is_good_as_it_is() {
     let before = std::fs::read(&path).unwrap();
     assert_eq!(world.run(&["plugins", "new", "acme"]).code(), "plugin_exists");
     assert_eq!(world.run(&["plugins", "new", "openai"]).code(), "plugin_exists");
-    assert_eq!(world.run(&["plugins", "new", "../x"]).code(), "manifest_invalid");
+    for bad in ["../x", "", "a b", "Acme"] {
+        let refused = world.run(&["plugins", "new", bad]);
+        assert_eq!(refused.code(), "manifest_invalid");
+        assert!(refused.stderr.contains(&format!("\"{bad}\" is no id: an id is 1 to 64")), "{refused:?}");
+    }
     assert_eq!(std::fs::read(&path).unwrap(), before);
 
     let path = path.to_str().unwrap();
@@ -50,6 +54,22 @@ fn a_new_provider_is_good_as_it_is() {
     assert!(!all.contains("Tried on"), "{all}");
     // It is a provider like any other.
     assert_eq!(world.run(&["models", "auth", "token", "--provider", "acme"]).code(), "missing_credential");
+}
+
+/// A disk that takes half of a manifest, and a kill there, leave no manifest: one that is cut short would stop every command.
+#[test]
+fn a_new_provider_is_there_whole_or_not_at_all() {
+    for strikes in ["enospc", "kill"] {
+        let mut world = World::new();
+        world.set("CODERCLAW_FAULT", format!("provider.torn:{strikes}"));
+        let failed = world.run(&["plugins", "new", "acme"]);
+        assert_ne!(failed.code, Some(0), "{failed:?}");
+        assert!(!world.state().join("providers/acme.toml").exists());
+        world.unset("CODERCLAW_FAULT");
+        world.run(&["models", "status"]).ok();
+        world.run(&["plugins", "new", "acme"]).ok();
+        world.run(&["plugins", "check", "--no-trial"]).ok();
+    }
 }
 
 #[test]

@@ -40,7 +40,8 @@ impl Reply {
             return;
         };
         let text = for_people(text).unwrap_or_default();
-        let response = page(status, title, &format!("{text} You can close this page."));
+        let end = if text.ends_with('.') { "" } else { "." };
+        let response = page(status, title, &format!("{text}{end} You can close this page."));
         if browser.write_all(response.as_bytes()).is_ok() {
             browser.shutdown(Shutdown::Write).ok();
         }

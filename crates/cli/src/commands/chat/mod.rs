@@ -219,7 +219,7 @@ impl From<ChatError> for CommandError {
         match error {
             ChatError::Session(error) => error.into(),
             ChatError::VanishedPin { .. } => said.hint("coderclaw sessions list".into()),
-            ChatError::NoModel => said.hint("coderclaw models list".into()),
+            ChatError::NoModel => said.hint("coderclaw onboard".into()),
             _ => said,
         }
     }

@@ -16,7 +16,7 @@ use serde_json::json;
 use self::screen::Screen;
 use crate::args::{LoginArgs, LoginStep, LoginWish};
 use crate::commands::Context;
-use crate::error::{CommandError, REGISTERED};
+use crate::error::{CommandError, REGISTERED, login_command};
 use crate::report::{Report, say};
 use crate::text::{clean, local, shell_word};
 
@@ -78,7 +78,18 @@ pub(super) fn in_browser(
 /// A login that failed is tried again in the same way, whatever else the provider takes.
 fn about(context: &Context, manifest: &Manifest, door: Door) -> impl Fn(LoginError) -> CommandError {
     let about = context.about(manifest);
-    move |error| about(error).login(if door == Door::Registered { REGISTERED } else { "login" })
+    let other = command_for(context, manifest, login_command(manifest));
+    move |error| match error {
+        // This one is never of use there, so another is.
+        LoginError::NoMethod { .. } => about(error).hint(other.clone()),
+        _ => about(error).login(if door == Door::Registered { REGISTERED } else { "login" }),
+    }
+}
+
+/// `command` of `models auth`, for this provider.
+fn command_for(context: &Context, manifest: &Manifest, command: &str) -> String {
+    let agent = context.agent_hint().map(|agent| format!(" --agent {}", shell_word(agent)));
+    format!("coderclaw models auth {command} --provider {}{}", manifest.id, agent.unwrap_or_default())
 }
 
 /// Logs in, waits for it, and says what came of it.
@@ -133,7 +144,12 @@ fn start(context: &Context, provider: &str, wish: LoginWish) -> Result<Report, C
 }
 
 fn finish(context: &Context, id: &str, to_the_end: bool) -> Result<Report, CommandError> {
-    let pending = context.auth.pending_login(id)?;
+    let pending = context.auth.pending_login(id).map_err(|error| {
+        // Nobody knows any more which provider it was for.
+        let nobody_knows = matches!(error, LoginError::UnknownLogin | LoginError::Expired);
+        let error = CommandError::from(error);
+        if nobody_knows { error.hint("coderclaw models auth login start --help".into()) } else { error }
+    })?;
     let about = |error: LoginError| {
         let again = matches!(error, LoginError::NotTheAnswer(_) | LoginError::InputRequired(_));
         let error = CommandError::from(error).about(pending.provider.as_str(), Some(pending.agent.as_str()));
@@ -250,11 +266,22 @@ fn provider<'a>(
         None => (&[MethodKind::OAuth, MethodKind::OAuthKey, MethodKind::DeviceCode], Door::Any),
         Some(other) => {
             let known = MethodKind::from_text(other).filter(|kind| manifest.auth(*kind).is_some());
-            let message = match known {
-                Some(kind) => format!("{} with {kind} is not a browser login", manifest.id),
-                None => format!("{} has no login called \"{other}\"", manifest.id),
+            let (message, hint) = match known {
+                Some(kind) => {
+                    let command = match kind {
+                        MethodKind::SetupToken => "setup-token",
+                        MethodKind::Token => "paste-token",
+                        _ => "paste-api-key",
+                    };
+                    let message = format!("{} with {kind} is not a browser login", manifest.id);
+                    (message, command_for(context, manifest, command))
+                }
+                None => {
+                    let message = format!("{} has no login called \"{other}\"", manifest.id);
+                    (message, "coderclaw models auth login --help".to_owned())
+                }
             };
-            return Err(CommandError::new(Code::Usage, message));
+            return Err(CommandError::new(Code::Usage, message).hint(hint));
         }
     };
     let has_any = kinds.iter().any(|kind| manifest.auth(*kind).is_some());

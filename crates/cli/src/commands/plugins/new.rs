@@ -1,6 +1,6 @@
 //! `plugins new`.
 
-use coderclaw_providers::{Registry, template};
+use coderclaw_providers::{Registry, check_id, template};
 use coderclaw_types::{Code, ProviderId};
 use serde_json::json;
 
@@ -15,9 +15,13 @@ pub(super) fn run(
     from: Option<&str>,
     print: bool,
 ) -> Result<Report, CommandError> {
+    check_id(name).map_err(|what| {
+        CommandError::new(Code::ManifestInvalid, format!("\"{name}\" is no id: {what}"))
+            .hint("coderclaw plugins new --help".into())
+    })?;
     let from = from.map(|from| context.provider(from)).transpose()?;
     let text = template(name, from);
-    // What is not valid as it is was given a name that is none, or is taken.
+    // What is not valid as it is was given a name that is taken.
     let folder = context.auth.state().provider_folder()?;
     let path = context.auth.state().providers().join(format!("{name}.toml"));
     if folder.files.iter().any(|(other, _)| *other == path) && !print {
