@@ -56,9 +56,7 @@ impl Connection {
     ) -> Result<Response<Incoming>, TrySendError<Request<RelayBody>>> {
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|context| {
-            if !self.is_over {
-                self.is_over = Pin::new(&mut self.driver).poll(context).is_ready();
-            }
+            self.drive(context);
             answer.as_mut().poll(context)
         })
         .await

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::commit::{WriteError, replace};
 use crate::locks::AttentionGuard;
+use crate::own_file::object;
 use crate::paths::StateDir;
 use crate::read::{ReadError, read_text};
 
@@ -65,16 +66,6 @@ impl Attention {
             Some(told) => drop(profiles.insert(profile.as_str().into(), json!(told))),
             None => drop(profiles.shift_remove(profile.as_str())),
         }
-    }
-}
-
-fn object(value: &mut Value) -> &mut Map<String, Value> {
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
-        Value::Object(object) => object,
-        _ => unreachable!("it was made one"),
     }
 }
 

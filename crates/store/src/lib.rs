@@ -46,6 +46,7 @@ mod loose;
 mod openclaw_database;
 mod original;
 mod outcome;
+mod own_file;
 mod paths;
 mod persisted;
 mod plugin_log;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::commit::{WriteError, replace};
 use crate::locks::PersistGuard;
+use crate::own_file::object;
 use crate::paths::StateDir;
 use crate::read::{ReadError, read_text};
 
@@ -41,16 +42,6 @@ impl Persisted {
         let agents = object(self.top.entry("agents").or_insert_with(|| json!({})));
         let profiles = object(agents.entry(agent.as_str()).or_insert_with(|| json!({})));
         profiles.insert(profile.as_str().into(), json!(token));
-    }
-}
-
-fn object(value: &mut Value) -> &mut Map<String, Value> {
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
-        Value::Object(object) => object,
-        _ => unreachable!("it was made one"),
     }
 }
 

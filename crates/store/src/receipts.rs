@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::commit::{WriteError, replace};
 use crate::locks::ImportGuard;
+use crate::own_file::{object, read_versioned, versioned};
 use crate::paths::StateDir;
-use crate::read::{ReadError, read_text};
+use crate::read::ReadError;
 
 /// The version that this program writes.
 const VERSION: i64 = 1;
@@ -41,17 +42,8 @@ pub struct ImportReceipt<'a> {
 /// Where the file cannot be read or understood. Nothing may be imported by itself then: what is not known to have been
 /// imported would come back.
 pub fn read_receipts(state: &StateDir) -> Result<Receipts, ReadError> {
-    let path = state.receipts();
-    let Some(text) = read_text(&path)? else { return Ok(Receipts::default()) };
-    let corrupt = |detail: String| ReadError::Corrupt { path: path.clone(), detail };
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(top)) => match top.get("version").and_then(Value::as_i64) {
-            Some(VERSION) => Ok(Receipts { top }),
-            _ => Err(corrupt(format!("its version is not {VERSION}"))),
-        },
-        Ok(_) => Err(corrupt("it is not an object".into())),
-        Err(e) => Err(corrupt(e.to_string())),
-    }
+    let top = read_versioned(&state.receipts(), VERSION)?.unwrap_or_default();
+    Ok(Receipts { top })
 }
 
 impl Receipts {
@@ -121,14 +113,7 @@ impl Receipts {
     }
 
     fn object(&mut self, key: &str) -> &mut Map<String, Value> {
-        let slot = self.top.entry(key).or_insert_with(|| json!({}));
-        if !slot.is_object() {
-            *slot = json!({});
-        }
-        match slot {
-            Value::Object(map) => map,
-            _ => unreachable!("it was made an object above"),
-        }
+        object(self.top.entry(key).or_insert_with(|| json!({})))
     }
 }
 
@@ -142,14 +127,7 @@ impl ImportGuard {
     /// # Errors
     /// Where the disk does not take them.
     pub fn commit(&self, receipts: &Receipts) -> Result<(), WriteError> {
-        let mut top = Map::new();
-        top.insert("version".into(), json!(VERSION));
-        top.extend(
-            receipts.top.iter().filter(|(key, _)| *key != "version").map(|(k, v)| (k.clone(), v.clone())),
-        );
-        let mut text = serde_json::to_string_pretty(&top).unwrap_or_else(|_| "{}".into());
-        text.push('\n');
-        replace(self.target(), text.as_bytes())
+        replace(self.target(), versioned(&receipts.top, VERSION).as_bytes())
     }
 }
 

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::commit::{WriteError, replace};
 use crate::locks::RegistrationsGuard;
+use crate::own_file::{read_versioned, versioned};
 use crate::paths::StateDir;
-use crate::read::{ReadError, read_text};
+use crate::read::ReadError;
 
 /// The version that this program writes.
 const VERSION: i64 = 1;
@@ -38,17 +39,8 @@ pub struct Registration {
 /// # Errors
 /// Where the file exists and cannot be read or understood: what is not known must not be registered again.
 pub fn read_registrations(state: &StateDir) -> Result<Registrations, ReadError> {
-    let path = state.registrations();
-    let Some(text) = read_text(&path)? else { return Ok(Registrations::default()) };
-    let corrupt = |detail: String| ReadError::Corrupt { path: path.clone(), detail };
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(top)) => match top.get("version").and_then(Value::as_i64) {
-            Some(VERSION) => Ok(Registrations { top }),
-            _ => Err(corrupt(format!("its version is not {VERSION}"))),
-        },
-        Ok(_) => Err(corrupt("it is not an object".into())),
-        Err(e) => Err(corrupt(e.to_string())),
-    }
+    let top = read_versioned(&state.registrations(), VERSION)?.unwrap_or_default();
+    Ok(Registrations { top })
 }
 
 impl Registrations {
@@ -113,7 +105,7 @@ impl RegistrationsGuard {
             let failed = |e: getrandom::Error| WriteError::io(self.target())(io::Error::other(e));
             getrandom::fill(&mut random).map_err(failed)?;
             all.name_host(random);
-            self.commit(all.clone())?;
+            self.commit(&all)?;
         }
         Ok(all.host_id().unwrap_or_default().to_owned())
     }
@@ -133,16 +125,13 @@ impl RegistrationsGuard {
         let mut all = before.clone();
         all.note(issuer, one, at);
         if all != before {
-            self.commit(all)?;
+            self.commit(&all)?;
         }
         Ok(())
     }
 
-    fn commit(&self, all: Registrations) -> Result<(), WriteError> {
-        let mut top = Map::new();
-        top.insert("version".into(), json!(VERSION));
-        top.extend(all.top.into_iter().filter(|(key, _)| key != "version"));
-        replace(self.target(), format!("{:#}\n", Value::Object(top)).as_bytes())
+    fn commit(&self, all: &Registrations) -> Result<(), WriteError> {
+        replace(self.target(), versioned(&all.top, VERSION).as_bytes())
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use coderclaw_types::{Millis, ProfileId, ProviderId, TokenHash};
 use serde_json::{Map, Value, json};
 
+use crate::own_file::object;
 use crate::profiles::AuthProfiles;
 use crate::read::{ReadError, read_text};
 
@@ -189,17 +190,6 @@ impl Refused {
 
     fn to_json(&self) -> Value {
         json!({ "token": self.token.to_string(), "code": self.code, "detail": self.detail, "at": self.at })
-    }
-}
-
-/// The object in `slot`; something else there is replaced, since it can only be damage.
-fn object(slot: &mut Value) -> &mut Map<String, Value> {
-    if !slot.is_object() {
-        *slot = json!({});
-    }
-    match slot {
-        Value::Object(map) => map,
-        _ => unreachable!("it was made an object above"),
     }
 }
 
