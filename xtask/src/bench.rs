@@ -15,6 +15,7 @@ pub(crate) use gateway::bench as bench_gateway;
 use process::{Figures, Reached};
 use table::{Table, judged};
 
+use crate::marked;
 use crate::program::Program;
 use crate::repository::Repository;
 
@@ -57,16 +58,7 @@ pub(crate) fn bench(repository: &Repository, write: bool) -> Result<(), String> 
     if !changes.is_empty() {
         println!("\nSince the last run here:\n  {}", changes.join("\n  "));
     }
-    if write { put_on_page(repository, "bench --write", &text) } else { Ok(()) }
-}
-
-fn put_on_page(repository: &Repository, command: &str, text: &str) -> Result<(), String> {
-    let [begin, end] = ["begin", "end"].map(|which| format!("<!-- cargo xtask {command}: {which} -->\n"));
-    let page = repository.read(PAGE)?;
-    let (before, rest) = page.split_once(&begin).ok_or_else(|| format!("{PAGE} has no mark {begin}"))?;
-    let (_, after) = rest.split_once(&end).ok_or_else(|| format!("{PAGE} has no mark {end}"))?;
-    let page = format!("{before}{begin}\n{text}\n{end}{after}");
-    std::fs::write(repository.path(PAGE), page).map_err(|e| format!("{PAGE}: {e}"))
+    if write { marked::put(repository, PAGE, "bench --write", &text) } else { Ok(()) }
 }
 
 /// One cold process of each command, beside `/bin/true` and what others have.

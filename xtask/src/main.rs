@@ -11,6 +11,7 @@ mod e2e;
 mod fuzz;
 mod leaks;
 mod licences;
+mod marked;
 mod packages;
 mod program;
 mod promises;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::marked::between;
 use crate::repository::Repository;
 
 const PAGE: &str = "docs/promises.md";
@@ -12,8 +13,8 @@ const PLANNED: &str = "planned";
 /// Where the laws are numbered.
 const LAWS: &str = "ARCHITECTURE.md";
 /// The two tables that are written anew, each between marks of its own.
-const UNCOVERED_TABLE: &str = "what no test covers";
-const TESTS_TABLE: &str = "which tests hold what";
+const UNCOVERED_TABLE: &str = "promises --write, what no test covers";
+const TESTS_TABLE: &str = "promises --write, which tests hold what";
 
 /// What no test covers: of which laws (`law 3`) and promises, and what. Each promise that is only planned is among them.
 const UNCOVERED: [(&[&str], &str); 11] = [
@@ -95,8 +96,11 @@ pub(crate) fn show(repository: &Repository) -> Result<(), String> {
 pub(crate) fn write(repository: &Repository) -> Result<(), String> {
     let page = repository.read(PAGE)?;
     let new = with_states(&page, &named(repository)?);
-    let new = between(&new, TESTS_TABLE, &tests_table(&new, &tests(repository)?))?;
-    let new = between(&new, UNCOVERED_TABLE, &uncovered_table())?;
+    let part = |text: &str, command, table: &str| {
+        between(text, command, table).map_err(|why| format!("{PAGE}: {why}"))
+    };
+    let new = part(&new, TESTS_TABLE, &tests_table(&new, &tests(repository)?))?;
+    let new = part(&new, UNCOVERED_TABLE, &uncovered_table())?;
     if new != page {
         std::fs::write(repository.path(PAGE), &new).map_err(|e| format!("{PAGE}: {e}"))?;
     }
@@ -148,21 +152,11 @@ fn faults(page: &str, named: &Named) -> Vec<String> {
     wrong
 }
 
-/// The page with `table` between its marks.
-fn between(page: &str, name: &str, table: &str) -> Result<String, String> {
-    let [begin, end] =
-        ["begin", "end"].map(|which| format!("<!-- cargo xtask promises --write, {name}: {which} -->\n"));
-    let missing = |mark: &str| format!("{PAGE} has no mark {}", mark.trim());
-    let (before, rest) = page.split_once(&begin).ok_or_else(|| missing(&begin))?;
-    let (_, after) = rest.split_once(&end).ok_or_else(|| missing(&end))?;
-    Ok(format!("{before}{begin}\n{table}\n{end}{after}"))
-}
-
 /// What is wrong where `table` is not what stands between its marks.
-fn outdated(page: &str, name: &str, table: &str) -> Option<String> {
-    match between(page, name, table) {
+fn outdated(page: &str, command: &str, table: &str) -> Option<String> {
+    match between(page, command, table) {
         Ok(new) if new == page => None,
-        Ok(_) => Some(format!("the table of {name} is not up to date")),
+        Ok(_) => Some(format!("what `cargo xtask {command}` wrote is not up to date")),
         Err(why) => Some(why),
     }
 }
@@ -347,6 +341,7 @@ fn is_id(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marked::marks;
 
     fn set(ids: &[&str]) -> BTreeSet<String> {
         ids.iter().map(|id| (*id).to_owned()).collect()
@@ -399,8 +394,7 @@ mod tests {
         let rows: String =
             ids.iter().filter(|id| is_id(id)).map(|id| format!("| {id} | x | tested |\n")).collect();
         let laws: String = (1..=10).map(|number| format!("| {number} | x |\n")).collect();
-        let [begin, end] = ["begin", "end"]
-            .map(|which| format!("<!-- cargo xtask promises --write, {UNCOVERED_TABLE}: {which} -->\n"));
+        let [begin, end] = marks(UNCOVERED_TABLE);
         let page =
             between(&format!("{rows}{begin}{end}tail\n"), UNCOVERED_TABLE, &uncovered_table()).unwrap();
         assert_eq!(faults_of_uncovered(&page, &laws), Vec::<String>::new());

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::marked;
 use crate::program::Program;
 use crate::repository::Repository;
 
 /// The variable that names the folder of the figures, one file for each row.
 pub(crate) const FOLDER: &str = "SIDE_BY_SIDE";
 const PAGE: &str = "docs/side-by-side.md";
-const BEGIN: &str = "<!-- cargo xtask e2e --with codex,openclaw: begin -->\n";
-const END: &str = "<!-- cargo xtask e2e --with codex,openclaw: end -->\n";
+const COMMAND: &str = "e2e --with codex,openclaw";
 /// The columns: what stands first in a row's file, and in which order the programs follow there.
 const COLUMNS: [&str; 4] = ["what happens", "CoderClaw", "Codex CLI", "openclaw"];
 
@@ -34,8 +34,7 @@ pub(crate) fn write(repository: &Repository, folder: &Path) -> Result<(), String
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     let text = format!("{}{}", headline(repository)?, table(&rows)?);
     print!("\n{text}");
-    let page = repository.read(PAGE)?;
-    std::fs::write(repository.path(PAGE), between(&page, &text)?).map_err(|e| format!("{PAGE}: {e}"))
+    marked::put(repository, PAGE, COMMAND, &text)
 }
 
 fn headline(repository: &Repository) -> Result<String, String> {
@@ -75,27 +74,22 @@ fn table(rows: &[String]) -> Result<String, String> {
     if rows.is_empty() { Err("no row has been measured".to_owned()) } else { Ok(text) }
 }
 
-fn between(page: &str, text: &str) -> Result<String, String> {
-    let missing = |mark: &str| format!("{PAGE} has no mark {}", mark.trim());
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| missing(BEGIN))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| missing(END))?;
-    Ok(format!("{before}{BEGIN}\n{text}\n{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marked::{between, marks};
 
     #[test]
     fn figures_become_a_table_between_the_marks() {
         let rows = ["32 processes\t1 request\t30 requests\t2 requests\n".to_owned()];
         let text = table(&rows).unwrap();
         assert!(text.ends_with("| 32 processes | 1 request | 30 requests | 2 requests |\n"), "{text}");
-        let page = format!("head\n{BEGIN}old\n{END}tail\n");
-        let once = between(&page, &text).unwrap();
+        let [begin, end] = marks(COMMAND);
+        let page = format!("head\n{begin}old\n{end}tail\n");
+        let once = between(&page, COMMAND, &text).unwrap();
         assert!(once.starts_with("head\n") && once.ends_with("tail\n") && !once.contains("old"), "{once}");
-        assert_eq!(between(&once, &text).unwrap(), once);
-        assert!(between("no marks", &text).is_err());
+        assert_eq!(between(&once, COMMAND, &text).unwrap(), once);
+        assert!(between("no marks", COMMAND, &text).is_err());
         assert!(table(&["one\ttwo".to_owned()]).is_err() && table(&[]).is_err());
     }
 

@@ -152,17 +152,24 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_requests_of_a_manifest_are_those_that_are_sent() {
+    /// All that one way in of a built-in provider sends, from the page to a call.
+    fn whole(provider: &str, way: MethodKind) -> Vec<Sketch> {
         let registry = Registry::built_in();
-        let codex = registry.get(&ProviderId::new("openai-codex")).unwrap();
-        let all: Vec<Sketch> =
-            sketches(codex).into_iter().filter(|one| one.way == MethodKind::OAuth).collect();
+        let manifest = registry.get(&ProviderId::new(provider)).unwrap();
+        let all: Vec<Sketch> = sketches(manifest).into_iter().filter(|one| one.way == way).collect();
         let steps: Vec<&str> = all.iter().map(|one| one.step).collect();
         assert_eq!(steps, ["page", "code", "refresh", "revoke", "call"]);
-        let field = |at: usize, name: &str| {
-            all[at].fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-        };
+        all
+    }
+
+    fn field<'a>(sketch: &'a Sketch, name: &str) -> Option<&'a str> {
+        sketch.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn the_requests_of_a_manifest_are_those_that_are_sent() {
+        let all = whole("openai-codex", MethodKind::OAuth);
+        let field = |at: usize, name| field(&all[at], name);
         assert_eq!(field(0, "redirect_uri"), Some("http://127.0.0.1:1455/auth/callback"));
         assert_eq!(field(0, "code_challenge_method"), Some("S256"));
         assert_eq!(field(1, "code_verifier"), Some("***"));
@@ -175,15 +182,8 @@ mod tests {
     /// A method that registers a client for each person says so in its first request, and speaks for that client afterwards.
     #[test]
     fn a_registration_is_sketched_too() {
-        let registry = Registry::built_in();
-        let openai = registry.get(&ProviderId::new("openai")).unwrap();
-        let all: Vec<Sketch> =
-            sketches(openai).into_iter().filter(|one| one.way == MethodKind::Siwc).collect();
-        let steps: Vec<&str> = all.iter().map(|one| one.step).collect();
-        assert_eq!(steps, ["page", "code", "refresh", "revoke", "call"]);
-        let field = |at: usize, name: &str| {
-            all[at].fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-        };
+        let all = whole("openai", MethodKind::Siwc);
+        let field = |at: usize, name| field(&all[at], name);
         for (name, value) in [
             ("client_id", "dynamic_agent_client"),
             ("agent_name_hint", "CoderClaw"),

@@ -14,7 +14,8 @@ use programs::{Nginx, OurGateway, resident_mb, wrk};
 use upstream::Upstream;
 
 use crate::bench::table::{self, Table, judged};
-use crate::bench::{headline, put_on_page};
+use crate::bench::{PAGE, headline};
+use crate::marked;
 use crate::program::Program;
 use crate::repository::Repository;
 
@@ -57,7 +58,7 @@ pub(crate) fn bench(repository: &Repository, write: bool) -> Result<(), String> 
     if !changes.is_empty() {
         println!("\nSince the last run here:\n  {}", changes.join("\n  "));
     }
-    if write { put_on_page(repository, "bench gateway --write", &text) } else { Ok(()) }
+    if write { marked::put(repository, PAGE, "bench gateway --write", &text) } else { Ok(()) }
 }
 
 fn first_byte(nginx: &Nginx, ours: &OurGateway, upstream: SocketAddr) -> Result<Table, String> {
