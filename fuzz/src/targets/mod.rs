@@ -8,6 +8,7 @@ mod manifests;
 mod models;
 mod pastes;
 mod redactor;
+mod relayed;
 mod stores;
 mod streams;
 mod tokens;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "models", run: models::run },
     Target { name: "pastes", run: pastes::paste },
     Target { name: "redactor", run: redactor::run },
+    Target { name: "relayed", run: relayed::run },
     Target { name: "stores", run: stores::run },
     Target { name: "streams", run: streams::run },
     Target { name: "tokens", run: tokens::run },
