@@ -47,3 +47,4 @@ pub use socket::wire::{
 pub use status::{GatewayStatus, ask_status};
 pub use tls::{TlsError, TlsFiles};
 pub use vet::{Vetted, vet};
+pub use within::failure_within;
