@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,6 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
-use crate::gathered::Gathered;
 use crate::numbers::Open;
 use crate::within::Watch;
 
@@ -103,34 +102,23 @@ impl Body for Answer {
             }
             return Poll::Ready(broken.take().map(|(error, _)| Err(error)));
         };
-        let mut gathered = Gathered::default();
         let end = loop {
-            match Pin::new(&mut *body).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => {
+            match ready!(Pin::new(&mut *body).poll_frame(context)) {
+                Some(Ok(frame)) => {
                     // Trailers speak of the other connection's framing.
                     let Ok(bytes) = frame.into_data() else { continue };
                     if watch.as_mut().is_some_and(|watch| !watch.see(&bytes)) {
                         *watch = None;
                     }
-                    if let Some(all) = gathered.add(bytes) {
-                        return Poll::Ready(Some(Ok(Frame::data(all))));
-                    }
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
-                Poll::Ready(Some(Err(e))) => break Some(e),
-                Poll::Ready(None) => break None,
-                Poll::Pending => {
-                    return gathered
-                        .take()
-                        .map_or(Poll::Pending, |all| Poll::Ready(Some(Ok(Frame::data(all)))));
-                }
+                Some(Err(e)) => break Some(e),
+                None => break None,
             }
         };
         *rest = None;
         *broken = end.map(|error| (error, false));
-        match gathered.take() {
-            Some(all) => Poll::Ready(Some(Ok(Frame::data(all)))),
-            None => self.poll_frame(context),
-        }
+        self.poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -17,7 +17,6 @@ mod answer;
 mod console;
 mod gateway;
 mod gateway_error;
-mod gathered;
 mod guard;
 mod heads;
 mod keep;

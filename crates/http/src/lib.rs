@@ -11,18 +11,17 @@
 //! the captured environment.
 
 mod client;
-mod connection;
 mod direct;
 mod error;
 mod message;
 mod network;
 mod no_proxy;
-mod pool;
 mod relay;
 mod stream;
 mod tls;
 
 pub use client::{BODY_LIMIT, Client, Limits};
+pub use direct::{AnswerRead, read_answer};
 pub use error::{HttpError, LostWhy, NotSentWhy, SendError};
 pub use message::{Answer, Body, HeaderText, Method, Request};
 pub use network::{BadProxy, Network, ProxyChoice};

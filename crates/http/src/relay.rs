@@ -14,11 +14,9 @@ use tokio::time::Sleep;
 use url::Url;
 
 use crate::client::{WayOut, lost, place, way_out};
-use crate::connection::Driven;
-use crate::direct::Direct;
+use crate::direct::{Direct, Driven, KEPT};
 use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, root_cause};
 use crate::network::Network;
-use crate::pool::KEPT;
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -188,6 +188,152 @@ impl Body for Stuck {
     }
 }
 
+/// Parts as somebody gives them, with or without a length that is told before.
+struct Parts(tokio::sync::mpsc::UnboundedReceiver<&'static str>, Option<u64>);
+
+impl Body for Parts {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let part = self.0.poll_recv(context);
+        part.map(|part| part.map(|part| Ok(Frame::data(Bytes::from_static(part.as_bytes())))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.1.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+fn parts(
+    length: Option<u64>,
+    first: &[&'static str],
+) -> (tokio::sync::mpsc::UnboundedSender<&'static str>, RelayBody) {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    for part in first {
+        sender.send(*part).unwrap();
+    }
+    (sender, Box::pin(Parts(receiver, length)))
+}
+
+/// The other side is told where a body ends: by its length where that is known, by chunks where it is not, and that there
+/// is none where one could be. A long one arrives whole.
+#[tokio::test]
+async fn bodies_say_where_they_end() {
+    let long: &'static str = "0123456789abcdef".repeat(64 * 1024).leak();
+    let (address, _told, script) = server(move |listener, _| {
+        let mut stream = accept(&listener);
+        let empty = read_to(&mut stream, "\r\n\r\n");
+        assert!(empty.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{empty}");
+        say(&mut stream, HI);
+        let known = read_to(&mut stream, "abcdef");
+        assert!(known.ends_with("\r\ncontent-length: 6\r\n\r\nabcdef"), "{known}");
+        say(&mut stream, HI);
+        let chunks = read_to(&mut stream, "\r\n0\r\n\r\n");
+        assert!(
+            chunks
+                .ends_with("\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nb\r\nhello world\r\n0\r\n\r\n"),
+            "{chunks}"
+        );
+        say(&mut stream, HI);
+        for framing in
+            [format!("content-length: {}", 6 + long.len()), "transfer-encoding: chunked".to_owned()]
+        {
+            let head = read_to(&mut stream, "\r\n\r\n");
+            assert!(head.contains(&framing), "{head}");
+            let (before, between, after) = match framing.starts_with('t') {
+                true => ("3\r\nabc\r\n100000\r\n", "\r\n3\r\n", "def\r\n0\r\n\r\n"),
+                false => ("abc", "", "def"),
+            };
+            let mut body = vec![0; before.len() + long.len() + between.len() + after.len()];
+            stream.read_exact(&mut body).unwrap();
+            assert!(body == [before, long, between, after].concat().as_bytes(), "{framing}");
+            say(&mut stream, HI);
+        }
+    });
+    let relay = relay(PATIENCE);
+    let empty = RelayRequest { body: None, ..post_to(address, whole("")) };
+    assert_eq!(text(relay.open(empty).await.unwrap()).await, "hi");
+    assert_eq!(
+        text(relay.open(post_to(address, parts(Some(6), &["abc", "", "def"]).1)).await.unwrap()).await,
+        "hi"
+    );
+    let unknown = parts(None, &["abc", "", "hello world"]).1;
+    assert_eq!(text(relay.open(post_to(address, unknown)).await.unwrap()).await, "hi");
+    for length in [Some(6 + long.len() as u64), None] {
+        let body = parts(length, &["abc", long, "def"]).1;
+        assert_eq!(text(relay.open(post_to(address, body)).await.unwrap()).await, "hi");
+    }
+    script.join().unwrap();
+}
+
+/// A body that is longer or shorter than it said is no request: nobody gets to see it as one, and nothing follows it.
+#[tokio::test]
+async fn a_body_that_is_not_what_it_said_is_lost() {
+    for (length, said) in [(Some(4), ["abc", "de"]), (Some(6), ["abc", "de"])] {
+        let (address, _told, script) = server(|listener, _| {
+            let mut stream = accept(&listener);
+            let mut all = String::new();
+            stream.read_to_string(&mut all).unwrap();
+            assert!(!all.contains("abcd"), "{all}");
+        });
+        let (sender, body) = parts(length, &said[..1]);
+        let relay = relay(PATIENCE);
+        let (lost, ()) = tokio::join!(relay.open(post_to(address, body)), async {
+            if length == Some(4) {
+                sender.send(said[1]).unwrap();
+            }
+            drop(sender);
+        });
+        let lost = lost.unwrap_err();
+        assert!(
+            matches!(&lost, SendError::Lost { status: None, why: LostWhy::Cut, detail } if detail.contains("than it said")),
+            "{lost:?}"
+        );
+        script.join().unwrap();
+    }
+}
+
+/// An answer may begin before the request has ended. The rest of the request still goes out, and then the connection is as
+/// good as any.
+#[tokio::test]
+async fn an_answer_may_come_first() {
+    let (address, _told, script) = server(|listener, _| {
+        let mut stream = accept(&listener);
+        read_to(&mut stream, "abc");
+        say(&mut stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+        read_to(&mut stream, "def");
+        say(&mut stream, "3\r\ntwo\r\n0\r\n\r\n");
+        read_to(&mut stream, "\r\n\r\n");
+        say(&mut stream, HI);
+    });
+    let relay = relay(PATIENCE);
+    let (sender, body) = parts(Some(6), &["abc"]);
+    let mut answer = relay.open(post_to(address, body)).await.unwrap();
+    assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+    sender.send("def").unwrap();
+    assert_eq!(text(answer).await, "two");
+    assert_eq!(text(relay.open(get_from(address, "/")).await.unwrap()).await, "hi");
+    script.join().unwrap();
+}
+
+/// Who closes in the middle of a request has said why, and that is what counts.
+#[tokio::test]
+async fn a_refusal_in_the_middle_is_heard() {
+    let long: &'static str = "x".repeat(16 * 1024 * 1024).leak();
+    let (address, _told, script) = server(|listener, _| {
+        let mut stream = accept(&listener);
+        read_to(&mut stream, "\r\n\r\n");
+        say(&mut stream, "HTTP/1.1 413 Too Large\r\nConnection: close\r\n\r\nno");
+    });
+    let refused = relay(PATIENCE).open(post_to(address, whole(long))).await.unwrap();
+    assert_eq!(refused.status, 413);
+    script.join().unwrap();
+}
+
 /// Refused before its body was whole: the answer comes through, and nobody else's request follows half a one.
 #[tokio::test]
 async fn half_a_request_spoils_its_connection() {

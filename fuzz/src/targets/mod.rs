@@ -9,6 +9,7 @@ mod models;
 mod packed;
 mod pastes;
 mod redactor;
+mod relayed;
 mod stores;
 mod streams;
 mod tokens;
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "packed", run: packed::run },
     Target { name: "pastes", run: pastes::paste },
     Target { name: "redactor", run: redactor::run },
+    Target { name: "relayed", run: relayed::run },
     Target { name: "stores", run: stores::run },
     Target { name: "streams", run: streams::run },
     Target { name: "tokens", run: tokens::run },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::connection::Connection;
+use crate::direct::connection::Connection;
 
 /// How long one is kept. Shorter than servers keep one, so that a request seldom meets a connection that is being closed.
 pub(crate) const KEPT: Duration = Duration::from_secs(30);
@@ -17,7 +17,7 @@ pub(crate) struct Pool(Arc<Mutex<Idle>>);
 
 #[derive(Default)]
 struct Idle {
-    by_place: HashMap<Arc<str>, Vec<(Box<Connection>, Instant)>>,
+    by_place: HashMap<Arc<str>, Vec<(Connection, Instant)>>,
     /// Somebody closes what nobody wants.
     is_swept: bool,
 }
@@ -40,7 +40,7 @@ impl Pool {
     }
 
     /// The one that was used last. None that the other side has closed, as far as that is known here.
-    pub(crate) fn take(&self, name: &str) -> Option<Box<Connection>> {
+    pub(crate) fn take(&self, name: &str) -> Option<Connection> {
         let mut idle = lock(&self.0);
         let connections = idle.by_place.get_mut(name)?;
         while let Some((mut connection, since)) = connections.pop() {
@@ -53,7 +53,7 @@ impl Pool {
 }
 
 impl Place {
-    pub(crate) fn keep(self, mut connection: Box<Connection>) {
+    pub(crate) fn keep(self, mut connection: Connection) {
         let Some(pool) = self.pool.upgrade() else { return };
         if !connection.is_ready() {
             return;
