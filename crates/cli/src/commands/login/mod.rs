@@ -89,8 +89,7 @@ fn about(context: &Context, manifest: &Manifest, door: Door) -> impl Fn(LoginErr
 
 /// `command` of `models auth`, for this provider.
 fn command_for(context: &Context, manifest: &Manifest, command: &str) -> String {
-    let agent = context.agent_hint().map(|agent| format!(" --agent {}", shell_word(agent)));
-    format!("coderclaw models auth {command} --provider {}{}", manifest.id, agent.unwrap_or_default())
+    format!("coderclaw models auth {command} --provider {}{}", manifest.id, context.agent_flag())
 }
 
 /// Logs in, waits for it, and says what came of it.
