@@ -23,9 +23,9 @@ use crate::direct::sending::Sending;
 const ONCE: usize = 16 * 1024;
 
 /// What bytes come and go through. With TLS it is more than a kilobyte, without it next to nothing.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,

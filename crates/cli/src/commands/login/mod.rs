@@ -1,5 +1,6 @@
 //! `models auth login`: with a browser on this machine or any other, in one run or in two.
 
+mod choose;
 mod plugin;
 mod qr;
 mod remote;
@@ -28,10 +29,10 @@ pub(super) fn run(context: &Context, args: LoginArgs) -> Result<Report, CommandE
         Some(LoginStep::Start { provider, wish }) => start(context, &provider, wish),
         Some(LoginStep::Finish { id, stdin }) => finish(context, &id, stdin),
         None => {
-            let provider = args.provider.as_deref().unwrap_or_default();
+            let provider = args.provider.map_or_else(|| choose::provider(context), Ok)?;
             let shown =
                 Shown { no_browser: args.no_browser, qr: args.qr, url_file: args.url_file.as_deref() };
-            let done = in_browser(context, provider, args.wish, &shown)?;
+            let done = in_browser(context, &provider, args.wish, &shown)?;
             Ok(report(context, &context.agent()?, &done))
         }
     }
