@@ -73,4 +73,4 @@ macro_rules! targets {
     };
 }
 
-targets! { answers callbacks config gateway journal manifests models pastes redactor relayed stores streams tokens }
+targets! { answers callbacks config gateway journal manifests models packed pastes redactor relayed stores streams tokens }

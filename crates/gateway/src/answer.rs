@@ -26,7 +26,7 @@ pub(crate) struct Answer {
     rest: Option<Relayed>,
     /// What somebody here says as it happens; it ends when they do.
     live: Option<mpsc::Receiver<Bytes>>,
-    /// Sees what passes.
+    /// Sees what passes, as long as it wants to.
     watch: Option<Watch>,
     /// How it broke off, and whether what came before is written: a connection that breaks loses what waits.
     broken: Option<(SendError, bool)>,
@@ -107,8 +107,8 @@ impl Body for Answer {
                 Some(Ok(frame)) => {
                     // Trailers speak of the other connection's framing.
                     let Ok(bytes) = frame.into_data() else { continue };
-                    if let Some(watch) = watch {
-                        watch.see(&bytes);
+                    if watch.as_mut().is_some_and(|watch| !watch.see(&bytes)) {
+                        *watch = None;
                     }
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }

@@ -12,7 +12,6 @@ use coderclaw_http::{RelayRequest, Relayed, SendError};
 use coderclaw_providers::{ApiKind, Failure, Manifest, Scope, read_event_failure, read_failure};
 use coderclaw_store::{AgentPaths, GatewayKey};
 use coderclaw_types::{Code, Millis, ProfileId, for_people};
-use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
@@ -26,8 +25,9 @@ use crate::logins::Open;
 use crate::options::{Note, Trouble};
 use crate::refusal::{Refusal, Shape};
 use crate::route::{Route, address, destination, route};
+use crate::unpack::{self, Unpacker};
 use crate::within::{self, Watch};
-use crate::{console, guard, status, unpack};
+use crate::{console, guard, status};
 
 /// No request is sent more often; one that would be is going in circles.
 const MOST_SENDINGS: u32 = 8;
@@ -216,7 +216,8 @@ async fn pass(
             *response.status_mut() = relayed.status;
             *response.headers_mut() = std::mem::take(&mut relayed.headers);
             strip_hop_by_hop(response.headers_mut());
-            let watch = within::is_stream(response.headers()).then(|| watch(shared, case, &lease, noting));
+            let reader = within::reader(response.headers());
+            let watch = reader.map(|reader| watch(shared, case, &lease, noting, reader));
             return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open(), watch)));
         }
         let (response, failure) = failed(shared, case, relayed).await;
@@ -279,9 +280,7 @@ async fn failed(shared: &Shared, case: &Case, relayed: Relayed) -> (Response<Ans
         .collect();
     let status = relayed.status.as_u16();
     let (answer, words) = Answer::peeked(relayed, shared.numbers.open()).await;
-    let encoding =
-        response.headers().get(CONTENT_ENCODING).and_then(|how| how.to_str().ok()).unwrap_or_default();
-    let words = unpack::words(encoding, &words);
+    let words = unpack::words(response.headers(), &words);
     let kind = case.manifest.api.kind.unwrap_or(ApiKind::OpenAiChat);
     let failure = read_failure(kind, status, &lines, &words, shared.clock.now());
     strip_hop_by_hop(response.headers_mut());
@@ -317,9 +316,15 @@ fn lent(shared: &Shared, auth: &Auth, key: &GatewayKey, lease: &Lease) {
 
 /// Tells `Auth` of a failure in the middle of the answer, beside the stream. The request is the client's to send again:
 /// it has seen the beginning.
-fn watch(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease, noting: Option<JoinHandle<()>>) -> Watch {
+fn watch(
+    shared: &Arc<Shared>,
+    case: &Arc<Case>,
+    lease: &Lease,
+    noting: Option<JoinHandle<()>>,
+    reader: Unpacker,
+) -> Watch {
     let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
-    Watch::new(move |data| {
+    Watch::new(reader, move |data| {
         let report = move || {
             let failure = read_event_failure(&data, shared.clock.now());
             shared.noted.forget(&lease);

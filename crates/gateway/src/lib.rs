@@ -46,3 +46,4 @@ pub use socket::wire::{
 pub use status::{GatewayStatus, ask_status};
 pub use tls::{TlsError, TlsFiles};
 pub use vet::{Vetted, vet};
+pub use within::failure_within;

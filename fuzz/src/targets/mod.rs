@@ -6,6 +6,7 @@ mod gateway;
 mod journal;
 mod manifests;
 mod models;
+mod packed;
 mod pastes;
 mod redactor;
 mod relayed;
@@ -31,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "journal", run: journal::run },
     Target { name: "manifests", run: manifests::run },
     Target { name: "models", run: models::run },
+    Target { name: "packed", run: packed::run },
     Target { name: "pastes", run: pastes::paste },
     Target { name: "redactor", run: redactor::run },
     Target { name: "relayed", run: relayed::run },

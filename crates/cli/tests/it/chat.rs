@@ -71,7 +71,7 @@ fn transcript(world: &World) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn usage(world: &World, id: &str) -> Value {
+pub(crate) fn usage(world: &World, id: &str) -> Value {
     let path = world.state().join("agents/main/agent/auth-state.json");
     let text = std::fs::read_to_string(path).unwrap_or_else(|_| "{}".into());
     serde_json::from_str::<Value>(&text).unwrap()["usageStats"][id].clone()

@@ -1,13 +1,12 @@
 //! Failures that hide: in the middle of a stream that began well, and in a body that came compressed.
 
-use std::io::Write;
+use std::io::{BufReader, Read, Write};
 
 use coderclaw_sandbox::ModelFault;
-use serde_json::Value;
 
-use crate::chat::{HOME, WORK, calls, world};
+use crate::chat::{HOME, WORK, calls, usage, world};
 use crate::gateway_lend::{accept, raw_provider};
-use crate::gateway_world::{Answer, Gate, key, read_head, wait_until};
+use crate::gateway_world::{Answer, Gate, header, key, read_head, wait_until};
 use crate::world::{ME, World};
 
 fn state(world: &World, id: &str) -> String {
@@ -15,6 +14,14 @@ fn state(world: &World, id: &str) -> String {
     let profiles = status["auth"]["oauth"]["profiles"].as_array().unwrap().clone();
     let one = profiles.into_iter().find(|one| one["profileId"] == id).unwrap_or_default();
     one["state"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The head of a provider's answer.
+fn head(status: &str, kind: &str, encoding: &str, body: &[u8]) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Encoding: {encoding}\r\nContent-Length: {length}\r\n\r\n"
+    )
 }
 
 /// A usage limit that comes as an event of a 200: the client gets it as it came, the account is set aside, and the next
@@ -75,17 +82,74 @@ fn compressed_words_of_a_failure_are_read() {
     let client = gate.open("POST /acme/v1/x", &[("x-api-key", &key), ("Accept-Encoding", "gzip")], "{}");
     let mut provider = accept(&listener);
     read_head(&mut provider);
-    let head = format!(
-        "HTTP/1.1 429 Too Many\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = head("429 Too Many", "application/json", "gzip", &body);
     provider.get_mut().write_all(&[head.as_bytes(), &body].concat()).unwrap();
     let answer = Answer::read(client);
     assert_eq!((answer.status, answer.header("content-encoding")), (429, Some("gzip")));
     assert_eq!(answer.body, body);
-    let kept: Value = serde_json::from_str(
-        &std::fs::read_to_string(world.state().join("agents/main/agent/auth-state.json")).unwrap(),
-    )
-    .unwrap();
-    assert!(kept["usageStats"]["acme:x"]["disabledUntil"].is_i64(), "{kept}");
+    assert!(usage(&world, "acme:x")["disabledUntil"].is_i64());
+}
+
+/// A stream of events is judged also where it is compressed, and at once: the client has each byte as it came, and the account
+/// is set aside until the time that the event names, before the rest is there. The streams are other programs' work.
+#[test]
+fn a_limit_in_a_compressed_stream_is_noted_as_it_comes() {
+    const STREAMS: &[(&str, &[u8], usize)] = &[
+        ("gzip", include_bytes!("../../../../fuzz/corpus/packed/gzip"), 444),
+        ("deflate", include_bytes!("../../../../fuzz/corpus/packed/deflate"), 436),
+        ("br", include_bytes!("../../../../fuzz/corpus/packed/br"), 428),
+        ("zstd", include_bytes!("../../../../fuzz/corpus/packed/zstd"), 472),
+    ];
+    for (encoding, packed, failure_ends) in STREAMS {
+        let world = World::new();
+        let listener = raw_provider(&world);
+        let (gate, key) = (Gate::start(&world), key(&world, &["tool"]));
+        let (begin, rest) = packed.split_at(*failure_ends);
+        let client =
+            gate.open("POST /acme/v1/x", &[("x-api-key", &key), ("Accept-Encoding", encoding)], "{}");
+        let (mut client, mut provider) = (BufReader::new(client), accept(&listener));
+        read_head(&mut provider);
+        let head = head("200 OK", "text/event-stream", encoding, packed);
+        let earliest = world.at(600_000);
+        provider.get_mut().write_all(&[head.as_bytes(), begin].concat()).unwrap();
+        let head = read_head(&mut client);
+        assert_eq!(header(&head, "content-encoding"), Some(*encoding));
+        let mut came = vec![0; begin.len()];
+        client.read_exact(&mut came).unwrap();
+        assert_eq!(came, begin, "{encoding}");
+        gate.wait_said("acme:x [usage_limit] in the middle of an answer");
+        wait_until(encoding, || usage(&world, "acme:x")["cooldownUntil"].is_i64());
+        let until = usage(&world, "acme:x")["cooldownUntil"].as_i64().unwrap();
+        assert!((earliest..=world.at(600_000)).contains(&until), "{encoding}: {until}");
+
+        provider.get_mut().write_all(rest).unwrap();
+        let mut came = Vec::new();
+        client.read_to_end(&mut came).unwrap();
+        assert_eq!(came, rest, "{encoding}");
+        assert_eq!(gate.said().matches("in the middle of an answer").count(), 1);
+    }
+}
+
+/// What cannot be read is not judged, and comes to its end all the same.
+#[test]
+fn what_is_no_such_stream_goes_through() {
+    let world = World::new();
+    let listener = raw_provider(&world);
+    let (gate, key) = (Gate::start(&world), key(&world, &["tool"]));
+    // What a few bytes swell to, 64 MiB of it; noise; half a stream; and one that is packed twice.
+    let bomb = [b"\x28\xb5\x2f\xfd\x00\x38".as_slice(), &b"\x02\x00\x10x".repeat(512)].concat();
+    let gzip = include_bytes!("../../../../fuzz/corpus/packed/gzip").as_slice();
+    for (encoding, body) in
+        [("zstd", bomb.as_slice()), ("br", gzip), ("gzip", &gzip[..100]), ("gzip, br", gzip)]
+    {
+        let client = gate.open("POST /acme/v1/x", &[("x-api-key", &key)], "{}");
+        let mut provider = accept(&listener);
+        read_head(&mut provider);
+        let head = head("200 OK", "text/event-stream", encoding, body);
+        provider.get_mut().write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let answer = Answer::read(client);
+        assert!(answer.is_whole && answer.body == body, "{encoding}");
+    }
+    assert!(usage(&world, "acme:x").get("cooldownUntil").is_none());
+    assert!(!gate.said().contains("in the middle"), "{}", gate.said());
 }
