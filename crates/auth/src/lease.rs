@@ -47,6 +47,11 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// The profile it comes from, or else the source: a word for people.
+    pub fn whose(&self) -> &str {
+        self.profile.as_ref().map_or(self.source.as_str(), ProfileId::as_str)
+    }
+
     /// Whether another token may be had after this one was rejected: by a refresh, or from where it is kept.
     pub fn renews(&self) -> bool {
         self.kind == CredentialKind::OAuth || self.is_fetched()

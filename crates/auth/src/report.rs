@@ -199,7 +199,7 @@ impl Auth {
                 | Code::UnknownProfile) => self.next(case, code, None),
                 // No network, a lock, another worker: nothing is known to be wrong, so nothing moves.
                 code => {
-                    let why = format!("{}: {e}", case.whose());
+                    let why = format!("{}: {e}", case.lease.whose());
                     Ok(Next::Stop(Halt { why, ..case.halt(code, e.until()) }))
                 }
             },
@@ -259,12 +259,8 @@ impl Auth {
 }
 
 impl Case<'_> {
-    fn whose(&self) -> &str {
-        self.lease.profile.as_ref().map_or(self.lease.source.as_str(), ProfileId::as_str)
-    }
-
     fn halt(&self, code: Code, until: Option<Millis>) -> Halt {
-        let why = format!("{}: {}", self.whose(), self.failure);
+        let why = format!("{}: {}", self.lease.whose(), self.failure);
         Halt { code, profile: self.lease.profile.clone(), until, why }
     }
 }

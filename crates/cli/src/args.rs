@@ -261,12 +261,12 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct LoginArgs {
     #[command(subcommand)]
     pub(crate) step: Option<LoginStep>,
-    /// The provider to log in to
-    #[arg(long, required = true, value_name = "ID")]
+    /// The provider to log in to; without it, a menu asks
+    #[arg(long, value_name = "ID")]
     pub(crate) provider: Option<String>,
     #[command(flatten)]
     pub(crate) wish: LoginWish,

@@ -7,71 +7,27 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use coderclaw_auth::{Ask, Auth, Halt, Lease, LeaseError, Next, Outcome, ReportError};
+use coderclaw_auth::{Lease, Next};
 use coderclaw_http::{RelayRequest, Relayed, SendError};
-use coderclaw_providers::{ApiKind, Failure, Manifest, Scope, read_event_failure, read_failure};
-use coderclaw_store::{AgentPaths, GatewayKey};
-use coderclaw_types::{Code, Millis, ProfileId, for_people};
+use coderclaw_providers::Scope;
+use coderclaw_types::{Code, ProfileId, for_people};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::task::JoinHandle;
 
+use crate::admit::{Admitted, Case, admit, admit_at_once};
 use crate::answer::Answer;
 use crate::gateway::Shared;
 use crate::heads::{outgoing, strip_hop_by_hop};
 use crate::keep::Kept;
-use crate::logins::Open;
-use crate::options::{Note, Trouble};
+use crate::options::Note;
+use crate::outcome::{failed, note_success, report, watch};
 use crate::refusal::{Refusal, Shape};
-use crate::route::{Route, address, destination, route};
-use crate::unpack::{self, Unpacker};
-use crate::within::{self, Watch};
-use crate::{console, guard, status};
+use crate::route::address;
+use crate::{console, guard, status, within};
 
 /// No request is sent more often; one that would be is going in circles.
 const MOST_SENDINGS: u32 = 8;
-
-/// A request that may go out.
-struct Case {
-    open: Open,
-    agent: AgentPaths,
-    manifest: Manifest,
-    rest: String,
-    ask: Ask,
-    key: GatewayKey,
-    shape: Shape,
-}
-
-impl Case {
-    /// Where the request goes, and for whom; who asks is known. Reads no file that has not been read.
-    fn of(
-        shared: &Shared,
-        open: Open,
-        key: GatewayKey,
-        headers: &HeaderMap,
-        path: &str,
-        shape: Shape,
-    ) -> Result<Self, (Refusal, Shape)> {
-        let agent = open.auth().agent(key.agent.as_ref().map(coderclaw_types::AgentId::as_str));
-        let agent = agent.map_err(|e| {
-            let about = Trouble { code: e.code(), manifest: None, profile: None, agent: None, other: None };
-            let command = (shared.next_command)(&about);
-            (Refusal::of_login(shape, e.code(), &e.to_string(), None, &command, shared.clock.now()), shape)
-        })?;
-        let (manifest, rest) =
-            destination(open.auth(), &agent, &key, headers, path, shape).map_err(|e| (e, shape))?;
-        let (shape, manifest, rest) = (Shape::of(manifest.api.kind), manifest.clone(), rest.to_owned());
-        let ask = Ask { profile: key.profile.clone(), ..Ask::default() };
-        Ok(Self { open, agent, manifest, rest, ask, key, shape })
-    }
-}
-
-/// What `/metrics` and a provider's request have in common: a key that counts.
-enum Admitted {
-    Metrics,
-    Lent(Box<Case>, Box<Lease>),
-}
 
 /// Answers one request.
 pub(crate) async fn answer(
@@ -137,50 +93,6 @@ async fn serve(
     }
 }
 
-/// The same as [`admit`], for the many requests that change nothing: no file is read, so that no other thread has to be
-/// waited for. `None` where there is more to do, or anything to be said.
-fn admit_at_once(shared: &Shared, headers: &HeaderMap, path: &str, shape: Shape) -> Option<Admitted> {
-    let open = shared.logins.current()?;
-    let key = shared.keys.check(open.auth().state(), headers, shape, shared.clock.now()).ok()?;
-    let Route::Named(..) = route(path) else { return None };
-    let case = Case::of(shared, open, key, headers, path, shape).ok()?;
-    let lease = case.open.lender.remembered(&case.agent, &case.manifest, &case.ask)?;
-    if !lease.is_keyless() && !shared.noted.knows_loan(&case.key.id, &lease) {
-        return None;
-    }
-    Some(Admitted::Lent(Box::new(case), Box::new(lease)))
-}
-
-/// Who it is, where it goes, and the lease: everything that reads files, in one go.
-fn admit(
-    shared: &Shared,
-    headers: &HeaderMap,
-    path: &str,
-    shape: Shape,
-) -> Result<Admitted, (Refusal, Shape)> {
-    let now = shared.clock.now();
-    let (open, trouble) = shared.logins.now();
-    if let Some(trouble) = trouble {
-        shared.tell(Note::event(format!("the config before the last change stays in use: {trouble}")));
-    }
-    let key = shared.keys.check(open.auth().state(), headers, shape, now).map_err(|e| (e, shape))?;
-    if path == "/metrics" {
-        return Ok(Admitted::Metrics);
-    }
-    let case = Case::of(shared, open, key, headers, path, shape)?;
-    let (auth, manifest, key) = (case.open.auth(), &case.manifest, &case.key);
-    let lease = case.open.lender.lease(&case.agent, manifest, &case.ask).map_err(|e| {
-        let refusal = of_lease(shared, case.shape, manifest, key, &e, now);
-        (refusal, case.shape)
-    })?;
-    shared.tell_all(auth.take_notes());
-    lent(shared, auth, key, &lease);
-    if let Some(moved) = &lease.moved {
-        shared.tell(Note::event(moved_line(key, moved)));
-    }
-    Ok(Admitted::Lent(Box::new(case), Box::new(lease)))
-}
-
 /// Sends it, and sends it again where `Auth::report` has something better to send it with.
 async fn pass(
     shared: &Arc<Shared>,
@@ -202,7 +114,7 @@ async fn pass(
         };
         let status = relayed.status.as_u16();
         let told = || {
-            let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
+            let whose = lease.whose();
             let path = for_people(&case.rest).unwrap_or_default();
             let ms = began.elapsed().as_millis();
             shared.numbers.request(&case.manifest.id, status);
@@ -226,7 +138,7 @@ async fn pass(
             Ok(Next::Retry { lease: other, moved }) if sending < MOST_SENDINGS && kept.can_go() => {
                 shared.numbers.again(&case.manifest.id);
                 match &moved {
-                    Some(moved) => shared.tell(Note::event(moved_line(&case.key, moved))),
+                    Some(moved) => shared.tell(Note::moved(&case.key, moved)),
                     None => shared.tell(Note::event(format!(
                         "{}: a token was rejected and is refreshed; the request goes out again",
                         other.profile.as_ref().map_or("a key", ProfileId::as_str)
@@ -236,10 +148,10 @@ async fn pass(
                 lease = *other;
                 continue;
             }
-            Ok(Next::Pause(halt)) if status != 429 => return Err(of_halt(shared, case, &halt)),
+            Ok(Next::Pause(halt)) if status != 429 => return Err(case.halted(shared, &halt)),
             // The provider's own words would make the client try for minutes, or name no way out.
             Ok(Next::Stop(halt)) if failure.kind.scope() == Scope::Credential => {
-                return Err(of_halt(shared, case, &halt));
+                return Err(case.halted(shared, &halt));
             }
             Ok(_) => {}
             Err(e) => shared.tell(Note::event(format!("a failure could not be noted: {e}"))),
@@ -264,144 +176,6 @@ async fn send(
     })?;
     let request = RelayRequest { method: head.method.clone(), url, headers, body: kept.body() };
     Ok(case.open.relay.open(request).await)
-}
-
-/// The answer as it goes to the client, and what it means.
-async fn failed(shared: &Shared, case: &Case, relayed: Relayed) -> (Response<Answer>, Failure) {
-    let mut response = Response::new(());
-    *response.status_mut() = relayed.status;
-    *response.headers_mut() = relayed.headers.clone();
-    let lines: Vec<(String, String)> = relayed
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        })
-        .collect();
-    let status = relayed.status.as_u16();
-    let (answer, words) = Answer::peeked(relayed, shared.numbers.open()).await;
-    let words = unpack::words(response.headers(), &words);
-    let kind = case.manifest.api.kind.unwrap_or(ApiKind::OpenAiChat);
-    let failure = read_failure(kind, status, &lines, &words, shared.clock.now());
-    strip_hop_by_hop(response.headers_mut());
-    (response.map(|()| answer), failure)
-}
-
-async fn report(
-    shared: &Arc<Shared>,
-    case: &Arc<Case>,
-    lease: &Lease,
-    failure: &Failure,
-) -> Result<Result<Next, ReportError>, Refusal> {
-    let (shared, case) = (Arc::clone(shared), Arc::clone(case));
-    let (lease, failure) = (lease.clone(), failure.clone());
-    aside(move || {
-        let auth = case.open.auth();
-        let outcome = Outcome::Failed(&failure);
-        let next = auth.report(&case.agent, &case.manifest, &lease, outcome, &case.ask)?;
-        if let Next::Retry { lease, .. } = &next {
-            lent(&shared, auth, &case.key, lease);
-        }
-        Ok(next)
-    })
-    .await
-}
-
-/// One line in the audit trail for each token that each key is lent.
-fn lent(shared: &Shared, auth: &Auth, key: &GatewayKey, lease: &Lease) {
-    if !lease.is_keyless() && shared.noted.is_first_loan(&key.id, lease) {
-        auth.audit_lend(lease, &format!("gateway key {}", key.id));
-    }
-}
-
-/// Tells `Auth` of a failure in the middle of the answer, beside the stream. The request is the client's to send again:
-/// it has seen the beginning.
-fn watch(
-    shared: &Arc<Shared>,
-    case: &Arc<Case>,
-    lease: &Lease,
-    noting: Option<JoinHandle<()>>,
-    reader: Unpacker,
-) -> Watch {
-    let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
-    Watch::new(reader, move |data| {
-        let report = move || {
-            let failure = read_event_failure(&data, shared.clock.now());
-            shared.noted.forget(&lease);
-            let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
-            shared.tell(Note::event(format!(
-                "{whose} [{}] in the middle of an answer: {failure}",
-                failure.code()
-            )));
-            let Case { agent, manifest, ask, .. } = &*case;
-            match case.open.auth().report(agent, manifest, &lease, Outcome::Failed(&failure), ask) {
-                Ok(Next::Retry { moved: Some(moved), .. }) => {
-                    shared.tell(Note::event(moved_line(&case.key, &moved)));
-                }
-                Ok(_) => {}
-                Err(e) => shared.tell(Note::event(format!("a failure could not be noted: {e}"))),
-            }
-        };
-        tokio::spawn(async move {
-            // The good beginning comes first in the books too: it would end what the failure begins.
-            if let Some(noting) = noting {
-                let _ended = noting.await;
-            }
-            tokio::task::spawn_blocking(report);
-        });
-    })
-}
-
-/// Writes a success down, beside the answer that is on its way already.
-fn note_success(shared: &Arc<Shared>, case: &Arc<Case>, lease: &Lease) -> Option<JoinHandle<()>> {
-    if !shared.noted.is_due(lease) {
-        return None;
-    }
-    let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
-    Some(tokio::task::spawn_blocking(move || {
-        let Case { agent, manifest, ask, .. } = &*case;
-        if let Err(e) = case.open.auth().report(agent, manifest, &lease, Outcome::Worked, ask) {
-            shared.tell(Note::event(format!("a success could not be noted: {e}")));
-        }
-    }))
-}
-
-fn of_lease(
-    shared: &Shared,
-    shape: Shape,
-    manifest: &Manifest,
-    key: &GatewayKey,
-    error: &LeaseError,
-    now: Millis,
-) -> Refusal {
-    let agent = match error.code() {
-        Code::NotLinked | Code::LinkBroken => error.asking(),
-        _ => error.owner().or(key.agent.as_ref()),
-    };
-    let command = (shared.next_command)(&Trouble {
-        code: error.code(),
-        manifest: Some(manifest),
-        profile: error.profile(),
-        agent,
-        other: error.owner(),
-    });
-    Refusal::of_login(shape, error.code(), &error.to_string(), error.until(), &command, now)
-}
-
-fn of_halt(shared: &Shared, case: &Case, halt: &Halt) -> Refusal {
-    let command = (shared.next_command)(&Trouble {
-        code: halt.code,
-        manifest: Some(&case.manifest),
-        profile: halt.profile.as_ref(),
-        agent: case.key.agent.as_ref(),
-        other: None,
-    });
-    Refusal::of_login(case.shape, halt.code, &halt.why, halt.until, &command, shared.clock.now())
-}
-
-fn moved_line(key: &GatewayKey, moved: &coderclaw_auth::Moved) -> String {
-    let to = moved.to.as_ref().map_or("a key", ProfileId::as_str);
-    format!("{} -> {to} for the key {} [{}]: {}", moved.from, key.id, moved.code, moved.why)
 }
 
 /// Runs what blocks on a thread of its own. Where nobody waits for it any more, it ends all the same.

@@ -9,9 +9,11 @@
 //! ([`Note`]) names keys by their public ids and providers by theirs, and never holds a header, a query or a body.
 //!
 //! A request passes, in this order: `guard` (who may not at all), `keys` (who it is), `route` (where it goes),
-//! `lend` (with what, and again with what), `heads` (what of its head goes along). What comes over the token socket is
-//! `socket`'s, which asks the same resolver and keeps to the same keys. What a person's browser asks for is `console`'s.
+//! `admit` (with what), `heads` (what of its head goes along), `outcome` (what came of it); `lend` sends it, and again where
+//! that helps. What comes over the token socket is `socket`'s, which asks the same resolver and keeps to the same keys. What
+//! a person's browser asks for is `console`'s.
 
+mod admit;
 mod ahead;
 mod answer;
 mod console;
@@ -26,6 +28,7 @@ mod logins;
 mod noted;
 mod numbers;
 mod options;
+mod outcome;
 mod refusal;
 mod route;
 mod socket;

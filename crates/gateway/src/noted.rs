@@ -55,8 +55,7 @@ impl Noted {
 }
 
 fn of(lease: &Lease) -> String {
-    let of = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
-    format!("{} {of}", lease.owner.dir.display())
+    format!("{} {}", lease.owner.dir.display(), lease.whose())
 }
 
 fn place(lease: &Lease) -> Option<Place> {

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coderclaw_auth::{Auth, Call, ProfileStatus, Runner};
+use coderclaw_auth::{Auth, Call, Moved, ProfileStatus, Runner};
 use coderclaw_providers::Manifest;
+use coderclaw_store::GatewayKey;
 use coderclaw_types::{AgentId, Clock, Code, Env, Millis, ProfileId};
 
 use crate::tls::TlsFiles;
@@ -28,6 +29,12 @@ impl Note {
 
     pub(crate) fn detail(text: String) -> Self {
         Self { is_detail: true, text }
+    }
+
+    /// Another account took over for the holder of a key.
+    pub(crate) fn moved(key: &GatewayKey, moved: &Moved) -> Self {
+        let to = moved.to.as_ref().map_or("a key", ProfileId::as_str);
+        Self::event(format!("{} -> {to} for the key {} [{}]: {}", moved.from, key.id, moved.code, moved.why))
     }
 }
 

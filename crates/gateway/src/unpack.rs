@@ -171,6 +171,21 @@ pub(crate) mod tests {
         );
     }
 
+    /// What a few bytes swell to comes out at once too, where it is allowed to.
+    #[test]
+    fn nothing_is_held_back() {
+        let gzip = gzip(&[b'x'; 100_000]);
+        let runs = [
+            ("gzip", &gzip[..gzip.len() - 8]),
+            ("br", b"\xab\x4f\xc3\x00\x40\x02\x2f\x1e\x0b\x24\xcb\x2f\xc0\x00"),
+            ("zstd", &zstd_run(b'x', 100_000, 1, 17)),
+        ];
+        for (encoding, run) in runs {
+            assert!(run.len() < 200, "{encoding}");
+            assert_eq!(unpack(encoding, &[run]).0.len(), 100_000, "{encoding}");
+        }
+    }
+
     #[test]
     fn what_is_not_known_is_not_read() {
         for encoding in ["gzip, br", "compress", "gzip gzip", "\u{e9}"] {
@@ -196,7 +211,7 @@ pub(crate) mod tests {
             assert_eq!((plain.len() == 1000, goes_on), (is_read, is_read), "{bits}");
         }
         // The first bits are the window's, of 16, 22, 23 and 24 bits; then a block of 1 byte as it is, and the last, empty one
-        // (RFC 7932, section 9.2). The last is a large window of 30 bits, which the web does not know.
+        // (RFC 7932, section 9.2). The last two are large windows of 16 and 30 bits, which the web does not know.
         let block = |bits: u64, of: usize| {
             let bits = (bits | 1 << (of + 19)).to_le_bytes();
             [&bits[..(of + 20).div_ceil(8)], b"x\x03"].concat()
@@ -206,6 +221,7 @@ pub(crate) mod tests {
             (0b1011, 4, true),
             (0b1101, 4, false),
             (0b1111, 4, false),
+            (0b01_0000_0001_0001, 14, false),
             (0b01_1110_0001_0001, 14, false),
         ] {
             let (plain, _) = unpack("br", &[&block(bits, of)]);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use coderclaw_auth::Lease;
-use coderclaw_types::{Code, Millis, ProfileId, Secret};
+use coderclaw_types::{Code, Millis, Secret};
 
 use crate::args::ExecArgs;
 use crate::commands::Context;
@@ -66,11 +66,10 @@ pub(super) fn start<'a>(
 
 fn told(context: &Context, lease: &Lease) -> String {
     let names: Vec<&str> = lease.env.iter().map(|(name, _)| name.as_str()).collect();
-    let whose = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
     if lease.is_keyless() {
         return format!("{}: no credential needed", lease.provider);
     }
-    told_of(&names, whose, lease.valid_until, context.auth.clock().now())
+    told_of(&names, lease.whose(), lease.valid_until, context.auth.clock().now())
 }
 
 /// Which variables hold what, and until when.

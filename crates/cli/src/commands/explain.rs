@@ -7,7 +7,7 @@ use crate::args::ExplainArgs;
 use crate::commands::Context;
 use crate::error::{CommandError, login_command};
 use crate::report::Report;
-use crate::text::{self, clean, shell_word};
+use crate::text::{self, clean};
 
 pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, CommandError> {
     let agent = context.agent()?;
@@ -24,11 +24,10 @@ pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, Comman
     let mut text = words(&explanation, context.auth.clock().now());
     if explanation.candidates.is_empty() {
         let login = login_command(manifest);
-        let agent = context.agent_hint().map(|agent| format!(" --agent {}", shell_word(agent)));
         text.push_str(&format!(
             "\nThere is no login, token or key of it here. To bring one:\n  coderclaw models auth {login} --provider {}{}\n",
             manifest.id,
-            agent.unwrap_or_default()
+            context.agent_flag()
         ));
     }
     Ok(Report::text(text))

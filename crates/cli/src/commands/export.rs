@@ -98,12 +98,24 @@ fn leases(context: &Context, args: &ExportArgs) -> Result<Vec<Lease>, CommandErr
             min_validity: args.min_validity,
             ..Ask::default()
         };
-        let lease = context.auth.lease(&agent, manifest, &ask).map_err(context.about(manifest))?;
+        let lease = context.auth.lease(&agent, manifest, &ask).map_err(|e| {
+            let error = context.about(manifest)(e);
+            match error.code() {
+                Code::CannotGuarantee => error.hint(shorter(context, &manifest.id)),
+                _ => error,
+            }
+        })?;
         if !lease.is_keyless() {
             leases.push(lease);
         }
     }
     Ok(leases)
+}
+
+/// What there is, for however short a time.
+fn shorter(context: &Context, provider: &str) -> String {
+    let agent = context.agent_flag();
+    format!("coderclaw export --access-only --min-validity 1m --provider {provider}{agent}")
 }
 
 fn credential<'a>(context: &Context, lease: &'a Lease) -> Credential<'a> {

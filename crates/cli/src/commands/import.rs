@@ -138,7 +138,7 @@ fn shared(done: &Done) -> Vec<String> {
 }
 
 fn login_for(context: &Context, provider: &str) -> String {
-    let agent = context.agent_hint().map(|agent| format!(" --agent {agent}")).unwrap_or_default();
+    let agent = context.agent_flag();
     format!("coderclaw models auth login --provider {provider}{agent}")
 }
 

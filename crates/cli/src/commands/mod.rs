@@ -52,7 +52,7 @@ use crate::args::{AuthCommand, Cli, Command, Global, LoanArgs, ModelsCommand, St
 use crate::commands::models::Slot;
 use crate::error::{CommandError, login_for};
 use crate::report::{Report, say};
-use crate::text::{clean, width, wrap};
+use crate::text::{clean, shell_word, width, wrap};
 
 /// What a command works with.
 pub(crate) struct Context {
@@ -85,6 +85,11 @@ impl Context {
     /// The agent's name for a next command; none where it is the default agent anyway.
     pub(crate) fn agent_hint(&self) -> Option<&str> {
         self.global.agent.as_deref()
+    }
+
+    /// The same as it is typed behind a command.
+    pub(crate) fn agent_flag(&self) -> String {
+        self.agent_hint().map(|agent| format!(" --agent {}", shell_word(agent))).unwrap_or_default()
     }
 
     /// The key of the session that is meant by `name`.

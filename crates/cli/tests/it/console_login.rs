@@ -54,6 +54,22 @@ fn e3_a_login_from_a_page() {
     assert_eq!(files, 0, "nothing waits any more");
 }
 
+/// B4: a store that takes no login at the moment costs no login: it waits, and the same answer is good once the store is mended.
+#[test]
+fn b4_a_login_waits_for_its_store() {
+    let world = World::new();
+    let gate = Gate::start(&world);
+    let browser = Browser::signed_in(&world, &gate);
+    let (page, end) = begin(&browser);
+    std::fs::create_dir_all(world.store().parent().unwrap()).unwrap();
+    std::fs::write(world.store(), r#"{"version":99,"profiles":{}}"#).unwrap();
+    let after = browser.press_with(&page, "Finish", &[("pasted", &end)]);
+    assert!(after.path.starts_with("/console/login?id="), "it still waits: {}", after.path);
+    after.says("[unsupported_version]");
+    std::fs::remove_file(world.store()).unwrap();
+    browser.press_with(&after, "Finish", &[("pasted", &end)]).says(&format!("Stored {ME} for agent main."));
+}
+
 /// A provider `acme` that has codes only, and wants `interval` seconds between two questions.
 fn acme(world: &World, interval: u64) {
     world.sandbox.policy(|policy| policy.device_interval = Some(interval));

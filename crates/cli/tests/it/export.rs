@@ -50,7 +50,10 @@ fn h5_what_ends_too_soon_is_refreshed_once() {
     tokens.dedup();
     assert_eq!(tokens.len(), 1);
     assert_eq!(world.sent(&login.refresh), 1);
-    assert_eq!(world.run(&["export", "--access-only", "--min-validity", "9h"]).code(), "cannot_guarantee");
+    let too_long = world.run(&["export", "--access-only", "--min-validity", "9h"]);
+    assert_eq!(too_long.code(), "cannot_guarantee");
+    let next = "next: coderclaw export --access-only --min-validity 1m --provider openai-codex";
+    assert!(too_long.stderr.contains(next), "{too_long:?}");
 }
 
 /// What is asked for wrongly is refused, and masks are printed in a job only.

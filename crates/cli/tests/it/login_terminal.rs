@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::process::Child;
 
 use coderclaw_sandbox::browse;
 
 use crate::login::{location, manifest_with_ports};
 use crate::terminal::Terminal;
-use crate::world::{LOGIN, ME, World};
+use crate::world::{LOGIN, ME, PROVIDER, World};
 
 /// What the person does once the address is shown.
 #[derive(Clone, Copy, PartialEq)]
@@ -26,8 +27,12 @@ enum Does {
 
 /// A login at a terminal: the store afterwards, and what was on the screen.
 fn login(world: &World, does: Does) -> (Option<i32>, String) {
-    let mut terminal = Terminal::open();
-    let mut child = terminal.controls(&world.command(LOGIN)).spawn().unwrap();
+    let terminal = Terminal::open();
+    let child = terminal.controls(&world.command(LOGIN)).spawn().unwrap();
+    go_on(world, terminal, child, does)
+}
+
+fn go_on(world: &World, mut terminal: Terminal, mut child: Child, does: Does) -> (Option<i32>, String) {
     let mut shown = String::new();
     terminal.until(&mut shown, "Ctrl-C");
     let url = shown.lines().find_map(|line| line.find("http").map(|at| line[at..].trim().to_owned()));
@@ -99,4 +104,44 @@ fn a17_a_login_at_a_terminal_that_ends_early() {
     assert_ne!(code, Some(0));
     assert_eq!(std::fs::read(world.store()).unwrap(), before);
     assert_eq!(world.token().ok().trim(), old.access.expose());
+}
+
+/// Where no provider is named a menu asks, by number or id; a script is told the ids instead. Nothing chosen changes nothing.
+#[test]
+fn e11_a_provider_that_is_not_named() {
+    const UNNAMED: &[&str] = &["models", "auth", "login"];
+    let world = World::new();
+    let told = world.run(UNNAMED);
+    assert_eq!((told.code(), told.code), ("input_required", Some(1)));
+    assert!(told.stderr.contains("openai-codex, "), "{told:?}");
+
+    let ask = |terminal: &mut Terminal, answer: &dyn Fn(&str) -> String| {
+        let child = terminal.controls(&world.command(UNNAMED)).spawn().unwrap();
+        let mut shown = String::new();
+        terminal.until(&mut shown, "Number or id:");
+        terminal.master.write_all(format!("{}\r", answer(&shown)).as_bytes()).unwrap();
+        child
+    };
+    let number = |shown: &str| {
+        let line = shown.lines().find(|line| line.contains("  openai-codex ")).expect(shown);
+        line.split_whitespace().next().unwrap().to_owned()
+    };
+    for answer in [&number as &dyn Fn(&str) -> String, &|_| PROVIDER.to_owned()] {
+        let mut terminal = Terminal::open();
+        let child = ask(&mut terminal, answer);
+        let (code, shown) = go_on(&world, terminal, child, Does::Browses);
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(shown.contains(ME), "{shown}");
+    }
+    let before = std::fs::read(world.store()).unwrap();
+    for (answer, says) in
+        [("", "nothing was chosen"), ("99", "no provider is called"), ("nobody", "no provider is called")]
+    {
+        let mut terminal = Terminal::open();
+        let mut child = ask(&mut terminal, &|_| answer.to_owned());
+        let mut shown = String::new();
+        terminal.until(&mut shown, says);
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{shown}");
+    }
+    assert_eq!(std::fs::read(world.store()).unwrap(), before);
 }

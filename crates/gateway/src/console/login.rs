@@ -210,10 +210,9 @@ fn end(shared: &Shared, begun: &Begun, pasted: &Secret, presses: &mut Presses) -
             let agent = auth.state().agent(auth.config(), &begun.agent);
             let manifest = auth.registry().get(&begun.provider);
             let said = of_login(shared, &auth, &agent, manifest, &e);
-            match e {
-                LoginError::NotTheAnswer(_) | LoginError::InputRequired(_) => End::Waits(said),
-                _ => End::Over(said),
-            }
+            // What is not its answer, and a store that takes none, leave it waiting.
+            let waits = auth.pending_login(&begun.login.id).is_ok();
+            if waits { End::Waits(said) } else { End::Over(said) }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a client of the token socket gets: what its key is for, and nothing else.
 
-use coderclaw_auth::{Ask, Halt, Lease, LeaseError, Moved, Next, Outcome};
+use coderclaw_auth::{Ask, Halt, Lease, LeaseError, Next, Outcome};
 use coderclaw_providers::{ApiKind, Manifest, read_failure};
 use coderclaw_store::{AgentPaths, GatewayKey, generation_of};
 use coderclaw_types::{AgentId, Code, Millis, ProfileId, ProviderId, Secret, TokenHash};
@@ -207,7 +207,7 @@ impl Client {
             Next::Retry { lease, moved } => {
                 shared.numbers.again(&manifest.id);
                 if let Some(moved) = &moved {
-                    shared.tell(Note::event(moved_line(&case.key, moved)));
+                    shared.tell(Note::moved(&case.key, moved));
                 }
                 advice("retry", Some(case.lent(shared, manifest, &ask, &lease)?))
             }
@@ -251,7 +251,7 @@ impl Case {
         shared.tell_all(self.open.auth().take_notes());
         let lease = lease.map_err(|e| self.of_lease(shared, manifest, &e))?;
         if let Some(moved) = &lease.moved {
-            shared.tell(Note::event(moved_line(&self.key, moved)));
+            shared.tell(Note::moved(&self.key, moved));
         }
         Ok(lease)
     }
@@ -260,7 +260,7 @@ impl Case {
         if lease.is_keyless() {
             return Ok(0);
         }
-        let of = lease.profile.as_ref().map_or(lease.source.as_str(), ProfileId::as_str);
+        let of = lease.whose();
         let token = TokenHash::of(&lease.token);
         let number =
             generation_of(self.open.auth().state(), &lease.owner.agent, of, token, shared.clock.now());
@@ -331,11 +331,6 @@ fn of_halt(next: &str, halt: &Halt, now: Millis) -> Advice {
         wait_ms: halt.until.map(|until| millis(until, now)),
         ..advice(next, None)
     }
-}
-
-fn moved_line(key: &GatewayKey, moved: &Moved) -> String {
-    let to = moved.to.as_ref().map_or("a key", ProfileId::as_str);
-    format!("{} -> {to} for the key {} [{}]: {}", moved.from, key.id, moved.code, moved.why)
 }
 
 fn millis(until: Millis, now: Millis) -> u64 {

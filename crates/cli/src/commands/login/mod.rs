@@ -1,5 +1,6 @@
 //! `models auth login`: with a browser on this machine or any other, in one run or in two.
 
+mod choose;
 mod plugin;
 mod qr;
 mod remote;
@@ -28,10 +29,10 @@ pub(super) fn run(context: &Context, args: LoginArgs) -> Result<Report, CommandE
         Some(LoginStep::Start { provider, wish }) => start(context, &provider, wish),
         Some(LoginStep::Finish { id, stdin }) => finish(context, &id, stdin),
         None => {
-            let provider = args.provider.as_deref().unwrap_or_default();
+            let provider = args.provider.map_or_else(|| choose::provider(context), Ok)?;
             let shown =
                 Shown { no_browser: args.no_browser, qr: args.qr, url_file: args.url_file.as_deref() };
-            let done = in_browser(context, provider, args.wish, &shown)?;
+            let done = in_browser(context, &provider, args.wish, &shown)?;
             Ok(report(context, &context.agent()?, &done))
         }
     }
@@ -88,8 +89,7 @@ fn about(context: &Context, manifest: &Manifest, door: Door) -> impl Fn(LoginErr
 
 /// `command` of `models auth`, for this provider.
 fn command_for(context: &Context, manifest: &Manifest, command: &str) -> String {
-    let agent = context.agent_hint().map(|agent| format!(" --agent {}", shell_word(agent)));
-    format!("coderclaw models auth {command} --provider {}{}", manifest.id, agent.unwrap_or_default())
+    format!("coderclaw models auth {command} --provider {}{}", manifest.id, context.agent_flag())
 }
 
 /// Logs in, waits for it, and says what came of it.

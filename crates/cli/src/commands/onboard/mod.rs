@@ -178,7 +178,7 @@ fn report(context: &Context, args: &OnboardArgs, done: &Done) -> Result<Report, 
             text.push_str(&format!("{line}\n"));
         }
     }
-    let suffix = context.agent_hint().map(|agent| format!(" --agent {agent}")).unwrap_or_default();
+    let suffix = context.agent_flag();
     text.push_str("\nNext:\n");
     match done.kept.is_some() || done.linked_to.is_some() {
         true => text.push_str(&format!("  coderclaw models status{suffix}\n  coderclaw chat{suffix}\n")),

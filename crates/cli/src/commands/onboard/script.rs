@@ -172,7 +172,7 @@ fn log_in(
     args: &OnboardArgs,
     notes: &mut Vec<String>,
 ) -> Result<Kept, CommandError> {
-    let agent = context.agent_hint().map(|agent| format!(" --agent {agent}")).unwrap_or_default();
+    let agent = context.agent_flag();
     let manifest = context.provider(choice.provider)?;
     let mut given = Given { replace: args.replace, ..Given::default() };
     match choice.how {
