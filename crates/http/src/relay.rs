@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
@@ -112,7 +113,12 @@ impl Relay {
         };
         // Without a connection, the connector's own limit comes first.
         let opened = tokio::time::timeout(limits.connect.saturating_add(limits.idle), opened).await;
-        let (status, headers, body) = opened.unwrap_or_else(|_| Err(silent(&place, None, limits.idle)))?;
+        let (status, mut headers, body) =
+            opened.unwrap_or_else(|_| Err(silent(&place, None, limits.idle)))?;
+        // RFC 9112, section 6.3: then it does not count, and whoever gets to see it would believe it.
+        if headers.contains_key(TRANSFER_ENCODING) {
+            headers.remove(CONTENT_LENGTH);
+        }
         Ok(Relayed { place, status, headers, body, idle: limits.idle, silence: None })
     }
 }
@@ -122,7 +128,7 @@ pub struct Relayed {
     place: String,
     /// The status.
     pub status: StatusCode,
-    /// All headers, as they came.
+    /// All headers as they came, but for a length that does not count.
     pub headers: HeaderMap,
     body: Coming,
     idle: Duration,

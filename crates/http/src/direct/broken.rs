@@ -11,12 +11,18 @@ pub(crate) enum Broken {
     /// The other side closed it in the middle of an answer, or before it.
     #[error("the connection was closed before the answer was whole")]
     Cut,
-    /// What came.
-    #[error("what came is not HTTP/1.1: {0}")]
-    NotHttp(#[from] NotHttp),
-    /// The body of the request stopped before its end.
-    #[error("the request's own body broke off")]
-    Body(#[source] io::Error),
+    /// What came. Not a source: by itself it does not say what it is about.
+    #[error("what came cannot be read as HTTP/1.1: {0}")]
+    NotHttp(NotHttp),
+    /// The body of the request. No source either: it would be taken for this connection's.
+    #[error("the request's own body broke off: {0}")]
+    Body(io::Error),
+}
+
+impl From<NotHttp> for Broken {
+    fn from(what: NotHttp) -> Self {
+        Self::NotHttp(what)
+    }
 }
 
 /// Why something cannot be read as an answer.
@@ -26,7 +32,7 @@ pub(crate) enum NotHttp {
     Head(#[from] httparse::Error),
     #[error("a status or a header that cannot be")]
     Field,
-    #[error("a head without end")]
+    #[error("a head of more than 64 KiB")]
     LongHead,
     #[error("another protocol, which nobody asked for")]
     Switched,

@@ -3,14 +3,21 @@
 //! most of which wait.
 
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::direct::broken::{Broken, NotHttp};
 use crate::direct::framing::Framing;
@@ -23,9 +30,22 @@ use crate::direct::sending::Sending;
 const ONCE: usize = 16 * 1024;
 
 /// What bytes come and go through. With TLS it is more than a kilobyte, without it next to nothing.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket under it.
+    fn socket(&self) -> BorrowedFd<'_>;
+}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl Stream for TcpStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl Stream for TlsStream<TokioIo<TokioIo<TcpStream>>> {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.get_ref().0.inner().inner().as_fd()
+    }
+}
 
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,
@@ -39,7 +59,8 @@ impl Connection {
         Self { stream, held: Held::default(), is_kept: true }
     }
 
-    /// Whether the last answer has come to its end and the other side has neither closed nor said anything since.
+    /// Whether the last answer has come to its end and the other side has neither closed nor said anything since, as far
+    /// as the runtime has heard.
     pub(crate) fn is_ready(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         let mut byte = [0];
@@ -47,35 +68,46 @@ impl Connection {
         self.is_kept && self.held.is_empty() && looked.is_pending()
     }
 
+    /// The same, asked of the system: the runtime looks at a socket only when it has been told to, and may not have listened
+    /// for a while. What was said unasked would be taken for the next answer.
+    pub(crate) fn is_ready_now(&mut self) -> bool {
+        let is_ready = self.is_ready();
+        let peeked = recv(self.stream.socket(), &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        is_ready && peeked == Err(Errno::WOULDBLOCK)
+    }
+
     /// Sends a request and waits for the head of its answer, which may come before all of the request has left.
     pub(crate) async fn ask(&mut self, sending: &mut Sending) -> Result<Response<Framing>, Broken> {
-        poll_fn(|context| self.poll_ask(sending, context)).await
+        let mut unsent = None;
+        poll_fn(|context| self.poll_ask(sending, &mut unsent, context)).await
     }
 
     fn poll_ask(
         &mut self,
         sending: &mut Sending,
+        unsent: &mut Option<Broken>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Response<Framing>, Broken>> {
-        let unsent = match sending.poll(&mut *self.stream, context) {
-            // Who takes no more of a request may have said why.
-            Poll::Ready(Err(e @ Broken::Io(_))) if sending.has_left() => Some(e),
-            Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
-            Poll::Ready(Ok(())) | Poll::Pending => None,
-        };
+        if unsent.is_none() {
+            match sending.poll(&mut *self.stream, context) {
+                // Who takes no more of a request may have said why: that is read first, and this is told where it ends.
+                Poll::Ready(Err(e @ Broken::Io(_))) => *unsent = Some(e),
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+        }
         let asked = sending.method();
         loop {
-            let broken = match self.poll_read(context, |bytes| head::read(bytes, asked)) {
-                Poll::Ready(Ok(Some(None))) => continue,
-                Poll::Ready(Ok(Some(Some(head)))) => {
+            let broken = match ready!(self.poll_read(context, |bytes| head::read(bytes, asked))) {
+                Ok(Some(None)) => continue,
+                Ok(Some(Some(head))) => {
                     self.is_kept = head.is_kept && unsent.is_none();
                     return Poll::Ready(Ok(head.answer));
                 }
-                Poll::Ready(Ok(None)) => Broken::Cut,
-                Poll::Ready(Err(e)) => e,
-                Poll::Pending => return unsent.map_or(Poll::Pending, |e| Poll::Ready(Err(e))),
+                Ok(None) => Broken::Cut,
+                Err(e) => e,
             };
-            return Poll::Ready(Err(unsent.unwrap_or(broken)));
+            return Poll::Ready(Err(unsent.take().unwrap_or(broken)));
         }
     }
 
@@ -106,10 +138,12 @@ impl Connection {
     ) -> Poll<Result<Option<T>, Broken>> {
         let mut space = [MaybeUninit::uninit(); ONCE];
         let mut read = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
-        Poll::Ready(match read.filled() {
-            [] => Ok(None),
-            fresh => Ok(Some(self.held.read(fresh, reader)?)),
+        Poll::Ready(match ready!(Pin::new(&mut self.stream).poll_read(context, &mut read)) {
+            Ok(()) if read.filled().is_empty() => Ok(None),
+            Ok(()) => Ok(Some(self.held.read(read.filled(), reader)?)),
+            // So TLS has it where nobody said farewell: anybody in between may have cut.
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(Broken::Cut),
+            Err(e) => Err(e.into()),
         })
     }
 }

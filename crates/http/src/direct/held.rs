@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::direct::broken::NotHttp;
 use crate::direct::framing::Framing;
-use crate::direct::head;
+use crate::direct::head::{self, Head};
 
 #[derive(Default)]
 pub(crate) struct Held(Vec<u8>);
@@ -47,6 +47,8 @@ pub struct AnswerRead {
     pub body: Vec<u8>,
     /// Whether that is all of it, given that nothing follows.
     pub is_whole: bool,
+    /// Whether another request may follow over the same connection.
+    pub is_kept: bool,
 }
 
 /// Reads `parts`, which come one after the other and then no more, as the answer to a request of the method `asked`: what a
@@ -54,10 +56,10 @@ pub struct AnswerRead {
 pub fn read_answer(asked: &Method, parts: &[&[u8]]) -> Option<AnswerRead> {
     let mut held = Held::default();
     let mut parts = parts.iter();
-    let answer = loop {
+    let Head { answer, is_kept } = loop {
         let head = held.read(parts.next()?, |bytes| head::read(bytes, asked)).ok()?;
         if let Some(head) = head {
-            break head.answer;
+            break head;
         }
     };
     let (head, mut framing) = answer.into_parts();
@@ -80,5 +82,7 @@ pub fn read_answer(asked: &Method, parts: &[&[u8]]) -> Option<AnswerRead> {
         }
     }
     let is_whole = is_good && matches!(framing, Framing::Over | Framing::UntilClose);
-    Some(AnswerRead { status: head.status, headers: head.headers, body, is_whole })
+    let is_all = held.is_empty() && parts.all(|part| part.is_empty());
+    let is_kept = is_kept && is_good && framing.is_over() && is_all;
+    Some(AnswerRead { status: head.status, headers: head.headers, body, is_whole, is_kept })
 }

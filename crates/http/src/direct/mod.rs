@@ -88,27 +88,14 @@ impl Direct {
         let name: Arc<str> = format!("{}://{host}", url.scheme()).into();
         let target = uri(&url[Position::BeforePath..Position::AfterQuery])?;
         let mut sending = Sending::new(method, &target, host, &headers, body);
-        loop {
-            let kept = self.pool.take(&name);
-            let is_kept = kept.is_some();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => self.connect(uri(&name)?).await?,
-            };
-            match connection.ask(&mut sending).await {
-                Ok(answer) => {
-                    let place = self.pool.place(&name);
-                    return Ok(answer.map(|framing| Driven::new(framing, connection, sending, place)));
-                }
-                Err(Broken::Io(cause)) if !sending.has_left() => {
-                    // The other side had closed it.
-                    if !is_kept {
-                        return Err(Failed::Connect(cause.into()));
-                    }
-                }
-                Err(failed) => return Err(Failed::Answer(failed)),
-            }
-        }
+        let mut connection = match self.pool.take(&name) {
+            Some(connection) => connection,
+            None => self.connect(uri(&name)?).await?,
+        };
+        // Whatever fails from here on may have failed behind the first byte: TLS does not tell.
+        let answer = connection.ask(&mut sending).await.map_err(Failed::Answer)?;
+        let place = self.pool.place(&name);
+        Ok(answer.map(|framing| Driven::new(framing, connection, sending, place)))
     }
 
     async fn connect(&self, to: Uri) -> Result<Connection, Failed> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::direct::connection::Connection;
@@ -39,12 +40,12 @@ impl Pool {
         Place { pool: Arc::downgrade(&self.0), name: Arc::clone(name) }
     }
 
-    /// The one that was used last. None that the other side has closed, as far as that is known here.
+    /// The one that was used last. None that the other side has closed, or has said anything over that nobody asked for.
     pub(crate) fn take(&self, name: &str) -> Option<Connection> {
         let mut idle = lock(&self.0);
         let connections = idle.by_place.get_mut(name)?;
         while let Some((mut connection, since)) = connections.pop() {
-            if since.elapsed() < KEPT && connection.is_ready() {
+            if since.elapsed() < KEPT && connection.is_ready_now() {
                 return Some(connection);
             }
         }
@@ -54,6 +55,8 @@ impl Pool {
 
 impl Place {
     pub(crate) fn keep(self, mut connection: Connection) {
+        // Nobody would close it in time.
+        let Ok(runtime) = Handle::try_current() else { return };
         let Some(pool) = self.pool.upgrade() else { return };
         if !connection.is_ready() {
             return;
@@ -61,7 +64,7 @@ impl Place {
         let mut idle = lock(&pool);
         idle.by_place.entry(self.name).or_default().push((connection, Instant::now()));
         if !std::mem::replace(&mut idle.is_swept, true) {
-            tokio::spawn(sweep(self.pool));
+            runtime.spawn(sweep(self.pool));
         }
     }
 }

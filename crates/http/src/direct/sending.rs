@@ -25,7 +25,6 @@ pub(crate) struct Sending {
     /// What is written after that as it is: too long to be copied.
     part: Bytes,
     body: Option<(RelayBody, Until)>,
-    has_left: bool,
     is_flushed: bool,
 }
 
@@ -74,19 +73,14 @@ impl Sending {
         };
         out.extend_from_slice(framing.as_bytes());
         out.extend_from_slice(b"\r\n");
-        Self { method, out, at: 0, part: Bytes::new(), body, has_left: false, is_flushed: true }
+        Self { method, out, at: 0, part: Bytes::new(), body, is_flushed: true }
     }
 
     pub(crate) fn method(&self) -> &Method {
         &self.method
     }
 
-    /// Whether a byte of it may have reached the other side.
-    pub(crate) fn has_left(&self) -> bool {
-        self.has_left
-    }
-
-    /// Whether all of it has.
+    /// Whether all of it is on its way.
     pub(crate) fn is_over(&self) -> bool {
         self.body.is_none() && self.at == self.out.len() && self.part.is_empty() && self.is_flushed
     }
@@ -114,7 +108,6 @@ impl Sending {
             if written == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
             }
-            self.has_left = true;
             self.is_flushed = false;
             if is_part {
                 self.part = self.part.slice(written..);
