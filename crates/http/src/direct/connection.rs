@@ -148,6 +148,13 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // With TLS, whoever leaves says so (RFC 8446, section 6.1), as far as there is room for it; nobody waits.
+        let _said = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
 /// The body of an answer, and the connection that it comes over. Dropped before its end, it closes the connection.
 pub(crate) struct Driven {
     framing: Framing,

@@ -125,16 +125,18 @@ async fn an_idle_connection_is_closed() {
 /// has not yet heard that something came.
 #[tokio::test]
 async fn what_comes_unasked_is_no_answer() {
-    for unasked in ["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", ""] {
+    const EVIL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    for (at_once, later) in [(EVIL, ""), ("", EVIL), ("", "close")] {
         let (go, gone) = channel();
         let (address, said, script) = server(move |listener, said| {
             let mut stream = accept(&listener);
             read_to(&mut stream, "\r\n\r\n");
-            say(&mut stream, HI);
+            say(&mut stream, &format!("{HI}{at_once}"));
             gone.recv_timeout(PATIENCE).unwrap();
-            say(&mut stream, unasked);
-            if unasked.is_empty() {
+            if later == "close" {
                 drop(stream);
+            } else {
+                say(&mut stream, later);
             }
             said.send(()).unwrap();
             let mut other = accept(&listener);
