@@ -188,3 +188,24 @@ async fn we_say_that_we_leave() {
     }
     script.join().unwrap();
 }
+
+/// A farewell that came with the answer is heard, also where the connection itself stays open.
+#[tokio::test]
+async fn a_farewell_ends_a_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, relay) = trusted(folder.path());
+    let (address, _told, script) = server(move |listener, _| {
+        let mut stream = accept_secure(&listener, &config);
+        read_to(&mut stream, "\r\n\r\n");
+        // In one packet.
+        stream.conn.writer().write_all(HI.as_bytes()).unwrap();
+        close(&mut stream);
+        let mut other = accept_secure(&listener, &config);
+        read_to(&mut other, "\r\n\r\n");
+        say(&mut other, HI);
+    });
+    for _ in 0..2 {
+        assert_eq!(text(relay.open(secure(get_from(address, "/"))).await.unwrap()).await, "hi");
+    }
+    script.join().unwrap();
+}
