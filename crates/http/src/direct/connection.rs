@@ -101,7 +101,7 @@ impl Connection {
             let broken = match ready!(self.poll_read(context, |bytes| head::read(bytes, asked))) {
                 Ok(Some(None)) => continue,
                 Ok(Some(Some(head))) => {
-                    self.is_kept = head.is_kept && unsent.is_none();
+                    self.is_kept = head.is_kept;
                     return Poll::Ready(Ok(head.answer));
                 }
                 Ok(None) => Broken::Cut,
