@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) noted: Noted,
     pub(crate) lent: Lent,
     pub(crate) limits: Limits,
+    /// Seats for the compressed streams that are read.
+    pub(crate) unpacking: Arc<Semaphore>,
     pub(crate) started_at: Millis,
     pub(crate) next_command: fn(&Trouble<'_>) -> String,
     pub(crate) next_for_profile: fn(&Auth, &ProfileStatus, &Call, Option<&str>) -> String,
@@ -120,6 +122,7 @@ impl Gateway {
             noted: Noted::default(),
             lent: Lent::default(),
             limits,
+            unpacking: Arc::new(Semaphore::new(limits.unpacked)),
             next_command,
             next_for_profile,
             local_time,

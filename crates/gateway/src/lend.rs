@@ -128,7 +128,7 @@ async fn pass(
             *response.status_mut() = relayed.status;
             *response.headers_mut() = std::mem::take(&mut relayed.headers);
             strip_hop_by_hop(response.headers_mut());
-            let reader = within::reader(response.headers());
+            let reader = within::reader(response.headers(), &shared.unpacking);
             let watch = reader.map(|reader| watch(shared, case, &lease, noting, reader));
             return Ok(response.map(|()| Answer::passed(relayed, shared.numbers.open(), watch)));
         }

@@ -75,6 +75,9 @@ pub struct Limits {
     pub drain: Duration,
     /// Between two looks at logins that may be due.
     pub ahead: Duration,
+    /// Compressed streams that are read for a failure in their middle, at a time: each holds what its packer may look back
+    /// to, up to some megabytes. Others pass unread.
+    pub unpacked: usize,
     /// Connections at a time.
     pub connections: usize,
     /// Clients of the token socket at a time.
@@ -96,6 +99,7 @@ impl Default for Limits {
             idle: Duration::from_secs(300),
             drain: Duration::from_secs(30),
             ahead: Duration::from_secs(15),
+            unpacked: 64,
             connections: 4096,
             socket_clients: 256,
             socket_idle: Duration::from_secs(600),

@@ -15,8 +15,8 @@ use crate::heads::strip_hop_by_hop;
 use crate::lend::aside;
 use crate::options::Note;
 use crate::refusal::Refusal;
-use crate::unpack::{self, Unpacker};
-use crate::within::Watch;
+use crate::unpack;
+use crate::within::{Reader, Watch};
 
 /// The answer as it goes to the client, and what it means.
 pub(crate) async fn failed(shared: &Shared, case: &Case, relayed: Relayed) -> (Response<Answer>, Failure) {
@@ -65,7 +65,7 @@ pub(crate) fn watch(
     case: &Arc<Case>,
     lease: &Lease,
     noting: Option<JoinHandle<()>>,
-    reader: Unpacker,
+    reader: Reader,
 ) -> Watch {
     let (shared, case, lease) = (Arc::clone(shared), Arc::clone(case), lease.clone());
     Watch::new(reader, move |data| {

@@ -5,10 +5,11 @@
 //! beside the stream, as far as that costs little.
 
 use std::fmt;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::unpack::Unpacker;
 
@@ -24,12 +25,19 @@ const SWELL: usize = 128;
 /// milliseconds.
 const AHEAD: usize = 1024 * 1024;
 
+/// What reads a stream.
+pub(crate) struct Reader {
+    unpacker: Unpacker,
+    /// Its seat among those that unpack.
+    _seat: Option<OwnedSemaphorePermit>,
+}
+
 /// What is done with a failure that was found. Called at most once.
 type Found = Box<dyn FnOnce(Vec<u8>) + Send + Sync>;
 
 /// Watches one stream.
 pub(crate) struct Watch {
-    unpacker: Unpacker,
+    reader: Reader,
     /// How much more it may swell to.
     room: usize,
     lines: Lines,
@@ -52,23 +60,29 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// What reads an answer with this head, if it is a stream of events that can be read as it passes.
-pub(crate) fn reader(headers: &HeaderMap) -> Option<Unpacker> {
+/// What reads an answer with this head, if it is a stream of events that can be read as it passes, and if there is a seat
+/// for one that is packed.
+pub(crate) fn reader(headers: &HeaderMap, seats: &Arc<Semaphore>) -> Option<Reader> {
     let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let is_stream = kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
-    if is_stream { Unpacker::of(headers) } else { None }
+    let unpacker = Unpacker::of(headers).filter(|_| is_stream)?;
+    let seat = match unpacker {
+        Unpacker::Plain => None,
+        Unpacker::Packed(_) => Some(Arc::clone(seats).try_acquire_owned().ok()?),
+    };
+    Some(Reader { unpacker, _seat: seat })
 }
 
 impl Watch {
-    pub(crate) fn new(unpacker: Unpacker, found: impl FnOnce(Vec<u8>) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(reader: Reader, found: impl FnOnce(Vec<u8>) + Send + Sync + 'static) -> Self {
         let lines =
             Lines { line: Vec::with_capacity(HEAD), found: Some(Box::new(found)), ..Lines::default() };
-        Self { unpacker, room: AHEAD, lines }
+        Self { reader, room: AHEAD, lines }
     }
 
     /// The next bytes of the stream. Whether it is worth to see more: until a failure is found, or it cannot be read.
     pub(crate) fn see(&mut self, bytes: &[u8]) -> bool {
-        let Self { unpacker, room, lines } = self;
+        let Self { reader: Reader { unpacker, .. }, room, lines } = self;
         *room = (*room).min(AHEAD) + SWELL * bytes.len();
         unpacker.push(bytes, |plain| {
             lines.read(plain);
@@ -82,7 +96,7 @@ impl Watch {
 /// a provider may send.
 pub fn failure_within<'a>(head: &HeaderMap, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let (tell, told) = mpsc::channel();
-    let mut watch = Watch::new(reader(head)?, move |data| {
+    let mut watch = Watch::new(reader(head, &Arc::new(Semaphore::new(1)))?, move |data| {
         let _told = tell.send(data);
     });
     let _goes_on = parts.into_iter().all(|part| watch.see(part));
@@ -261,12 +275,13 @@ mod tests {
             ("text/event-stream", "compress", false),
             ("application/json", "gzip", false),
         ];
+        let seats = Arc::new(Semaphore::new(1));
         for (kind, encoding, is_read) in table {
             let mut head = head(encoding);
             head.insert(CONTENT_TYPE, HeaderValue::from_str(kind).unwrap());
-            assert_eq!(reader(&head).is_some(), is_read, "{kind} {encoding}");
+            assert_eq!(reader(&head, &seats).is_some(), is_read, "{kind} {encoding}");
         }
-        assert!(reader(&HeaderMap::new()).is_none());
+        assert!(reader(&HeaderMap::new(), &seats).is_none());
     }
 
     /// A failure is known as soon as its event has come, however it is packed; and by the same words.

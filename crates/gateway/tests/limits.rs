@@ -8,10 +8,12 @@ mod ground;
 
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use coderclaw_gateway::{Limits, Note};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::ground::Ground;
 
@@ -173,4 +175,51 @@ fn an_early_answer_is_passed_on() {
         said.push(bytes.next().unwrap().unwrap());
     }
     assert!(said.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&said));
+}
+
+/// What a compressed stream has said of a failure; others may be told as well.
+static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static TELLS: Condvar = Condvar::new();
+
+fn tell_middle(note: Note) {
+    if note.text.contains("in the middle of an answer") {
+        TOLD.lock().unwrap().push(note.text);
+        TELLS.notify_all();
+    }
+}
+
+/// So many compressed streams are read at a time; one more passes unread, and a seat that was left is taken again.
+#[test]
+fn compressed_streams_have_seats() {
+    let world = world(Limits { unpacked: 1, ..Limits::default() }, tell_middle);
+    let open = || {
+        let mut client = world.connect();
+        client.write_all((world.head(2) + "{}").as_bytes()).unwrap();
+        let (mut provider, _) = world.accept(2);
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n";
+        provider.write_all(head.as_bytes()).unwrap();
+        // The head is through, so the stream has its seat, or none.
+        let mut first = [0; 12];
+        client.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        (client, provider)
+    };
+    let fail = |(client, mut provider): (TcpStream, TcpStream), message: &str| {
+        let event = format!("data: {{\"error\":{{\"message\":\"{message}\"}}}}\n\n");
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(event.as_bytes()).unwrap();
+        provider.write_all(&packed.finish().unwrap()).unwrap();
+        drop(provider);
+        rest(client);
+    };
+    let (one, two) = (open(), open());
+    fail(two, "second");
+    fail(one, "first");
+    fail(open(), "third");
+    let told = TELLS.wait_timeout_while(TOLD.lock().unwrap(), PATIENCE, |told| told.len() < 2).unwrap().0;
+    assert!(
+        told.iter().any(|text| text.contains("first")) && told.iter().any(|text| text.contains("third")),
+        "{told:?}"
+    );
+    assert!(!told.iter().any(|text| text.contains("second")), "{told:?}");
 }
