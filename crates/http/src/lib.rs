@@ -14,6 +14,7 @@ mod client;
 mod direct;
 mod error;
 mod message;
+mod moving;
 mod network;
 mod no_proxy;
 mod relay;

@@ -17,6 +17,7 @@ use url::Url;
 use crate::client::{WayOut, lost, place, way_out};
 use crate::direct::{Direct, Driven, KEPT};
 use crate::error::{HttpError, LostWhy, NotSentWhy, SendError, root_cause};
+use crate::moving::LastMove;
 use crate::network::Network;
 
 /// How long to wait.
@@ -24,7 +25,7 @@ use crate::network::Network;
 pub struct RelayLimits {
     /// For name, connection, proxy and handshake together.
     pub connect: Duration,
-    /// For the head of the answer, and between any two parts of its body.
+    /// For the head of the answer, from when the last part of the request was taken, and between any two parts of its body.
     pub idle: Duration,
 }
 
@@ -86,7 +87,7 @@ impl Relay {
     ///
     /// # Errors
     /// [`SendError::NotSent`] only where it is certain that no byte of the request left.
-    pub async fn open(&self, request: RelayRequest) -> Result<Relayed, SendError> {
+    pub async fn open(&self, mut request: RelayRequest) -> Result<Relayed, SendError> {
         let Ways { direct, proxied, way, limits } = &*self.0;
         let place = place(&request.url);
         let not_sent = |why, detail: String| SendError::NotSent { why, detail: format!("{place}: {detail}") };
@@ -96,6 +97,8 @@ impl Relay {
         }
         let proxy = way.network.proxy_for(&request.url);
         let proxy = proxy.map_err(|e| not_sent(NotSentWhy::Proxy, e.to_string()))?;
+        let moved = LastMove::now();
+        request.body = request.body.map(|body| moved.watch(body));
         let opened = async {
             if proxy.is_none() {
                 let answer = direct.open(request).await.map_err(|e| way.classify_direct(&place, e))?;
@@ -112,9 +115,8 @@ impl Relay {
             Ok((head.status, head.headers, Coming::Proxied(body)))
         };
         // Without a connection, the connector's own limit comes first.
-        let opened = tokio::time::timeout(limits.connect.saturating_add(limits.idle), opened).await;
-        let (status, mut headers, body) =
-            opened.unwrap_or_else(|_| Err(silent(&place, None, limits.idle)))?;
+        let opened = moved.or_silence(limits.connect.saturating_add(limits.idle), opened).await;
+        let (status, mut headers, body) = opened.unwrap_or_else(|| Err(silent(&place, None, limits.idle)))?;
         // RFC 9112, section 6.3: then it does not count, and whoever gets to see it would believe it.
         if headers.contains_key(TRANSFER_ENCODING) {
             headers.remove(CONTENT_LENGTH);

@@ -101,7 +101,7 @@ impl Connection {
             let broken = match ready!(self.poll_read(context, |bytes| head::read(bytes, asked))) {
                 Ok(Some(None)) => continue,
                 Ok(Some(Some(head))) => {
-                    self.is_kept = head.is_kept && unsent.is_none();
+                    self.is_kept = head.is_kept;
                     return Poll::Ready(Ok(head.answer));
                 }
                 Ok(None) => Broken::Cut,
@@ -145,6 +145,13 @@ impl Connection {
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(Broken::Cut),
             Err(e) => Err(e.into()),
         })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // With TLS, whoever leaves says so (RFC 8446, section 6.1), as far as there is room for it; nobody waits.
+        let _said = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
 }
 

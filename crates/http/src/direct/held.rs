@@ -67,13 +67,12 @@ pub fn read_answer(asked: &Method, parts: &[&[u8]]) -> Option<AnswerRead> {
     let mut is_good = true;
     let mut fresh: &[u8] = &[];
     while !framing.is_over() {
-        let data = held.read(fresh, |bytes| framing.decode(bytes)).unwrap_or_else(|_| {
+        let data = held.read(mem::take(&mut fresh), |bytes| framing.decode(bytes)).unwrap_or_else(|_| {
             is_good = false;
             Bytes::new()
         });
         body.extend_from_slice(&data);
         if !data.is_empty() {
-            fresh = &[];
             continue;
         }
         match parts.next() {
@@ -82,7 +81,7 @@ pub fn read_answer(asked: &Method, parts: &[&[u8]]) -> Option<AnswerRead> {
         }
     }
     let is_whole = is_good && matches!(framing, Framing::Over | Framing::UntilClose);
-    let is_all = held.is_empty() && parts.all(|part| part.is_empty());
+    let is_all = held.is_empty() && fresh.is_empty() && parts.all(|part| part.is_empty());
     let is_kept = is_kept && is_good && framing.is_over() && is_all;
     Some(AnswerRead { status: head.status, headers: head.headers, body, is_whole, is_kept })
 }

@@ -83,11 +83,7 @@ impl Direct {
     }
 
     pub(crate) async fn open(&self, request: RelayRequest) -> Result<http::Response<Driven>, Failed> {
-        let RelayRequest { method, url, headers, body } = request;
-        let host = &url[Position::BeforeHost..Position::AfterPort];
-        let name: Arc<str> = format!("{}://{host}", url.scheme()).into();
-        let target = uri(&url[Position::BeforePath..Position::AfterQuery])?;
-        let mut sending = Sending::new(method, &target, host, &headers, body);
+        let (name, mut sending) = written(request)?;
         let mut connection = match self.pool.take(&name) {
             Some(connection) => connection,
             None => self.connect(uri(&name)?).await?,
@@ -110,6 +106,15 @@ impl Direct {
         };
         tokio::time::timeout(self.connect, connect).await.unwrap_or(Err(Failed::TooSlow))
     }
+}
+
+/// Where a request goes, and what goes out. The rest of it is not needed while its answer is waited for.
+fn written(request: RelayRequest) -> Result<(Arc<str>, Sending), Failed> {
+    let RelayRequest { method, url, headers, body } = request;
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    let name = format!("{}://{host}", url.scheme()).into();
+    let target = uri(&url[Position::BeforePath..Position::AfterQuery])?;
+    Ok((name, Sending::new(method, &target, host, &headers, body)))
 }
 
 fn uri(text: &str) -> Result<Uri, Failed> {

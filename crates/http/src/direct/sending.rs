@@ -102,7 +102,12 @@ impl Sending {
                     ready!(Pin::new(&mut *stream).poll_flush(context))?;
                     self.is_flushed = true;
                 }
-                return if self.body.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending };
+                if self.body.is_some() {
+                    return Poll::Pending;
+                }
+                // An answer may take long, and needs none of it.
+                self.out = Vec::new();
+                return Poll::Ready(Ok(()));
             }
             let written = ready!(Pin::new(&mut *stream).poll_write(context, next))?;
             if written == 0 {

@@ -107,6 +107,13 @@ async fn nothing_left() {
         }
     }
     script.join().unwrap();
+
+    // Who accepts and says nothing of TLS: a connection it is not.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let limits = RelayLimits { connect: Duration::from_millis(100), idle: PATIENCE };
+    let late =
+        relay_with(Vec::new(), limits).open(get(&format!("https://{}/", silent.local_addr().unwrap()))).await;
+    assert!(matches!(late, Err(SendError::NotSent { why: NotSentWhy::Timeout, .. })), "{late:?}");
 }
 
 /// Says `first`, then `again` until nobody listens any more.

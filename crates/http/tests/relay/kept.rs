@@ -125,16 +125,18 @@ async fn an_idle_connection_is_closed() {
 /// has not yet heard that something came.
 #[tokio::test]
 async fn what_comes_unasked_is_no_answer() {
-    for unasked in ["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", ""] {
+    const EVIL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    for (at_once, later) in [(EVIL, ""), ("", EVIL), ("", "close")] {
         let (go, gone) = channel();
         let (address, said, script) = server(move |listener, said| {
             let mut stream = accept(&listener);
             read_to(&mut stream, "\r\n\r\n");
-            say(&mut stream, HI);
+            say(&mut stream, &format!("{HI}{at_once}"));
             gone.recv_timeout(PATIENCE).unwrap();
-            say(&mut stream, unasked);
-            if unasked.is_empty() {
+            if later == "close" {
                 drop(stream);
+            } else {
+                say(&mut stream, later);
             }
             said.send(()).unwrap();
             let mut other = accept(&listener);
@@ -168,6 +170,82 @@ fn a_runtime_is_not_needed_to_let_go() {
         let mut answer = runtime.block_on(relay.open(get_from(address, "/"))).unwrap();
         assert_eq!(runtime.block_on(answer.frame()).unwrap().unwrap().into_data().unwrap(), "hi");
         drop(answer);
+    }
+    script.join().unwrap();
+}
+
+/// A server that says it will close need not have done so yet, and one that speaks HTTP/1.0 means it without saying so.
+#[tokio::test]
+async fn who_says_close_is_believed() {
+    for (head, is_kept) in [
+        ("HTTP/1.1 200 OK\r\nConnection: x, Close", false),
+        ("HTTP/1.0 200 OK", false),
+        ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive", true),
+    ] {
+        let (address, _told, script) = server(move |listener, _| {
+            let mut stream = accept(&listener);
+            read_to(&mut stream, "\r\n\r\n");
+            say(&mut stream, &format!("{head}\r\nContent-Length: 2\r\n\r\nhi"));
+            let mut next = if is_kept { stream } else { accept(&listener) };
+            read_to(&mut next, "\r\n\r\n");
+            say(&mut next, HI);
+        });
+        let relay = relay(PATIENCE);
+        for _ in 0..2 {
+            assert_eq!(text(relay.open(get_from(address, "/")).await.unwrap()).await, "hi");
+        }
+        script.join().unwrap();
+    }
+}
+
+/// A request whose body breaks off when its answer is under way: the answer comes through, and no request follows half a one.
+#[tokio::test]
+async fn a_request_that_breaks_off_spoils_its_connection() {
+    let (address, _told, script) = server(|listener, _| {
+        let mut stream = accept(&listener);
+        read_to(&mut stream, "abc");
+        say(&mut stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+        let mut other = accept(&listener);
+        read_to(&mut other, "\r\n\r\n");
+        say(&mut other, HI);
+        say(&mut stream, "3\r\ntwo\r\n0\r\n\r\n");
+        assert!(is_closed(&mut stream));
+        let mut third = accept(&listener);
+        read_to(&mut third, "\r\n\r\n");
+        say(&mut third, HI);
+    });
+    let relay = relay(PATIENCE);
+    let (sender, body) = parts(Some(6), &["abc"]);
+    let mut answer = relay.open(post_to(address, body)).await.unwrap();
+    assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+    drop(sender);
+    let other = relay.open(get_from(address, "/")).await.unwrap();
+    assert_eq!(text(answer).await, "two");
+    drop(other);
+    assert_eq!(text(relay.open(get_from(address, "/")).await.unwrap()).await, "hi");
+    script.join().unwrap();
+}
+
+/// One that nobody has closed yet, but that is older than servers keep one, is not used.
+#[tokio::test]
+async fn an_old_connection_is_not_used() {
+    let (address, _told, script) = server(|listener, _| {
+        let mut stream = accept(&listener);
+        for _ in 0..2 {
+            read_to(&mut stream, "\r\n\r\n");
+            say(&mut stream, HI);
+        }
+        let mut other = accept(&listener);
+        read_to(&mut other, "\r\n\r\n");
+        say(&mut other, HI);
+    });
+    let relay = relay(PATIENCE);
+    // The second time, who closes old ones comes by a while before it is old.
+    for seconds in [0, 10, 35] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+        assert_eq!(text(relay.open(get_from(address, "/")).await.unwrap()).await, "hi");
     }
     script.join().unwrap();
 }

@@ -27,7 +27,7 @@ async fn bodies_say_where_they_end() {
         let known = read_to(&mut stream, "abcdef");
         assert!(known.ends_with("\r\ncontent-length: 6\r\n\r\nabcdef"), "{known}");
         say(&mut stream, HI);
-        let chunks = read_to(&mut stream, "\r\n0\r\n\r\n");
+        let chunks = read_to(&mut stream, "0\r\n\r\n");
         assert!(
             chunks
                 .ends_with("\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nb\r\nhello world\r\n0\r\n\r\n"),
@@ -197,6 +197,46 @@ async fn a_server_that_does_not_read_is_given_up() {
         std::net::TcpStream::connect(address).unwrap();
         script.join().unwrap();
     }
+}
+
+/// What is slow is not silent: a request may take longer than any silence, as long as it moves.
+#[tokio::test]
+async fn a_long_request_takes_its_time() {
+    let (address, mut read, script) = server(|listener, read| {
+        let mut stream = accept(&listener);
+        for end in ["a\r\n", "b\r\n", "c\r\n"] {
+            read_to(&mut stream, end);
+            read.send(()).unwrap();
+        }
+        read_to(&mut stream, "0\r\n\r\n");
+        read.send(()).unwrap();
+        assert!(is_closed(&mut stream));
+    });
+    let limit = Duration::from_secs(30);
+    let relay = relay_with(Vec::new(), RelayLimits { connect: limit, idle: limit });
+    let (sender, body) = parts(None, &["a"]);
+    let asked = relay.open(post_to(address, body));
+    let (lost, ()) = tokio::join!(asked, async {
+        let mut parts = vec!["c", "b"];
+        let mut sender = Some(sender);
+        for seconds in [50, 50, 50, 70] {
+            read = told(read).await;
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            tokio::time::resume();
+            match parts.pop() {
+                Some(part) => sender.as_ref().unwrap().send(part).unwrap(),
+                None => drop(sender.take()),
+            }
+        }
+    });
+    let lost = lost.unwrap_err();
+    assert!(
+        matches!(&lost, SendError::Lost { status: None, why: LostWhy::Timeout, detail }
+            if detail.ends_with("no answer for 30 s")),
+        "{lost:?}"
+    );
+    script.join().unwrap();
 }
 
 /// Reads a request with a length and says what it reads as it comes.

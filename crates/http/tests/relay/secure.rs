@@ -1,6 +1,6 @@
 //! The same over TLS, with servers that are not always polite.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -163,4 +163,49 @@ async fn a_cut_is_no_end() {
         assert_eq!(text(relay.open(secure(get_from(address, "/"))).await.unwrap()).await, "hi");
         script.join().unwrap();
     }
+}
+
+/// RFC 8446, section 6.1: whoever leaves says so, in the middle of an answer, after it, and where a request was too much.
+#[tokio::test]
+async fn we_say_that_we_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, relay) = trusted(folder.path());
+    let (address, _told, script) = server(move |listener, _| {
+        for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", HI, &format!("{HI}more")] {
+            let mut stream = accept_secure(&listener, &config);
+            read_to(&mut stream, "\r\n\r\n");
+            say(&mut stream, answer);
+            assert_eq!(stream.read(&mut [0; 64]).unwrap(), 0, "{answer}");
+        }
+    });
+    for is_half in [false, true, false] {
+        let request = match is_half {
+            true => post_to(address, Box::pin(Stuck(true))),
+            false => get_from(address, "/"),
+        };
+        let mut answer = relay.open(secure(request)).await.unwrap();
+        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "hi");
+    }
+    script.join().unwrap();
+}
+
+/// A farewell that came with the answer is heard, also where the connection itself stays open.
+#[tokio::test]
+async fn a_farewell_ends_a_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, relay) = trusted(folder.path());
+    let (address, _told, script) = server(move |listener, _| {
+        let mut stream = accept_secure(&listener, &config);
+        read_to(&mut stream, "\r\n\r\n");
+        // In one packet.
+        stream.conn.writer().write_all(HI.as_bytes()).unwrap();
+        close(&mut stream);
+        let mut other = accept_secure(&listener, &config);
+        read_to(&mut other, "\r\n\r\n");
+        say(&mut other, HI);
+    });
+    for _ in 0..2 {
+        assert_eq!(text(relay.open(secure(get_from(address, "/"))).await.unwrap()).await, "hi");
+    }
+    script.join().unwrap();
 }
