@@ -1,4 +1,4 @@
-//! A request on its way out. It belongs to no connection before its first byte has left.
+//! A request on its way out: its head, and its body as it comes.
 
 use std::fmt::Write as _;
 use std::io;
