@@ -66,6 +66,28 @@ pub(crate) fn ask(question: &str) -> Result<Option<String>, CommandError> {
     Ok((read > 0).then(|| line.trim().to_owned()))
 }
 
+/// What was chosen from a menu.
+pub(crate) enum Chosen {
+    /// One of its lines; on the screen they are counted from 1, here from 0.
+    Line(usize),
+    /// Something else that was typed.
+    Word(String),
+}
+
+/// Asks for one of the `lines` of a menu.
+pub(crate) fn choose(question: &str, lines: usize) -> Result<Chosen, CommandError> {
+    let answer = ask(question)?.unwrap_or_default();
+    if answer.is_empty() {
+        return Err(nothing_chosen());
+    }
+    let line = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    Ok(line.filter(|line| *line < lines).map_or(Chosen::Word(answer), Chosen::Line))
+}
+
+pub(crate) fn nothing_chosen() -> CommandError {
+    CommandError::new(Code::InputRequired, "nothing was chosen; nothing was changed")
+}
+
 /// Turns the terminal back to what it was, however reading ends.
 struct Silent(Termios);
 

@@ -23,12 +23,8 @@ pub(super) fn run(context: &Context, args: ExplainArgs) -> Result<Report, Comman
     }
     let mut text = words(&explanation, context.auth.clock().now());
     if explanation.candidates.is_empty() {
-        let login = login_command(manifest);
-        text.push_str(&format!(
-            "\nThere is no login, token or key of it here. To bring one:\n  coderclaw models auth {login} --provider {}{}\n",
-            manifest.id,
-            context.agent_flag()
-        ));
+        let command = context.auth_command(login_command(manifest), &manifest.id);
+        text.push_str(&format!("\nThere is no login, token or key of it here. To bring one:\n  {command}\n"));
     }
     Ok(Report::text(text))
 }

@@ -114,8 +114,7 @@ fn leases(context: &Context, args: &ExportArgs) -> Result<Vec<Lease>, CommandErr
 
 /// What there is, for however short a time.
 fn shorter(context: &Context, provider: &str) -> String {
-    let agent = context.agent_flag();
-    format!("coderclaw export --access-only --min-validity 1m --provider {provider}{agent}")
+    format!("coderclaw export --access-only --min-validity 1m --provider {provider}{}", context.agent_flag())
 }
 
 fn credential<'a>(context: &Context, lease: &'a Lease) -> Credential<'a> {

@@ -137,11 +137,6 @@ fn shared(done: &Done) -> Vec<String> {
     all
 }
 
-fn login_for(context: &Context, provider: &str) -> String {
-    let agent = context.agent_flag();
-    format!("coderclaw models auth login --provider {provider}{agent}")
-}
-
 fn json(context: &Context, done: &Done) -> Value {
     let entry = |entry: &ImportedEntry| {
         json!({
@@ -200,7 +195,7 @@ fn words(context: &Context, done: &Done) -> String {
             done.program
         );
         out.push_str(&(text::wrap(&risk, text::width()).join("\n") + "\n"));
-        out.push_str(&format!("  {}\n", login_for(context, &provider)));
+        out.push_str(&format!("  {}\n", context.auth_command("login", &provider)));
     }
     out.trim_end().to_owned() + "\n"
 }

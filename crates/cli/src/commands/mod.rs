@@ -92,6 +92,11 @@ impl Context {
         self.agent_hint().map(|agent| format!(" --agent {}", shell_word(agent))).unwrap_or_default()
     }
 
+    /// `command` of `models auth`, for this provider and the agent that is meant.
+    pub(crate) fn auth_command(&self, command: &str, provider: &str) -> String {
+        format!("coderclaw models auth {command} --provider {provider}{}", self.agent_flag())
+    }
+
     /// The key of the session that is meant by `name`.
     pub(crate) fn session(
         &self,

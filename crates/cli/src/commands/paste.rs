@@ -12,7 +12,7 @@ use crate::args::{PasteArgs, SetupTokenArgs, SourceArgs, TargetArgs};
 use crate::commands::{Context, refer, setup_token};
 use crate::error::CommandError;
 use crate::report::{Report, say};
-use crate::secret_input;
+use crate::secret_input::{self, Chosen};
 use crate::text::{self, shell_word};
 
 /// Who usually comes by a menu.
@@ -198,15 +198,10 @@ pub(super) fn add(context: &Context) -> Result<Report, CommandError> {
         say(&format!("  {}  {}: {what}", i + 1, manifest.name));
     }
     say("Or the id of another provider. To log in with a browser: coderclaw models auth login --provider ID");
-    let answer = secret_input::ask("Number or id:")?.unwrap_or_default();
-    let by_number = answer.parse::<usize>().ok().and_then(|n| offered.get(n.checked_sub(1)?));
-    let (provider, kind) = match by_number {
-        Some((manifest, kind)) => (manifest.id.to_string(), *kind),
-        None if answer.is_empty() => {
-            return Err(CommandError::new(Code::InputRequired, "nothing was chosen; nothing was changed"));
-        }
-        None => {
-            let manifest = context.provider(&answer)?;
+    let (provider, kind) = match secret_input::choose("Number or id:", offered.len())? {
+        Chosen::Line(line) => (offered[line].0.id.to_string(), offered[line].1),
+        Chosen::Word(id) => {
+            let manifest = context.provider(&id)?;
             let has = |kind| manifest.auth(kind).is_some();
             let kind = if has(MethodKind::SetupToken) {
                 PasteKind::SetupToken

@@ -10,7 +10,7 @@ use crate::args::UseArgs;
 use crate::commands::{Context, at_its_owner};
 use crate::error::CommandError;
 use crate::report::{Report, say};
-use crate::secret_input;
+use crate::secret_input::{self, Chosen};
 use crate::text::{clean, shell_word};
 
 pub(super) fn use_profile(context: &Context, args: UseArgs) -> Result<Report, CommandError> {
@@ -60,10 +60,10 @@ fn choose(context: &Context, provider: &str) -> Result<ProfileId, CommandError> 
     for (i, profile) in ids.iter().enumerate() {
         say(&format!("  {}  {}  {}", i + 1, clean(profile.id.as_str()), profile.state));
     }
-    let answer = secret_input::ask("Number:")?.unwrap_or_default();
-    let chosen = answer.parse::<usize>().ok().and_then(|n| ids.get(n.checked_sub(1)?));
-    let chosen = chosen.map(|profile| profile.id.clone());
-    chosen.ok_or_else(|| CommandError::new(Code::InputRequired, "nothing was chosen; nothing was changed"))
+    match secret_input::choose("Number:", ids.len())? {
+        Chosen::Line(line) => Ok(ids[line].id.clone()),
+        Chosen::Word(_) => Err(secret_input::nothing_chosen()),
+    }
 }
 
 pub(super) fn rename(context: &Context, old: &str, new: &str) -> Result<Report, CommandError> {

@@ -6,7 +6,7 @@ use coderclaw_types::Code;
 use crate::commands::Context;
 use crate::error::CommandError;
 use crate::report::say;
-use crate::secret_input;
+use crate::secret_input::{self, Chosen};
 
 /// What a person does in a browser or types in on another device. All else is pasted.
 const LOGINS: [MethodKind; 4] =
@@ -30,8 +30,9 @@ pub(super) fn provider(context: &Context) -> Result<String, CommandError> {
         let ids: Vec<&str> = offered.iter().map(|(manifest, _)| &*manifest.id).collect();
         let message = format!("no provider was named; there are {}", ids.join(", "));
         let first = ids.first().unwrap_or(&"ID");
-        return Err(CommandError::new(Code::InputRequired, message)
-            .hint(format!("coderclaw models auth login --provider {first}")));
+        return Err(
+            CommandError::new(Code::InputRequired, message).hint(context.auth_command("login", first))
+        );
     }
     say("Where do you want to log in?");
     let width = offered.iter().map(|(manifest, _)| manifest.id.len()).max().unwrap_or_default();
@@ -40,10 +41,8 @@ pub(super) fn provider(context: &Context) -> Result<String, CommandError> {
         say(&format!("{:>3}  {:width$}  {}{untested}", i + 1, manifest.id, manifest.name));
     }
     say("Tokens and API keys, such as Claude's: coderclaw models auth add");
-    let answer = secret_input::ask("Number or id:")?.unwrap_or_default();
-    if answer.is_empty() {
-        return Err(CommandError::new(Code::InputRequired, "nothing was chosen; nothing was changed"));
-    }
-    let by_number = answer.parse::<usize>().ok().and_then(|number| offered.get(number.checked_sub(1)?));
-    Ok(by_number.map_or(answer, |(manifest, _)| manifest.id.to_string()))
+    Ok(match secret_input::choose("Number or id:", offered.len())? {
+        Chosen::Line(line) => offered[line].0.id.to_string(),
+        Chosen::Word(id) => id,
+    })
 }

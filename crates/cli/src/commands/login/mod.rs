@@ -79,17 +79,12 @@ pub(super) fn in_browser(
 /// A login that failed is tried again in the same way, whatever else the provider takes.
 fn about(context: &Context, manifest: &Manifest, door: Door) -> impl Fn(LoginError) -> CommandError {
     let about = context.about(manifest);
-    let other = command_for(context, manifest, login_command(manifest));
+    let other = context.auth_command(login_command(manifest), &manifest.id);
     move |error| match error {
         // This one is never of use there, so another is.
         LoginError::NoMethod { .. } => about(error).hint(other.clone()),
         _ => about(error).login(if door == Door::Registered { REGISTERED } else { "login" }),
     }
-}
-
-/// `command` of `models auth`, for this provider.
-fn command_for(context: &Context, manifest: &Manifest, command: &str) -> String {
-    format!("coderclaw models auth {command} --provider {}{}", manifest.id, context.agent_flag())
 }
 
 /// Logs in, waits for it, and says what came of it.
@@ -274,7 +269,7 @@ fn provider<'a>(
                         _ => "paste-api-key",
                     };
                     let message = format!("{} with {kind} is not a browser login", manifest.id);
-                    (message, command_for(context, manifest, command))
+                    (message, context.auth_command(command, &manifest.id))
                 }
                 None => {
                     let message = format!("{} has no login called \"{other}\"", manifest.id);

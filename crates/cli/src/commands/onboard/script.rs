@@ -172,15 +172,14 @@ fn log_in(
     args: &OnboardArgs,
     notes: &mut Vec<String>,
 ) -> Result<Kept, CommandError> {
-    let agent = context.agent_flag();
     let manifest = context.provider(choice.provider)?;
     let mut given = Given { replace: args.replace, ..Given::default() };
     match choice.how {
         How::Browser | How::Registered => {
             let message = format!("{}: a person has to log in with a browser", choice.name);
             let login = if choice.how == How::Registered { REGISTERED } else { "login" };
-            let next = format!("coderclaw models auth {login} --provider {}{agent}", choice.provider);
-            return Err(CommandError::new(Code::InputRequired, message).hint(next));
+            return Err(CommandError::new(Code::InputRequired, message)
+                .hint(context.auth_command(login, choice.provider)));
         }
         How::SetupToken => {
             if let Some(other) = args.token.token_provider.as_deref()
@@ -215,7 +214,7 @@ fn log_in(
             note(context, notes, format!("{} is there already and is used", kept.profile));
             return Ok(kept);
         } else {
-            return Err(missing(choice, manifest, &agent));
+            return Err(missing(context, choice, manifest));
         }
     }
     credential(context, choice, given)
@@ -261,7 +260,7 @@ fn known_key(context: &Context, choice: &Choice) -> Result<Option<Kept>, Command
     }))
 }
 
-fn missing(choice: &Choice, manifest: &Manifest, agent: &str) -> CommandError {
+fn missing(context: &Context, choice: &Choice, manifest: &Manifest) -> CommandError {
     let (what, next) = match choice.how {
         How::ApiKey => ("key", "paste-api-key"),
         _ => ("token", "setup-token"),
@@ -278,7 +277,7 @@ fn missing(choice: &Choice, manifest: &Manifest, agent: &str) -> CommandError {
         |flag| format!(", --{flag}"),
     );
     let message = format!("{}: there is no {what}; give it with --stdin{variable}{flag}", choice.name);
-    let next = format!("coderclaw models auth {next} --provider {}{agent} --stdin", choice.provider);
+    let next = format!("{} --stdin", context.auth_command(next, choice.provider));
     CommandError::new(Code::InputRequired, message).hint(next)
 }
 
