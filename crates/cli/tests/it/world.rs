@@ -211,20 +211,29 @@ impl World {
         all
     }
 
-    /// Everything under the state dir and the home: path, mode, size, content.
+    /// Everything under the state dir and the home: path, mode, size, content. A worker that outlives its asker may still
+    /// be writing; what it has put in its place meanwhile is no longer there under the name it was found by.
     pub(crate) fn picture(&self) -> Vec<(PathBuf, u32, Vec<u8>)> {
         use std::os::unix::fs::MetadataExt;
+        let is_gone = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
         let mut all = Vec::new();
         let mut folders = vec![self.state(), self.home()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let path = entry.unwrap().path();
-                let meta = std::fs::symlink_metadata(&path).unwrap();
+                let meta = match std::fs::symlink_metadata(&path) {
+                    Err(e) if is_gone(&e) => continue,
+                    meta => meta.unwrap(),
+                };
                 let mut content = Vec::new();
                 if meta.is_dir() {
                     folders.push(path.clone());
                 } else if meta.is_file() {
-                    std::fs::File::open(&path).unwrap().read_to_end(&mut content).unwrap();
+                    let mut file = match std::fs::File::open(&path) {
+                        Err(e) if is_gone(&e) => continue,
+                        file => file.unwrap(),
+                    };
+                    file.read_to_end(&mut content).unwrap();
                     // Reading leaves no trace but the access time; everything else is compared.
                     content.extend_from_slice(&meta.mtime_nsec().to_le_bytes());
                 }
